@@ -1,0 +1,274 @@
+//! Checkpoints: a safetensors file with the parameters, the optimiser's state, the generator and the configuration.
+//!
+//! Two kinds share the format. A *training* checkpoint has everything that a run continues from, bit for bit. A
+//! *weights* file has the averaged parameters alone, a quarter of the size; it can be exported but not resumed.
+
+use crate::config::Config;
+use crate::data::{Kind, Split};
+use crate::files::write_atomically;
+use crate::gamma::GammaTable;
+use crate::network::{Network, Shape};
+use crate::optimizer::{Optimizer, Slot};
+use crate::rng::TrainRng;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Name of the training checkpoint in a run's folder.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Name of the weights file in a run's folder.
+pub const WEIGHTS: &str = "weights.safetensors";
+
+const FORMAT: &str = "ancestral-checkpoint-1";
+
+/// A network with its schedule and everything that training it goes on from.
+pub struct Run {
+    /// Its configuration.
+    pub config: Config,
+    /// Dimensions of the data.
+    pub dim: usize,
+    /// What the data's numbers mean.
+    pub kind: Kind,
+    /// The network.
+    pub network: Network,
+    /// The schedule.
+    pub gamma: GammaTable,
+    /// The optimiser.
+    pub optimizer: Optimizer,
+    /// The generator.
+    pub rng: TrainRng,
+}
+
+impl Run {
+    /// A run that has not begun.
+    pub fn new(config: Config, dim: usize, kind: Kind, device: &Device) -> Result<Self> {
+        let mut rng = TrainRng::new(config.seed);
+        let shape = Shape {
+            dim,
+            hidden: config.model.hidden.clone(),
+            embedding: config.model.embedding,
+        };
+        let network = Network::new(shape, &mut rng, device)?;
+        let m = &config.model;
+        let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.learn_gamma, device)?;
+        let rate_scale = if config.train.learning_rate > 0.0 {
+            config.train.gamma_learning_rate / config.train.learning_rate
+        } else {
+            0.0
+        };
+        let mut slots = Vec::new();
+        for parameter in network.parameters() {
+            slots.push(Slot::new(parameter, 1.0)?);
+        }
+        for parameter in gamma.parameters() {
+            slots.push(Slot::new(parameter, rate_scale)?);
+        }
+        Ok(Self {
+            config,
+            dim,
+            kind,
+            network,
+            gamma,
+            optimizer: Optimizer { slots, step: 0 },
+            rng,
+        })
+    }
+
+    /// A run for a data set.
+    pub fn for_data(config: Config, split: &Split, device: &Device) -> Result<Self> {
+        if let Kind::Continuous { .. } = split.train.kind {
+            ensure!(
+                !config.model.clip,
+                "model.clip is true, but the data is continuous and has no range to clip to: set it to false"
+            );
+        }
+        if let Kind::Levels { levels } = split.train.kind {
+            ensure!(
+                levels <= 256,
+                "data.levels is {levels}: the runtime holds a level in a byte, so at most 256"
+            );
+        }
+        ensure!(
+            split.train.dim <= usize::from(u16::MAX),
+            "the data has {} dimensions: a model file holds at most 65535",
+            split.train.dim
+        );
+        Self::new(config, split.train.dim, split.train.kind.clone(), device)
+    }
+
+    /// Writes a training checkpoint.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let states = self
+            .optimizer
+            .slots
+            .iter()
+            .map(|slot| (slot.parameter.name.clone(), slot.state.clone()));
+        let mut metadata = self.metadata("training")?;
+        metadata.insert("step".into(), self.optimizer.step.to_string());
+        metadata.insert("rng".into(), serde_json::to_string(&self.rng)?);
+        write(path, states.collect(), metadata)
+    }
+
+    /// Writes the averaged parameters alone.
+    pub fn save_weights(&self, path: &Path) -> Result<()> {
+        let mut tensors = Vec::new();
+        for slot in &self.optimizer.slots {
+            let average = slot.state.get(3)?.reshape(slot.parameter.var.shape())?;
+            tensors.push((slot.parameter.name.clone(), average));
+        }
+        write(path, tensors, self.metadata("weights")?)
+    }
+
+    fn metadata(&self, contents: &str) -> Result<HashMap<String, String>> {
+        let mut metadata = HashMap::from([
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("contents".to_owned(), contents.to_owned()),
+            ("config".to_owned(), self.config.to_toml()?),
+            ("dim".to_owned(), self.dim.to_string()),
+        ]);
+        if let Kind::Continuous { mean, scale } = &self.kind {
+            metadata.insert("mean".into(), serde_json::to_string(mean)?);
+            metadata.insert("scale".into(), serde_json::to_string(scale)?);
+        }
+        if let Kind::Levels { levels } = self.kind {
+            metadata.insert("levels".into(), levels.to_string());
+        }
+        Ok(metadata)
+    }
+
+    /// Reads a training checkpoint to go on from.
+    pub fn resume(path: &Path, device: &Device) -> Result<Self> {
+        let (run, contents) = Self::read(path, device)?;
+        ensure!(
+            contents == "training",
+            "{} holds weights alone and cannot be resumed: use the run's {CHECKPOINT}",
+            path.display()
+        );
+        Ok(run)
+    }
+
+    /// Reads either kind with the averaged parameters in place. A run's folder stands for the weights in it, or its
+    /// checkpoint if training has not ended.
+    pub fn averaged(path: &Path, device: &Device) -> Result<Self> {
+        let path = if path.is_dir() { file_in(path)? } else { path.to_owned() };
+        let (run, _) = Self::read(&path, device)?;
+        run.optimizer.show_average()?;
+        Ok(run)
+    }
+
+    fn read(path: &Path, device: &Device) -> Result<(Self, String)> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
+        Self::from_bytes(&bytes, device).with_context(|| {
+            format!(
+                "{} is not a usable checkpoint: train again, or take an earlier copy",
+                path.display()
+            )
+        })
+    }
+
+    fn from_bytes(bytes: &[u8], device: &Device) -> Result<(Self, String)> {
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let metadata = header
+            .metadata()
+            .as_ref()
+            .ok_or_else(|| anyhow!("it has no metadata"))?;
+        let get = |key: &str| metadata.get(key).ok_or_else(|| anyhow!("its metadata lacks `{key}`"));
+        ensure!(
+            get("format")? == FORMAT,
+            "its format is `{}`, not `{FORMAT}`",
+            get("format")?
+        );
+        let config = Config::parse(get("config")?)?;
+        let kind = match metadata.get("levels") {
+            Some(levels) => Kind::Levels {
+                levels: levels.parse()?,
+            },
+            None => Kind::Continuous {
+                mean: serde_json::from_str(get("mean")?)?,
+                scale: serde_json::from_str(get("scale")?)?,
+            },
+        };
+        let mut run = Self::new(config, get("dim")?.parse()?, kind, device)?;
+        let contents = get("contents")?.clone();
+        let training = contents == "training";
+        if training {
+            run.optimizer.step = get("step")?.parse()?;
+            run.rng = serde_json::from_str(get("rng")?)?;
+        }
+        let tensors = SafeTensors::deserialize(bytes)?;
+        for slot in &mut run.optimizer.slots {
+            let name = slot.parameter.name.clone();
+            let view = tensors
+                .tensor(&name)
+                .map_err(|_| anyhow!("it lacks the tensor `{name}`"))?;
+            let tensor = read_tensor(&view, device).with_context(|| format!("tensor `{name}`"))?;
+            let expected = if training {
+                slot.state.shape()
+            } else {
+                slot.parameter.var.shape()
+            };
+            ensure!(
+                tensor.shape() == expected,
+                "tensor `{name}` is {:?}, not {expected:?}",
+                tensor.shape()
+            );
+            let state = if training {
+                tensor
+            } else {
+                let value = tensor.flatten_all()?;
+                let zero = value.zeros_like()?;
+                Tensor::stack(&[&value, &zero, &zero, &value], 0)?
+            };
+            slot.restore(&state)?;
+        }
+        Ok((run, contents))
+    }
+}
+
+/// The checkpoint that a run's folder stands for.
+fn file_in(folder: &Path) -> Result<PathBuf> {
+    for name in [WEIGHTS, CHECKPOINT] {
+        let path = folder.join(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+    }
+    bail!(
+        "{} holds neither {WEIGHTS} nor {CHECKPOINT}: name the --out folder of `host-train train`",
+        folder.display()
+    )
+}
+
+fn read_tensor(view: &TensorView<'_>, device: &Device) -> Result<Tensor> {
+    ensure!(view.dtype() == Dtype::F32, "its type is {:?}, not F32", view.dtype());
+    let values: Vec<f32> = view
+        .data()
+        .chunks_exact(4)
+        .map(|b| match b {
+            &[a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
+            _ => f32::NAN,
+        })
+        .collect();
+    ensure!(
+        values.iter().all(|v| v.is_finite()),
+        "it holds a value that is not finite"
+    );
+    Ok(Tensor::from_vec(values, view.shape(), device)?)
+}
+
+fn write(path: &Path, tensors: Vec<(String, Tensor)>, metadata: HashMap<String, String>) -> Result<()> {
+    let mut bytes = Vec::new();
+    for (name, tensor) in tensors {
+        let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
+        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        bytes.push((name, tensor.dims().to_vec(), raw));
+    }
+    let mut views = Vec::new();
+    for (name, shape, raw) in &bytes {
+        views.push((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), raw)?));
+    }
+    let file = safetensors::serialize(views, Some(metadata))?;
+    write_atomically(path, |out| Ok(out.write_all(&file)?))
+}

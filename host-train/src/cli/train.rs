@@ -1,0 +1,142 @@
+use super::print_json;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::Device;
+use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
+use host_train::config::Config;
+use host_train::data;
+use host_train::evaluate::evaluate;
+use host_train::export::float_spec;
+use host_train::runtime::ModelFile;
+use host_train::train::{Outcome, train};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a program that was stopped by Ctrl-C exits with, by custom.
+const INTERRUPTED: u8 = 130;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The run's configuration (TOML)
+    config: PathBuf,
+    /// Folder for the checkpoint, the weights and the loss log [default: runs/<name of the configuration>]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Go on from the folder's checkpoint
+    #[arg(long)]
+    resume: bool,
+    /// Train this many steps instead of the configuration's
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Use this seed instead of the configuration's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Stop with a checkpoint once this many steps are done, as Ctrl-C would
+    #[arg(long)]
+    stop_at: Option<u64>,
+    /// Train on the first NVIDIA GPU (needs a build with the `cuda` feature)
+    #[arg(long)]
+    cuda: bool,
+    /// Print one JSON object with the result and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub fn run(self) -> Result<ExitCode> {
+        let mut config = Config::read(&self.config)?;
+        if let Some(steps) = self.steps {
+            config.train.steps = steps;
+        }
+        if let Some(seed) = self.seed {
+            config.seed = seed;
+        }
+        let base = self.config.parent().unwrap_or(Path::new(""));
+        config.data.resolve(base);
+        let folder = match self.out {
+            Some(out) => out,
+            None => Path::new("runs").join(self.config.file_stem().context("the configuration has no name")?),
+        };
+        let device = if self.cuda { cuda()? } else { Device::Cpu };
+        let split = data::load(&config.data, Path::new(""))?;
+
+        let checkpoint = folder.join(CHECKPOINT);
+        let mut run = if self.resume {
+            let run = Run::resume(&checkpoint, &device)?;
+            ensure!(
+                same_run(&run.config, &config),
+                "the configuration {} differs from the one that {} was trained with: use the same, or a new --out folder",
+                self.config.display(),
+                checkpoint.display()
+            );
+            run
+        } else {
+            if checkpoint.exists() {
+                // An earlier run is worth keeping: the user says what becomes of it.
+                let old = folder.join(format!("{CHECKPOINT}.previous"));
+                std::fs::rename(&checkpoint, &old)
+                    .with_context(|| format!("cannot move the earlier {} out of the way", checkpoint.display()))?;
+                eprintln!("the earlier checkpoint is now {}", old.display());
+            }
+            Run::for_data(config, &split, &device)?
+        };
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let handler = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            // The second Ctrl-C does not wait.
+            if handler.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        })
+        .context("Ctrl-C cannot be caught")?;
+
+        let target = run.config.train.steps;
+        let outcome = train(&mut run, &split.train, &folder, &stop, self.stop_at, self.json)?;
+        if outcome == Outcome::Interrupted {
+            eprintln!(
+                "stopped at step {} of {target}; go on with: host-train train {} --out {} --resume",
+                run.optimizer.step,
+                self.config.display(),
+                folder.display()
+            );
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        let weights = folder.join(WEIGHTS);
+        let averaged = Run::averaged(&weights, &Device::Cpu)?;
+        let file = ModelFile::from_bytes(&float_spec(&averaged)?.to_bytes()?, weights.display().to_string())?;
+        let score = evaluate(&file, &split.test, 1, 0)?;
+        if self.json {
+            print_json(&json!({
+                "steps_trained": run.optimizer.step,
+                "checkpoint": checkpoint,
+                "weights": weights,
+                "held_out": score,
+            }))?;
+        } else {
+            println!(
+                "{}: held-out ELBO {:.4} bits/dim (reconstruction {:.4}, prior {:.4}, diffusion {:.4})",
+                weights.display(),
+                score.bits_per_dim,
+                score.reconstruction,
+                score.prior,
+                score.diffusion
+            );
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The number of steps may grow from one call to the next; the rest must be the same.
+fn same_run(saved: &Config, now: &Config) -> bool {
+    saved == now
+}
+
+fn cuda() -> Result<Device> {
+    if !cfg!(feature = "cuda") {
+        bail!("this program was built without CUDA: build it with --features cuda (docs/cuda.md), or leave out --cuda");
+    }
+    Device::new_cuda(0).context("no usable NVIDIA GPU was found: leave out --cuda to train on the CPU")
+}

@@ -1,0 +1,204 @@
+//! A run's configuration: one TOML file with every hyper-parameter.
+
+use crate::data::DataSpec;
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Everything that determines a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of everything random in training: initial weights, batches, times, noise.
+    pub seed: u64,
+    /// Where the rows come from.
+    pub data: DataSpec,
+    /// The network and its schedule.
+    pub model: ModelConfig,
+    /// The optimisation.
+    pub train: TrainConfig,
+}
+
+/// What the network's output estimates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prediction {
+    /// `v = α ε − σ x`.
+    V,
+    /// The data.
+    X,
+}
+
+impl From<Prediction> for ancestral::schedule::Prediction {
+    fn from(value: Prediction) -> Self {
+        match value {
+            Prediction::V => Self::V,
+            Prediction::X => Self::X,
+        }
+    }
+}
+
+/// The network and its schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Rows of each hidden layer. Neighbours of equal width get a residual connection.
+    pub hidden: Vec<usize>,
+    /// Width of the step's embedding; folded into biases at export, so it costs the device nothing.
+    pub embedding: usize,
+    /// The network's output.
+    pub prediction: Prediction,
+    /// T.
+    pub steps: usize,
+    /// γ_0 at the beginning of training.
+    pub gamma_first: f64,
+    /// γ_T at the beginning of training.
+    pub gamma_last: f64,
+    /// Learn the table of γ, its end points included.
+    pub learn_gamma: bool,
+    /// Clip x̂ to [−1, 1] when sampling and scoring; for data of that range only.
+    pub clip: bool,
+}
+
+/// The optimisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Rows per step.
+    pub batch: usize,
+    /// Peak learning rate of the network.
+    pub learning_rate: f64,
+    /// Peak learning rate of the γ table.
+    pub gamma_learning_rate: f64,
+    /// The learning rate falls along a cosine to this fraction of its peak.
+    pub final_fraction: f64,
+    /// Steps over which the learning rate rises from 0.
+    pub warmup: u64,
+    /// AdamW's decay of the weight matrices.
+    pub weight_decay: f64,
+    /// Gradients with a larger norm are scaled down to it.
+    pub clip_norm: f64,
+    /// Decay of the moving average of the parameters, which is what is evaluated and exported.
+    pub ema: f64,
+    /// Seconds between checkpoints.
+    pub checkpoint_seconds: u64,
+    /// Steps between rows of the loss log.
+    pub log_every: u64,
+}
+
+impl Config {
+    /// Reads and checks a configuration. Errors name the file, the line and the key.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("the configuration {} is not usable", path.display()))
+    }
+
+    /// From TOML text, checked.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// As TOML text.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (m, t) = (&self.model, &self.train);
+        ensure!(
+            !m.hidden.is_empty(),
+            "model.hidden is empty: name the rows of at least one hidden layer"
+        );
+        for &rows in &m.hidden {
+            ensure!(
+                (1..=32_768).contains(&rows),
+                "model.hidden has a layer of {rows} rows: between 1 and 32768 are possible"
+            );
+        }
+        ensure!(
+            (1..=4096).contains(&m.embedding),
+            "model.embedding is {}: between 1 and 4096 is possible",
+            m.embedding
+        );
+        ensure!(
+            (1..=65_534).contains(&m.steps),
+            "model.steps is {}: between 1 and 65534 is possible",
+            m.steps
+        );
+        ensure!(
+            m.gamma_first.is_finite() && m.gamma_last.is_finite() && m.gamma_first < m.gamma_last,
+            "model.gamma_first = {} must be below model.gamma_last = {}",
+            m.gamma_first,
+            m.gamma_last
+        );
+        ensure!(t.batch >= 1, "train.batch is 0: at least one row is needed");
+        ensure!(t.log_every >= 1, "train.log_every is 0: at least 1 is needed");
+        ensure!(
+            (0.0..1.0).contains(&t.ema),
+            "train.ema is {}: it must be at least 0 and below 1",
+            t.ema
+        );
+        for (name, value) in [
+            ("learning_rate", t.learning_rate),
+            ("gamma_learning_rate", t.gamma_learning_rate),
+            ("final_fraction", t.final_fraction),
+            ("weight_decay", t.weight_decay),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                bail!("train.{name} is {value}: it must be a number of at least 0");
+            }
+        }
+        ensure!(
+            t.clip_norm > 0.0,
+            "train.clip_norm is {}: it must be above 0",
+            t.clip_norm
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGITS: &str = include_str!("../configs/digits.toml");
+
+    #[test]
+    fn shipped_configurations_are_read_and_written_back() {
+        for text in [DIGITS, include_str!("../configs/demo.toml")] {
+            let config = Config::parse(text).unwrap();
+            assert_eq!(Config::parse(&config.to_toml().unwrap()).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = Config::parse(&DIGITS.replace("warmup", "warm_up")).unwrap_err();
+        let sentence = format!("{error:#}");
+        assert!(
+            sentence.contains("warm_up") && sentence.contains("unknown field"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (from, to, key) in [
+            ("batch = 256", "batch = 0", "train.batch"),
+            ("ema = 0.9995", "ema = 1.0", "train.ema"),
+            ("steps = 64 ", "steps = 0 ", "model.steps"),
+            ("gamma_last = 6.0", "gamma_last = -9.0", "model.gamma_last"),
+            ("hidden = [256, 256, 256, 256]", "hidden = []", "model.hidden"),
+            ("weight_decay = 0.05", "weight_decay = -1.0", "train.weight_decay"),
+        ] {
+            assert!(DIGITS.contains(from), "{from}");
+            let sentence = format!("{:#}", Config::parse(&DIGITS.replace(from, to)).unwrap_err());
+            assert!(sentence.contains(key), "{sentence}");
+        }
+    }
+}

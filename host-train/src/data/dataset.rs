@@ -1,0 +1,136 @@
+//! Rows in the units that the model sees.
+
+/// How a row's numbers relate to those in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// Whole numbers `k` in `0..levels`, shown to the model as `x = −1 + 2k/(levels − 1)`.
+    Levels {
+        /// Number of levels, at least 2.
+        levels: u16,
+    },
+    /// Real numbers, shown to the model as `x = (raw − mean)/scale`.
+    Continuous {
+        /// Mean of each column over the training rows, in the file's units. Length `dim`.
+        mean: Vec<f32>,
+        /// Standard deviation of each column over the training rows, in the file's units, positive. Length `dim`.
+        scale: Vec<f32>,
+    },
+}
+
+impl Kind {
+    /// The value that the model sees for `raw` in column `column`.
+    pub(super) fn to_model(&self, column: usize, raw: f64) -> f32 {
+        match self {
+            Kind::Levels { levels } => (-1.0 + 2.0 * raw / f64::from(levels - 1)) as f32,
+            Kind::Continuous { mean, scale } => ((raw - f64::from(mean[column])) / f64::from(scale[column])) as f32,
+        }
+    }
+
+    /// A row of `dim` model values in the file's units: levels (not rounded), or the measured quantity.
+    pub fn to_raw(&self, row: &[f32]) -> Vec<f32> {
+        match self {
+            Kind::Levels { levels } => {
+                let half = f32::from(levels - 1) / 2.0;
+                row.iter().map(|x| (x + 1.0) * half).collect()
+            }
+            Kind::Continuous { mean, scale } => {
+                let units = mean.iter().zip(scale);
+                row.iter()
+                    .zip(units)
+                    .map(|(x, (mean, scale))| mean + scale * x)
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Rows of one data set, in model units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// `digits`, or the file's name.
+    pub name: String,
+    /// Values in a row.
+    pub dim: usize,
+    /// All rows, one after the other: `len() × dim` model values.
+    pub rows: Vec<f32>,
+    /// What the values mean.
+    pub kind: Kind,
+}
+
+impl Dataset {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len() / self.dim
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Row `index`: `dim` model values.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`len`](Self::len), as a slice does.
+    pub fn row(&self, index: usize) -> &[f32] {
+        &self.rows[index * self.dim..(index + 1) * self.dim]
+    }
+
+    /// Number of levels; `None` for continuous data.
+    pub fn levels(&self) -> Option<u16> {
+        match self.kind {
+            Kind::Levels { levels } => Some(levels),
+            Kind::Continuous { .. } => None,
+        }
+    }
+
+    /// Row `index` as levels, exactly as they stand in the file; `None` for continuous data.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`len`](Self::len), as a slice does.
+    pub fn row_levels(&self, index: usize) -> Option<Vec<u16>> {
+        self.levels()?;
+        // A level survives the way to f32 and back: neighbours are 2/65534 apart, 256 times an f32's step near ±1.
+        Some(
+            self.kind
+                .to_raw(self.row(index))
+                .iter()
+                .map(|level| level.round() as u16)
+                .collect(),
+        )
+    }
+
+    /// Row `index` as bytes; `None` for continuous data and for more than 256 levels.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`len`](Self::len), as a slice does.
+    pub fn row_bytes(&self, index: usize) -> Option<Vec<u8>> {
+        self.row_levels(index)?
+            .into_iter()
+            .map(|level| u8::try_from(level).ok())
+            .collect()
+    }
+
+    /// The rows of `indices`, in that order; a row may be taken more than once.
+    ///
+    /// # Panics
+    /// Where an index is not below [`len`](Self::len), as a slice does.
+    pub fn select(&self, indices: &[usize]) -> Dataset {
+        let rows = indices.iter().flat_map(|&index| self.row(index)).copied().collect();
+        Dataset {
+            name: self.name.clone(),
+            dim: self.dim,
+            rows,
+            kind: self.kind.clone(),
+        }
+    }
+}
+
+/// A data set cut in two: what the model learns from, and what it is judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// Rows to learn from.
+    pub train: Dataset,
+    /// Rows held back; nothing about them, not even their mean, enters the training.
+    pub test: Dataset,
+}

@@ -1,0 +1,173 @@
+//! NumPy arrays: one in an `.npy`, several in an `.npz`.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use npyz::npz::NpzArchive;
+use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar};
+
+use super::error::DataError;
+use super::spec::LabelColumn;
+use super::table::{Table, field, is_finite, unreadable};
+
+/// Reads the array of an `.npy` file.
+pub(super) fn read_npy(path: &Path, label: LabelColumn) -> Result<Table, DataError> {
+    let file = path.display().to_string();
+    let open = || {
+        let mut reader = BufReader::new(File::open(path)?);
+        let header = NpyHeader::from_reader(&mut reader)?;
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes)?;
+        Ok((header, bytes))
+    };
+    let (header, bytes) = open().map_err(|error| unreadable(&file, &error))?;
+    table(file, header, &bytes, label)
+}
+
+/// Reads the array `asked` of an `.npz` file, or its only one.
+pub(super) fn read_npz(path: &Path, asked: Option<&str>, label: LabelColumn) -> Result<Table, DataError> {
+    let file = path.display().to_string();
+    let mut archive = NpzArchive::open(path).map_err(|error| unreadable(&file, &error))?;
+    let mut names: Vec<String> = archive.array_names().map(str::to_owned).collect();
+    names.sort();
+    let name = match (asked, names.as_slice()) {
+        (Some(asked), _) if !names.iter().any(|name| name == asked) => {
+            return Err(DataError::UnknownArray {
+                file,
+                asked: asked.to_owned(),
+                names,
+            });
+        }
+        (Some(asked), _) => asked.to_owned(),
+        (None, []) => return Err(DataError::Empty { file }),
+        (None, [only]) => only.clone(),
+        (None, _) => return Err(DataError::AmbiguousArray { file, names }),
+    };
+    let mut open = || {
+        let array = archive.by_name(&name)?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let header = array.header().clone();
+        let mut bytes = Vec::new();
+        array.into_inner().read_to_end(&mut bytes)?;
+        Ok((header, bytes))
+    };
+    let (header, bytes) = open().map_err(|error| unreadable(&file, &error))?;
+    table(format!("{file}, array {name:?}"), header, &bytes, label)
+}
+
+/// Rows are the first axis; whatever axes follow are one row's values.
+fn table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -> Result<Table, DataError> {
+    let shape = header.shape().to_vec();
+    if shape.len() < 2 {
+        return Err(DataError::Rank { file, shape });
+    }
+    let (order, strides) = (header.order(), header.strides().to_vec());
+    let count = element_count(&file, &header, bytes.len())?;
+    if count == 0 {
+        return Err(DataError::Empty { file });
+    }
+    let stored = elements(&file, header, bytes)?;
+    let rows = shape[0] as usize;
+    let width = count / rows;
+    let dim = match label {
+        LabelColumn::None => width,
+        LabelColumn::Last => width - 1,
+    };
+    if dim == 0 {
+        return Err(DataError::Empty { file });
+    }
+
+    let mut values = Vec::with_capacity(rows * dim);
+    for row in 0..rows {
+        for column in 0..dim {
+            let value = match order {
+                Order::C => stored[row * width + column],
+                Order::Fortran => stored[fortran_position(row, column, &shape, &strides)],
+            };
+            if !is_finite(value) {
+                let (row, field) = (row as u64 + 1, field(None, column));
+                return Err(DataError::NotFinite {
+                    file,
+                    row,
+                    field,
+                    found: value.to_string(),
+                });
+            }
+            values.push(value);
+        }
+    }
+    Ok(Table {
+        file,
+        dim,
+        values,
+        row_numbers: (1..=rows as u64).collect(),
+        header: None,
+    })
+}
+
+/// Where column `column` (counted in C order over the axes after the first) of `row` is stored.
+fn fortran_position(row: usize, column: usize, shape: &[u64], strides: &[u64]) -> usize {
+    let mut rest = column;
+    let mut position = row * strides[0] as usize;
+    for (extent, stride) in shape.iter().zip(strides).skip(1).rev() {
+        position += rest % *extent as usize * *stride as usize;
+        rest /= *extent as usize;
+    }
+    position
+}
+
+/// Number of elements, after checking that `available` bytes hold as many: a damaged header may claim anything.
+fn element_count(file: &str, header: &NpyHeader, available: usize) -> Result<usize, DataError> {
+    let size = header.dtype().num_bytes().unwrap_or(0) as u64;
+    let count = header
+        .shape()
+        .iter()
+        .try_fold(1u64, |product, extent| product.checked_mul(*extent));
+    match count.and_then(|count| count.checked_mul(size)) {
+        Some(needed) if needed <= available as u64 => Ok(count.unwrap_or(0) as usize),
+        _ => Err(DataError::Unreadable {
+            file: file.to_owned(),
+            reason: format!(
+                "its header promises shape {:?} but only {available} bytes follow",
+                header.shape()
+            ),
+        }),
+    }
+}
+
+/// All elements in the order of the file.
+fn elements(file: &str, header: NpyHeader, bytes: &[u8]) -> Result<Vec<f64>, DataError> {
+    let dtype = header.dtype();
+    let scalar = match &dtype {
+        DType::Plain(scalar) => Some((scalar.type_char(), scalar.size_field())),
+        _ => None,
+    };
+    let array = NpyFile::with_header(header, bytes);
+    // Above 2⁵³ a 64-bit integer loses digits here; the model's f32 has fewer anyway.
+    macro_rules! read {
+        ($element:ty) => {
+            array
+                .into_vec::<$element>()
+                .map(|all| all.into_iter().map(|x| x as f64).collect())
+        };
+    }
+    let read = match scalar {
+        Some((TypeChar::Float, 4)) => read!(f32),
+        Some((TypeChar::Float, 8)) => read!(f64),
+        Some((TypeChar::Int, 1)) => read!(i8),
+        Some((TypeChar::Int, 2)) => read!(i16),
+        Some((TypeChar::Int, 4)) => read!(i32),
+        Some((TypeChar::Int, 8)) => read!(i64),
+        Some((TypeChar::Uint, 1)) => read!(u8),
+        Some((TypeChar::Uint, 2)) => read!(u16),
+        Some((TypeChar::Uint, 4)) => read!(u32),
+        Some((TypeChar::Uint, 8)) => read!(u64),
+        _ => {
+            return Err(DataError::ElementType {
+                file: file.to_owned(),
+                found: dtype.descr(),
+            });
+        }
+    };
+    read.map_err(|error| unreadable(file, &error))
+}

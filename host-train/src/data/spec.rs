@@ -1,0 +1,72 @@
+//! The `[data]` table of a run's configuration.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Which rows to learn from and how to read them.
+///
+/// ```
+/// # use host_train::data::DataSpec;
+/// let spec: DataSpec = toml::from_str("source = \"windows.csv\"\nlabel_column = \"last\"").unwrap();
+/// assert_eq!(spec.levels, None); // continuous values
+/// assert!(toml::from_str::<DataSpec>("source = \"digits\"\nsauce = 1").is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// `"digits"` for the built-in set, or the path of a `.csv`, `.csv.gz`, `.npy` or `.npz` file, relative to the
+    /// configuration's folder.
+    pub source: String,
+    /// The array inside an `.npz`; not needed where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
+    /// Number of levels of discretised data (values `0..levels`); absent for continuous data. `digits` has 17.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<u16>,
+    /// Values in a row, to be checked against the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dim: Option<usize>,
+    /// Column to drop because it is a label. `digits` comes without its label whatever is written here.
+    #[serde(default)]
+    pub label_column: LabelColumn,
+    /// Rows held back for evaluation: by default 297 of `digits`, a tenth of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_rows: Option<usize>,
+    /// Seed of the permutation that chooses the rows held back.
+    #[serde(default)]
+    pub split_seed: u64,
+}
+
+impl DataSpec {
+    /// Makes a relative path start at the current folder instead of at `folder`, where the configuration lies.
+    pub fn resolve(&mut self, folder: &Path) {
+        if self.source != super::digits::NAME {
+            self.source = folder.join(&self.source).display().to_string();
+        }
+    }
+
+    /// A data set with every other setting at its default.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            array: None,
+            levels: None,
+            dim: None,
+            label_column: LabelColumn::None,
+            test_rows: None,
+            split_seed: 0,
+        }
+    }
+}
+
+/// Which column is a label and not a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelColumn {
+    /// Every column is a value.
+    #[default]
+    None,
+    /// The last column is dropped, unread: it may hold text.
+    Last,
+}

@@ -1,0 +1,286 @@
+//! AdamW with a moving average of the parameters, its whole state in the open so that a checkpoint can hold it.
+
+use crate::network::Parameter;
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor};
+
+/// Rows of a parameter's state.
+const ROWS: usize = 4;
+
+/// What AdamW does this step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hyper {
+    /// Learning rate.
+    pub rate: f64,
+    /// Decoupled weight decay (Loshchilov and Hutter 2019).
+    pub decay: f64,
+    /// Factor of the gradient: below 1 where its norm is clipped.
+    pub gradient_scale: f64,
+    /// Decay of the moving average.
+    pub ema: f64,
+    /// Which step this is, from 1, for the correction of the moments' start at zero.
+    pub step: u64,
+}
+
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.99;
+const EPSILON: f64 = 1e-8;
+
+/// One parameter: its `(4, n)` state is value, first moment, second moment, average.
+pub struct Slot {
+    /// The parameter.
+    pub parameter: Parameter,
+    /// Value, moments and average, `(4, n)`.
+    pub state: Tensor,
+    /// Multiplies the learning rate.
+    pub rate_scale: f64,
+}
+
+impl Slot {
+    /// A parameter that has not been updated yet.
+    pub fn new(parameter: Parameter, rate_scale: f64) -> Result<Self> {
+        let value = parameter.var.flatten_all()?;
+        let zero = value.zeros_like()?;
+        let state = Tensor::stack(&[&value, &zero, &zero, &value], 0)?;
+        Ok(Self {
+            parameter,
+            state,
+            rate_scale,
+        })
+    }
+
+    /// Takes up a saved state.
+    pub fn restore(&mut self, state: &Tensor) -> Result<()> {
+        self.state = state.copy()?;
+        self.show(0)
+    }
+
+    /// Gives the parameter the value in a row of the state: 0, the value being trained, or 3, its average.
+    fn show(&self, row: usize) -> Result<()> {
+        self.parameter
+            .var
+            .set(&self.state.get(row)?.reshape(self.parameter.var.shape())?)
+    }
+
+    fn update(&mut self, gradient: &Tensor, hyper: Hyper) -> Result<()> {
+        let gradient = gradient.flatten_all()?.contiguous()?;
+        if self.state.device().is_cpu() {
+            self.state.inplace_op2(&gradient, &FusedAdamW(hyper))?;
+        } else {
+            self.state = composed(&self.state, &gradient, hyper)?;
+        }
+        self.show(0)
+    }
+}
+
+/// AdamW over all parameters.
+pub struct Optimizer {
+    /// One slot per parameter, in the order given.
+    pub slots: Vec<Slot>,
+    /// Updates made so far.
+    pub step: u64,
+}
+
+/// The settings of one update that do not depend on the parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Update {
+    /// Learning rate.
+    pub rate: f64,
+    /// Weight decay of the parameters that decay.
+    pub decay: f64,
+    /// Largest norm of the gradient.
+    pub clip_norm: f64,
+    /// Decay of the moving average.
+    pub ema: f64,
+}
+
+impl Optimizer {
+    /// Updates every parameter that has a gradient; returns the gradient's norm before clipping.
+    ///
+    /// A gradient that is not finite is an error and changes nothing.
+    pub fn update(&mut self, gradients: &GradStore, update: Update) -> anyhow::Result<f64> {
+        let mut square = 0.0;
+        for slot in &self.slots {
+            if let Some(g) = gradients.get(&slot.parameter.var) {
+                square += f64::from(g.sqr()?.sum_all()?.to_scalar::<f32>()?);
+            }
+        }
+        let norm = square.sqrt();
+        anyhow::ensure!(
+            norm.is_finite(),
+            "the gradient is not finite at step {}: lower train.learning_rate and resume from the last checkpoint",
+            self.step + 1
+        );
+        self.step += 1;
+        for slot in &mut self.slots {
+            if let Some(g) = gradients.get(&slot.parameter.var) {
+                let hyper = Hyper {
+                    rate: update.rate * slot.rate_scale,
+                    decay: if slot.parameter.decays { update.decay } else { 0.0 },
+                    gradient_scale: (update.clip_norm / norm).min(1.0),
+                    // A young average would remember the initial weights: it begins short and lengthens.
+                    ema: update.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64)),
+                    step: self.step,
+                };
+                slot.update(g, hyper)?;
+            }
+        }
+        Ok(norm)
+    }
+
+    /// Gives every parameter its averaged value; what training continues from stays in the state.
+    pub fn show_average(&self) -> Result<()> {
+        self.slots.iter().try_for_each(|slot| slot.show(ROWS - 1))
+    }
+
+    /// Gives every parameter the value being trained.
+    pub fn show_current(&self) -> Result<()> {
+        self.slots.iter().try_for_each(|slot| slot.show(0))
+    }
+}
+
+/// The bias-corrected factors of a step, computed once.
+struct Factors {
+    keep: f32,
+    rate: f32,
+    root: f32,
+    scale: f32,
+    ema: f32,
+}
+
+impl Factors {
+    fn new(h: Hyper) -> Self {
+        let power = h.step.min(1 << 20) as i32;
+        Self {
+            keep: (1.0 - h.rate * h.decay) as f32,
+            rate: (h.rate / (1.0 - BETA_1.powi(power))) as f32,
+            root: (1.0 / (1.0 - BETA_2.powi(power))).sqrt() as f32,
+            scale: h.gradient_scale as f32,
+            ema: h.ema as f32,
+        }
+    }
+}
+
+/// One pass over memory instead of a dozen.
+struct FusedAdamW(Hyper);
+
+impl InplaceOp2 for FusedAdamW {
+    fn name(&self) -> &'static str {
+        "fused-adamw"
+    }
+
+    fn cpu_fwd(&self, state: &mut CpuStorage, at: &Layout, gradient: &CpuStorage, from: &Layout) -> Result<()> {
+        let (Some((a, b)), Some((c, d))) = (at.contiguous_offsets(), from.contiguous_offsets()) else {
+            candle_core::bail!("fused-adamw: state and gradient must be contiguous")
+        };
+        let (CpuStorage::F32(state), CpuStorage::F32(gradient)) = (state, gradient) else {
+            candle_core::bail!("fused-adamw: state and gradient must be f32")
+        };
+        let (state, gradient) = (&mut state[a..b], &gradient[c..d]);
+        if state.len() != ROWS * gradient.len() {
+            candle_core::bail!(
+                "fused-adamw: the state has {} values for {} gradients",
+                state.len(),
+                gradient.len()
+            )
+        }
+        let n = gradient.len();
+        let (value, rest) = state.split_at_mut(n);
+        let (first, rest) = rest.split_at_mut(n);
+        let (second, average) = rest.split_at_mut(n);
+        let f = Factors::new(self.0);
+        let (b1, b2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
+        for ((((v, m), s), a), g) in value.iter_mut().zip(first).zip(second).zip(average).zip(gradient) {
+            let g = g * f.scale;
+            *m = b1 * *m + (1.0 - b1) * g;
+            *s = b2 * *s + (1.0 - b2) * g * g;
+            *v = f.keep * *v - f.rate * *m / (s.sqrt() * f.root + epsilon);
+            *a = f.ema * *a + (1.0 - f.ema) * *v;
+        }
+        Ok(())
+    }
+}
+
+/// The same update from candle's own operations, for devices that the fused one does not serve.
+fn composed(state: &Tensor, gradient: &Tensor, hyper: Hyper) -> Result<Tensor> {
+    let f = Factors::new(hyper);
+    let (value, first, second, average) = (state.get(0)?, state.get(1)?, state.get(2)?, state.get(3)?);
+    let g = (gradient * f64::from(f.scale))?;
+    let first = ((first * BETA_1)? + (&g * (1.0 - BETA_1))?)?;
+    let second = ((second * BETA_2)? + (g.sqr()? * (1.0 - BETA_2))?)?;
+    let root = second.sqrt()?.affine(f64::from(f.root), EPSILON)?;
+    let value = ((value * f64::from(f.keep))? - ((&first * f64::from(f.rate))? / root)?)?;
+    let average = ((average * f64::from(f.ema))? + (&value * (1.0 - f64::from(f.ema)))?)?;
+    Tensor::stack(&[value, first, second, average], 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn fused_and_composed_updates_agree() {
+        let values: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
+        let var = Var::from_vec(values, (20, 50), &Device::Cpu).unwrap();
+        let mut slot = Slot::new(
+            Parameter {
+                name: "w".into(),
+                var,
+                decays: true,
+            },
+            1.0,
+        )
+        .unwrap();
+        let mut other = slot.state.copy().unwrap();
+        for step in 1..=20 {
+            let gradient: Vec<f32> = (0..1000).map(|i| ((i * step) as f32 * 0.11).cos()).collect();
+            let gradient = Tensor::from_vec(gradient, 1000, &Device::Cpu).unwrap();
+            let hyper = Hyper {
+                rate: 0.01,
+                decay: 0.1,
+                gradient_scale: 0.5,
+                ema: 0.9,
+                step: step as u64,
+            };
+            slot.update(&gradient, hyper).unwrap();
+            other = composed(&other, &gradient, hyper).unwrap();
+        }
+        let difference = (&slot.state - &other)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .max_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
+        assert!(difference < 1e-5, "{difference}");
+        let shown = slot.parameter.var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(shown, slot.state.get(0).unwrap().to_vec1::<f32>().unwrap());
+    }
+
+    #[test]
+    fn a_quadratic_is_minimised() {
+        let var = Var::from_vec(vec![3.0f32, -2.0], 2, &Device::Cpu).unwrap();
+        let parameter = Parameter {
+            name: "w".into(),
+            var: var.clone(),
+            decays: false,
+        };
+        let mut optimizer = Optimizer {
+            slots: vec![Slot::new(parameter, 1.0).unwrap()],
+            step: 0,
+        };
+        for _ in 0..500 {
+            let gradients = var.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            let update = Update {
+                rate: 0.05,
+                decay: 0.0,
+                clip_norm: 1.0,
+                ema: 0.9,
+            };
+            optimizer.update(&gradients, update).unwrap();
+        }
+        assert!(var.to_vec1::<f32>().unwrap().iter().all(|v| v.abs() < 0.05));
+    }
+}

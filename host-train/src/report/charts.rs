@@ -1,0 +1,295 @@
+//! Charts as SVG text, ready to stand inside a page.
+
+use anyhow::{anyhow, ensure};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::{FormatRow, LossRow};
+
+/// Points that a curve is thinned to: more cannot be told apart at this size.
+const CURVE_POINTS: usize = 400;
+/// Width and height of a chart, in pixels.
+const SIZE: (u32, u32) = (760, 340);
+/// Room right of the plot for the names of what is drawn.
+const LEGEND_WIDTH: u32 = 140;
+const FONT: &str = "sans-serif";
+
+const BLUE: RGBColor = RGBColor(37, 99, 175);
+const ORANGE: RGBColor = RGBColor(217, 119, 6);
+const GREEN: RGBColor = RGBColor(22, 130, 93);
+const PURPLE: RGBColor = RGBColor(124, 58, 183);
+const INK: RGBColor = RGBColor(40, 44, 52);
+const FAINT: RGBColor = RGBColor(226, 229, 234);
+
+/// The parts of a bar from the bottom up.
+const BAR_PARTS: [(&str, RGBColor); 3] = [("diffusion", BLUE), ("reconstruction", ORANGE), ("prior", GREEN)];
+
+/// One curve: its name, its colour, and points (step, bits/dim).
+type Curve = (&'static str, RGBColor, Vec<(f64, f64)>);
+
+/// The loss and its three terms over the steps of a training, in bits per dimension.
+///
+/// The first tenth of the steps may lie far above the rest; the axis ends where the rest can be read, and what is
+/// higher is left out.
+pub fn loss_chart(losses: &[LossRow]) -> anyhow::Result<String> {
+    let curve = |term: &dyn Fn(&LossRow) -> Option<f64>| -> Vec<(f64, f64)> {
+        let points = losses.iter().filter_map(|row| Some((row.step as f64, term(row)?)));
+        thinned(&points.filter(|(_, y)| y.is_finite()).collect::<Vec<_>>())
+    };
+    let curves: Vec<Curve> = vec![
+        ("total", INK, curve(&|row| Some(row.total))),
+        ("reconstruction", ORANGE, curve(&|row| Some(row.reconstruction))),
+        ("prior", GREEN, curve(&|row| Some(row.prior))),
+        ("diffusion", BLUE, curve(&|row| Some(row.diffusion))),
+        ("held-out total", PURPLE, curve(&|row| row.held_out)),
+    ];
+    let total = &curves[0].2;
+    let last_step = total.last().map_or(0.0, |(step, _)| *step);
+    ensure!(last_step > 0.0, "there is no loss curve to draw: log at least one step");
+    let settled = total
+        .iter()
+        .filter(|(step, _)| *step >= 0.1 * last_step)
+        .map(|(_, y)| *y);
+    let top = nice_top(settled.fold(0.0, f64::max));
+
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .margin_right(LEGEND_WIDTH)
+            .x_label_area_size(36)
+            .y_label_area_size(52)
+            .build_cartesian_2d(0.0..last_step, 0.0..top)?;
+        chart
+            .configure_mesh()
+            .bold_line_style(FAINT)
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK)
+            .label_style((FONT, 13))
+            .x_desc("training step")
+            .y_desc("bits/dim")
+            .x_label_formatter(&|step| format!("{step:.0}"))
+            .y_label_formatter(&|y| short(*y))
+            .draw()?;
+        for (_, colour, points) in &curves {
+            if points.is_empty() {
+                continue;
+            }
+            let style = colour.stroke_width(2);
+            let visible = points.iter().filter(|(_, y)| *y <= top).copied();
+            chart.draw_series(LineSeries::new(visible, style))?;
+        }
+        legend(
+            area,
+            curves
+                .iter()
+                .filter(|(.., points)| !points.is_empty())
+                .map(|(name, colour, _)| (*name, *colour)),
+        )?;
+        Ok(())
+    })
+}
+
+/// The schedule: γ = −log SNR at every step t = 0..=T.
+pub fn gamma_chart(gamma: &[f64]) -> anyhow::Result<String> {
+    ensure!(
+        gamma.len() >= 2,
+        "there is no schedule to draw: γ has {} values and needs 2",
+        gamma.len()
+    );
+    ensure!(
+        gamma.iter().all(|value| value.is_finite()),
+        "the schedule cannot be drawn: every γ must be finite"
+    );
+    let (low, high) = gamma
+        .iter()
+        .fold((f64::MAX, f64::MIN), |(low, high), y| (low.min(*y), high.max(*y)));
+    let room = ((high - low) * 0.05).max(0.1);
+    let points = || gamma.iter().enumerate().map(|(t, y)| (t as f64, *y));
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(52)
+            .build_cartesian_2d(0.0..(gamma.len() - 1) as f64, low - room..high + room)?;
+        chart
+            .configure_mesh()
+            .bold_line_style(FAINT)
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK)
+            .label_style((FONT, 13))
+            .x_desc("step t (0: data, T: noise)")
+            .y_desc("γ = −log SNR")
+            .x_label_formatter(&|t| short(*t))
+            .y_label_formatter(&|y| short(*y))
+            .draw()?;
+        chart.draw_series(LineSeries::new(points(), BLUE.stroke_width(2)))?;
+        chart.draw_series(points().map(|point| Circle::new(point, 2, BLUE.filled())))?;
+        Ok(())
+    })
+}
+
+/// The held-out ELBO of every exported file as a bar of its three terms, in bits per dimension.
+pub fn elbo_chart(formats: &[FormatRow]) -> anyhow::Result<String> {
+    let terms = |row: &FormatRow| [row.diffusion, row.reconstruction, row.prior];
+    ensure!(
+        !formats.is_empty(),
+        "there is no ELBO to draw: evaluate at least one file"
+    );
+    ensure!(
+        formats.iter().all(|row| terms(row).iter().all(|term| term.is_finite())),
+        "the ELBO cannot be drawn: every term must be finite"
+    );
+    let sums = formats.iter().map(|row| terms(row).iter().sum::<f64>());
+    let (low, high) = formats
+        .iter()
+        .flat_map(terms)
+        .chain(sums)
+        .fold((0.0, 0.0), |(low, high): (f64, f64), y| (low.min(y), high.max(y)));
+    let high = if high > low { nice_top(high) } else { low + 1.0 };
+    let count = formats.len();
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .margin_right(LEGEND_WIDTH)
+            .x_label_area_size(36)
+            .y_label_area_size(52)
+            .build_cartesian_2d(0.0..count as f64, low..high)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .bold_line_style(FAINT)
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK)
+            .label_style((FONT, 13))
+            .x_labels(0)
+            .y_desc("bits/dim")
+            .y_label_formatter(&|y| short(*y))
+            .draw()?;
+        for (part, (_, colour)) in BAR_PARTS.into_iter().enumerate() {
+            let bars = formats.iter().enumerate().map(|(index, row)| {
+                let below: f64 = terms(row)[..part].iter().sum();
+                let middle = index as f64 + 0.5;
+                let half = 0.28;
+                Rectangle::new(
+                    [(middle - half, below), (middle + half, below + terms(row)[part])],
+                    colour.filled(),
+                )
+            });
+            chart.draw_series(bars)?;
+        }
+        for (index, row) in formats.iter().enumerate() {
+            let middle = index as f64 + 0.5;
+            let centred = |size: i32| (FONT, size).into_font().color(&INK);
+            let top = terms(row).iter().sum::<f64>();
+            let caption = format!("{} · T = {}", row.format, row.steps);
+            let place = |point: (f64, f64), text: String, down: i32, size: i32| {
+                let pixel = chart.backend_coord(&point);
+                let width = (text.chars().count() as i32 * size * 11) / 40;
+                area.draw(&Text::new(text, (pixel.0 - width, pixel.1 + down), centred(size)))
+            };
+            place((middle, top), format!("{:.3}", row.bits_per_dim), -20, 15)?;
+            place((middle, low), caption, 10, 14)?;
+        }
+        legend(area, BAR_PARTS)?;
+        Ok(())
+    })
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// An SVG with whatever `content` draws on white.
+fn draw(content: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    area.fill(&WHITE)
+        .map_err(Into::into)
+        .and_then(|()| content(&area))
+        .and_then(|()| Ok(area.present()?))
+        .map_err(|error| anyhow!("a chart cannot be drawn ({error})"))?;
+    drop(area);
+    Ok(svg)
+}
+
+/// Names and colours beside the plot, where they cover nothing.
+fn legend(
+    area: &Area,
+    entries: impl IntoIterator<Item = (&'static str, RGBColor)>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let left = (SIZE.0 - LEGEND_WIDTH) as i32 + 14;
+    for ((name, colour), top) in entries.into_iter().zip((20..).step_by(22)) {
+        area.draw(&Rectangle::new([(left, top), (left + 12, top + 12)], colour.filled()))?;
+        area.draw(&Text::new(name, (left + 18, top), (FONT, 13).into_font().color(&INK)))?;
+    }
+    Ok(())
+}
+
+/// At most [`CURVE_POINTS`] points: the means of equal runs, so that noise is smoothed and not sampled.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let run = points.len().div_ceil(CURVE_POINTS).max(1);
+    let mean = |run: &[(f64, f64)]| {
+        let sum = run
+            .iter()
+            .fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (sum.0 / run.len() as f64, sum.1 / run.len() as f64)
+    };
+    points.chunks(run).map(mean).collect()
+}
+
+/// Where an axis ends that shows `highest` with some room above.
+fn nice_top(highest: f64) -> f64 {
+    if highest > 0.0 { highest * 1.15 } else { 1.0 }
+}
+
+/// A number without idle zeros.
+fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{formats, losses};
+
+    #[test]
+    fn every_chart_is_one_svg() {
+        for svg in [
+            loss_chart(&losses(5000)).unwrap(),
+            gamma_chart(&[-8.0, 0.0, 8.0]).unwrap(),
+            elbo_chart(&formats()).unwrap(),
+        ] {
+            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+            assert!(svg.len() < 60_000, "{} bytes", svg.len());
+            assert!(!svg.contains("NaN"));
+        }
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let mut rows = formats();
+        rows[0].format = "<b>&".to_owned();
+        assert!(elbo_chart(&rows).unwrap().contains("&lt;b&gt;&amp;"));
+    }
+
+    #[test]
+    fn nothing_to_draw_is_an_error_and_not_an_empty_chart() {
+        assert_eq!(
+            loss_chart(&[]).unwrap_err().to_string(),
+            "there is no loss curve to draw: log at least one step"
+        );
+        assert_eq!(
+            gamma_chart(&[1.0]).unwrap_err().to_string(),
+            "there is no schedule to draw: γ has 1 values and needs 2"
+        );
+        assert!(elbo_chart(&[]).is_err());
+        assert!(gamma_chart(&[0.0, f64::NAN]).is_err());
+    }
+
+    #[test]
+    fn thinning_keeps_means_and_short_curves() {
+        assert_eq!(thinned(&[(1.0, 2.0), (3.0, 4.0)]), [(1.0, 2.0), (3.0, 4.0)]);
+        let long: Vec<_> = (0..1000).map(|i| (f64::from(i), 7.0)).collect();
+        let thin = thinned(&long);
+        assert!(thin.len() <= CURVE_POINTS && thin.iter().all(|(_, y)| *y == 7.0));
+    }
+}

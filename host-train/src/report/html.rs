@@ -1,0 +1,276 @@
+//! The report: one page that needs nothing else, so that it can be mailed.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::anyhow;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::{FormatRow, ReportInput, elbo_chart, gamma_chart, loss_chart};
+use crate::files::write_atomically;
+
+/// Above this the chain's noisy end is not a standard normal, and samples start in the wrong place.
+const PRIOR_LIMIT_NATS: f64 = 0.01;
+
+const STYLE: &str = include_str!("report.css");
+
+/// Writes the page to `path`, with charts as SVG and the picture inlined.
+pub fn write_report(path: &Path, input: &ReportInput) -> anyhow::Result<()> {
+    let page = page(input)?;
+    write_atomically(path, |file| Ok(file.write_all(page.as_bytes())?))
+}
+
+fn page(input: &ReportInput) -> anyhow::Result<String> {
+    let title = escaped(&input.title);
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+    );
+    for part in [
+        notes(input),
+        picture(input)?,
+        elbo(input)?,
+        loss(input)?,
+        schedule(input)?,
+        configuration(input),
+        commands(input),
+    ] {
+        page.push_str(&part);
+    }
+    page.push_str("</body>\n</html>\n");
+    Ok(page)
+}
+
+fn section(heading: &str, body: &str) -> String {
+    format!("<section>\n<h2>{heading}</h2>\n{body}</section>\n")
+}
+
+fn notes(input: &ReportInput) -> String {
+    let excess = input.formats.iter().filter(|row| row.prior_nats_per_dim > PRIOR_LIMIT_NATS).map(|row| {
+        format!(
+            "{}: the prior term is {:.3} nats/dim, above {PRIOR_LIMIT_NATS}, so samples start too far from the data's \
+             noisy end; raise the last γ.",
+            row.file, row.prior_nats_per_dim
+        )
+    });
+    let all: String = input
+        .notes
+        .iter()
+        .cloned()
+        .chain(excess)
+        .map(|note| format!("<li>{}</li>\n", escaped(&note)))
+        .collect();
+    if all.is_empty() {
+        all
+    } else {
+        format!("<ul class=\"notes\">\n{all}</ul>\n")
+    }
+}
+
+fn picture(input: &ReportInput) -> anyhow::Result<String> {
+    let Some(path) = &input.grid_png else {
+        return Ok(String::new());
+    };
+    let bytes = std::fs::read(path)
+        .map_err(|error| anyhow!("the picture {} cannot be read ({error}): draw it first", path.display()))?;
+    let data = BASE64.encode(bytes);
+    Ok(section(
+        "Data and samples",
+        &format!("<img alt=\"Grids of data and samples\" src=\"data:image/png;base64,{data}\">\n"),
+    ))
+}
+
+fn elbo(input: &ReportInput) -> anyhow::Result<String> {
+    if input.formats.is_empty() {
+        return Ok(String::new());
+    }
+    let rows: String = input.formats.iter().map(format_row).collect();
+    let table = format!(
+        "<p>Negative ELBO of rows that the training never saw, computed by the runtime in the file's own arithmetic; \
+         lower is better. The terms are in bits per dimension.</p>\n<table>\n<tr><th>file</th><th>format</th>\
+         <th>bits/dim</th><th>diffusion</th><th>reconstruction</th><th>prior</th><th>steps</th><th>rows</th>\
+         <th>bytes</th></tr>\n{rows}</table>\n"
+    );
+    Ok(section("Held-out ELBO", &(table + &elbo_chart(&input.formats)?)))
+}
+
+fn format_row(row: &FormatRow) -> String {
+    format!(
+        "<tr><td>{}</td><td>{}</td><td><b>{:.4}</b></td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td><td>{}</td><td>{}</td>\
+         <td>{}</td></tr>\n",
+        escaped(&row.file),
+        escaped(&row.format),
+        row.bits_per_dim,
+        row.diffusion,
+        row.reconstruction,
+        row.prior,
+        row.steps,
+        grouped(row.rows as u64),
+        grouped(row.file_bytes),
+    )
+}
+
+fn loss(input: &ReportInput) -> anyhow::Result<String> {
+    if input.losses.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(section("Training loss", &loss_chart(&input.losses)?))
+}
+
+fn schedule(input: &ReportInput) -> anyhow::Result<String> {
+    if input.gamma.is_empty() {
+        return Ok(String::new());
+    }
+    let decibels = 10.0 / std::f64::consts::LN_10;
+    let rows: String = input
+        .gamma
+        .iter()
+        .enumerate()
+        .map(|(t, gamma)| {
+            format!(
+                "<tr><td>{t}</td><td>{gamma:.4}</td><td>{:.2}</td></tr>\n",
+                -gamma * decibels
+            )
+        })
+        .collect();
+    let table = format!(
+        "<details>\n<summary>γ at every step</summary>\n<table>\n<tr><th>t</th><th>γ</th><th>SNR (dB)</th></tr>\n{rows}\
+         </table>\n</details>\n"
+    );
+    Ok(section("Schedule", &(gamma_chart(&input.gamma)? + &table)))
+}
+
+fn configuration(input: &ReportInput) -> String {
+    preformatted("Configuration", &input.config_toml)
+}
+
+fn commands(input: &ReportInput) -> String {
+    preformatted("Commands", &input.commands.join("\n"))
+}
+
+fn preformatted(heading: &str, text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        section(heading, &format!("<pre>{}</pre>\n", escaped(text.trim_end())))
+    }
+}
+
+/// `text` as it may stand between tags and in quoted attributes.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            let _ = write!(out, ",");
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{formats, losses};
+
+    fn full(folder: &Path) -> ReportInput {
+        let png = folder.join("grid.png");
+        std::fs::write(&png, b"\x89PNG").unwrap();
+        ReportInput {
+            title: "digits <T = 64>".to_owned(),
+            grid_png: Some(png),
+            losses: losses(100),
+            gamma: (0..=64).map(|t| -8.0 + f64::from(t) * 0.25).collect(),
+            formats: formats(),
+            config_toml: "seed = 1 # \"<&>\"\n".to_owned(),
+            notes: vec!["It isn't long.".to_owned()],
+            commands: vec!["host-train train a.toml && true".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_page_holds_everything_and_needs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.html");
+        write_report(&path, &full(folder.path())).unwrap();
+        let page = std::fs::read_to_string(&path).unwrap();
+        for expected in [
+            "<h1>digits &lt;T = 64&gt;</h1>",
+            "data:image/png;base64,iVBORw==",
+            "digits-t64-w8a16.vdm</td><td>w8a16</td><td><b>2.4980</b>",
+            "<td>302,936</td>",
+            "<td>64</td><td>8.0000</td><td>-34.74</td>",
+            "seed = 1 # &quot;&lt;&amp;&gt;&quot;</pre>",
+            "host-train train a.toml &amp;&amp; true",
+            "<li>It isn&#39;t long.</li>",
+        ] {
+            assert!(page.contains(expected), "{expected} is missing");
+        }
+        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<section>").count(), page.matches("</section>").count());
+        assert!(!page.contains("src=\"http") && !page.contains("href="));
+    }
+
+    #[test]
+    fn what_is_absent_is_left_out() {
+        let page = page(&ReportInput {
+            title: "t".to_owned(),
+            ..ReportInput::default()
+        })
+        .unwrap();
+        assert!(!page.contains("<section>") && !page.contains("<ul"), "{page}");
+    }
+
+    #[test]
+    fn a_large_prior_term_is_pointed_out() {
+        let mut rows = formats();
+        rows[1].prior_nats_per_dim = 0.46;
+        let page = page(&ReportInput {
+            formats: rows,
+            ..ReportInput::default()
+        })
+        .unwrap();
+        assert_eq!(page.matches("the prior term is 0.460 nats/dim").count(), 1);
+    }
+
+    #[test]
+    fn a_missing_picture_is_named() {
+        let input = ReportInput {
+            grid_png: Some("nowhere.png".into()),
+            ..ReportInput::default()
+        };
+        assert!(
+            page(&input)
+                .unwrap_err()
+                .to_string()
+                .starts_with("the picture nowhere.png cannot be read")
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Seeded random numbers for training. The normals are the core's own, so host and device draw from one definition.
+
+use ancestral::noise::{normal_q28, to_f32};
+use candle_core::{Device, Result, Tensor};
+use rand_core::{Rng as _, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::{Deserialize, Serialize};
+
+/// A generator whose state can be saved in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainRng(Xoshiro256PlusPlus);
+
+impl TrainRng {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(Xoshiro256PlusPlus::seed_from_u64(seed))
+    }
+
+    /// Uniform in [0, 1), 24 bits.
+    pub fn uniform(&mut self) -> f32 {
+        (self.0.next_u64() >> 40) as f32 / (1u32 << 24) as f32
+    }
+
+    /// Uniform in `0..bound`, without bias that could be seen (64 random bits are scaled).
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
+    }
+
+    /// One standard normal.
+    pub fn normal(&mut self) -> f32 {
+        to_f32(normal_q28((self.0.next_u64() >> 32) as u32))
+    }
+
+    /// A matrix of standard normals.
+    pub fn normals(&mut self, rows: usize, columns: usize, device: &Device) -> Result<Tensor> {
+        let values: Vec<f32> = (0..rows * columns).map(|_| self.normal()).collect();
+        Tensor::from_vec(values, (rows, columns), device)
+    }
+}

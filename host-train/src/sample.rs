@@ -1,0 +1,67 @@
+//! Sampling on the desktop: the core's sampler, with the same generator and the same order of draws as a firmware.
+
+use crate::runtime::ModelFile;
+use crate::with_model;
+use ancestral::storage::Heap;
+use ancestral::{Format, Model, Sampler};
+use anyhow::Result;
+use rand_core::SeedableRng;
+use rand_xoshiro::Xoshiro128PlusPlus;
+
+/// Rows drawn from a model.
+pub enum Samples {
+    /// Discretised data: D levels a row.
+    Levels(Vec<Vec<u8>>),
+    /// Continuous data: D values a row, in the file's units.
+    Values(Vec<Vec<f32>>),
+}
+
+/// Draws `count` rows, one after the other from one generator seeded with `seed`: what a firmware that calls
+/// `Sampler::sample` in a loop draws.
+pub fn sample(file: &ModelFile, count: usize, seed: u64) -> Result<Samples> {
+    with_model!(file.parse()?, model => draw(&model, count, seed))
+}
+
+fn draw<F: Format>(model: &Model<'_, F>, count: usize, seed: u64) -> Result<Samples> {
+    let mut sampler = Sampler::with_storage(model, Heap::for_model(model))?;
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
+    if model.header().levels != 0 {
+        return Ok(Samples::Levels(
+            (0..count).map(|_| sampler.sample(&mut rng).to_vec()).collect(),
+        ));
+    }
+    let rows = (0..count).map(|_| {
+        sampler.draw(&mut rng);
+        let mut values = vec![0.0; model.dim()];
+        sampler.values(&mut values);
+        values
+    });
+    Ok(Samples::Values(rows.collect()))
+}
+
+impl Samples {
+    /// One line per row: `hex <index> <bytes>`, two hexadecimal digits per level, or the little-endian bytes of each `f32`. A firmware
+    /// prints the same lines, and the two are compared.
+    pub fn hex_lines(&self) -> Vec<String> {
+        let line = |index: usize, bytes: Vec<u8>| {
+            let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            format!("hex {index} {digits}")
+        };
+        match self {
+            Samples::Levels(rows) => rows.iter().enumerate().map(|(i, row)| line(i, row.clone())).collect(),
+            Samples::Values(rows) => rows
+                .iter()
+                .enumerate()
+                .map(|(i, row)| line(i, row.iter().flat_map(|v| v.to_le_bytes()).collect()))
+                .collect(),
+        }
+    }
+
+    /// As rows of numbers.
+    pub fn rows(&self) -> Vec<Vec<f32>> {
+        match self {
+            Samples::Levels(rows) => rows.iter().map(|r| r.iter().map(|&v| f32::from(v)).collect()).collect(),
+            Samples::Values(rows) => rows.clone(),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The training loop.
+
+use crate::checkpoint::{CHECKPOINT, Run, WEIGHTS};
+use crate::config::TrainConfig;
+use crate::data::Dataset;
+use crate::files::write_atomically;
+use crate::loss::{self, Draws};
+use crate::optimizer::Update;
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Name of the loss log in a run's folder.
+pub const LOSSES: &str = "losses.csv";
+
+/// Why the loop returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// It was asked to stop; the checkpoint holds where.
+    Interrupted,
+}
+
+/// One row of the loss log: the mean of each term since the row before, in bits/dim.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LossRow {
+    /// Steps done.
+    pub step: u64,
+    /// Reconstruction, prior, diffusion.
+    pub terms: [f64; 3],
+}
+
+/// Trains `run` on `data` until its configured number of steps, writing checkpoints and the loss log into `folder`.
+///
+/// * `stop`: set from outside to end early with a checkpoint;
+/// * `stop_at`: end early once this many steps are done;
+/// * `quiet`: no progress bar.
+///
+/// The same configuration gives the same bits, also across an interruption at any step.
+pub fn train(
+    run: &mut Run,
+    data: &Dataset,
+    folder: &Path,
+    stop: &AtomicBool,
+    stop_at: Option<u64>,
+    quiet: bool,
+) -> Result<Outcome> {
+    let config = run.config.train.clone();
+    let checkpoint = folder.join(CHECKPOINT);
+    let mut log = Log::open(folder.join(LOSSES), run.optimizer.step)?;
+    // Before the first step, so that a folder that cannot be written is found now and not in an hour.
+    run.save(&checkpoint)?;
+    let bar = progress(config.steps, run.optimizer.step, quiet);
+    let to_bits = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
+    let (mut sums, mut summed) = ([0.0f64; 3], 0u64);
+    let mut last_save = Instant::now();
+    let mut outcome = Outcome::Finished;
+    while run.optimizer.step < config.steps {
+        if stop.load(Ordering::Relaxed) || stop_at == Some(run.optimizer.step) {
+            outcome = Outcome::Interrupted;
+            break;
+        }
+        let terms = step(run, data, &config)?;
+        for (sum, term) in sums.iter_mut().zip(terms) {
+            *sum += f64::from(term) * to_bits;
+        }
+        summed += 1;
+        let done = run.optimizer.step;
+        bar.set_position(done);
+        if done.is_multiple_of(config.log_every) {
+            let row = LossRow {
+                step: done,
+                terms: sums.map(|s| s / summed as f64),
+            };
+            (sums, summed) = ([0.0; 3], 0);
+            bar.set_message(row.message());
+            log.push(row)?;
+        }
+        // Only between rows of the log, so that a resumed run logs the same rows as an uninterrupted one.
+        let due = last_save.elapsed() >= Duration::from_secs(config.checkpoint_seconds);
+        if due && done.is_multiple_of(config.log_every) {
+            run.save(&checkpoint)?;
+            log.flush()?;
+            last_save = Instant::now();
+        }
+    }
+    run.save(&checkpoint)?;
+    log.flush()?;
+    if outcome == Outcome::Finished {
+        run.save_weights(&folder.join(WEIGHTS))?;
+        bar.finish();
+    } else {
+        bar.abandon();
+    }
+    Ok(outcome)
+}
+
+/// One optimiser step; the terms in nats per row.
+fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]> {
+    let device = run
+        .optimizer
+        .slots
+        .first()
+        .map_or(Device::Cpu, |slot| slot.state.device().clone());
+    let mut rows = Vec::with_capacity(config.batch * run.dim);
+    for _ in 0..config.batch {
+        rows.extend_from_slice(data.row(run.rng.below(data.len())));
+    }
+    let x = Tensor::from_vec(rows, (config.batch, run.dim), &device)?;
+    let draws = Draws::new(config.batch, run.dim, run.gamma.steps(), &mut run.rng, &device)?;
+    let terms = loss::elbo(
+        &run.network,
+        &run.gamma,
+        run.config.model.prediction,
+        data.levels(),
+        &x,
+        &draws,
+    )?;
+    // Bits per dimension keep the gradient's size apart from the number of dimensions.
+    let loss = (terms.total()? / (run.dim as f64 * std::f64::consts::LN_2))?;
+    let gradients = loss.backward()?;
+    let update = Update {
+        rate: rate(config, run.optimizer.step),
+        decay: config.weight_decay,
+        clip_norm: config.clip_norm,
+        ema: config.ema,
+    };
+    let values = terms.values()?;
+    ensure!(
+        values.iter().all(|v| v.is_finite()),
+        "the loss is not finite at step {}: lower train.learning_rate and resume from the last checkpoint",
+        run.optimizer.step + 1
+    );
+    run.optimizer.update(&gradients, update)?;
+    Ok(values)
+}
+
+/// Linear warm-up, then a cosine to the final fraction.
+fn rate(config: &TrainConfig, step: u64) -> f64 {
+    if step < config.warmup {
+        return config.learning_rate * (step + 1) as f64 / config.warmup as f64;
+    }
+    let span = config.steps.saturating_sub(config.warmup).max(1);
+    let progress = ((step - config.warmup) as f64 / span as f64).min(1.0);
+    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+    config.learning_rate * (config.final_fraction + (1.0 - config.final_fraction) * cosine)
+}
+
+fn progress(steps: u64, done: u64, quiet: bool) -> ProgressBar {
+    let target = if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr_with_hz(4)
+    };
+    let bar = ProgressBar::with_draw_target(Some(steps), target).with_position(done);
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {per_sec}  ETA {eta}") {
+        bar.set_style(style);
+    }
+    bar.reset_eta();
+    bar
+}
+
+impl LossRow {
+    fn total(&self) -> f64 {
+        self.terms.iter().sum()
+    }
+
+    fn message(&self) -> String {
+        let [reconstruction, prior, diffusion] = self.terms;
+        format!(
+            "{:.3} bits/dim (rec {reconstruction:.3} + prior {prior:.4} + diff {diffusion:.3})",
+            self.total()
+        )
+    }
+}
+
+/// The loss log, rewritten whole each time: it is small, and so it is never half a row.
+struct Log {
+    path: PathBuf,
+    text: String,
+    plain: bool,
+}
+
+impl Log {
+    const HEADER: &'static str = "step,total,reconstruction,prior,diffusion\n";
+
+    /// Takes up the rows of a run that is continued, as far as `step`.
+    fn open(path: PathBuf, step: u64) -> Result<Self> {
+        let mut text = Self::HEADER.to_owned();
+        if step > 0 {
+            let old = std::fs::read_to_string(&path).unwrap_or_default();
+            for line in old.lines().skip(1) {
+                let at = line.split(',').next().and_then(|s| s.parse::<u64>().ok());
+                if at.is_some_and(|at| at <= step) {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+        }
+        Ok(Self {
+            path,
+            text,
+            plain: !std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        })
+    }
+
+    fn push(&mut self, row: LossRow) -> Result<()> {
+        let [reconstruction, prior, diffusion] = row.terms;
+        self.text.push_str(&format!(
+            "{},{:.6},{reconstruction:.6},{prior:.6},{diffusion:.6}\n",
+            row.step,
+            row.total()
+        ));
+        // Where no terminal shows the bar, a line now and then says that the run is alive.
+        if self.plain && row.step.is_multiple_of(1000) {
+            eprintln!("step {}: {}", row.step, row.message());
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        write_atomically(&self.path, |out| Ok(out.write_all(self.text.as_bytes())?))
+            .context("the loss log could not be written")
+    }
+}

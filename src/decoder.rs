@@ -1,0 +1,107 @@
+//! The decoder p(x | z_0): discretised levels, or a Gaussian for continuous data.
+
+use crate::number::{LevelMap, Number};
+
+/// p(x | z_0) of a model and the constants of the schedule's two ends.
+///
+/// * Levels (ADC counts, grey levels, bits): `p(k | z_0) ∝ exp(−½ (z_0/α_0 − level_k)² SNR_0)` with the levels spread
+///   evenly over [−1, 1] (Kingma et al. 2021, section 3.3). Its logarithm is an honest likelihood of the data.
+/// * Continuous data `raw = mean + scale·x`: `p(raw | z_0) = N(x; z_0/α_0, 1/SNR_0)/scale`, a density.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder<'a, N: Number> {
+    /// Number of levels, or 0 for the Gaussian.
+    pub levels: u16,
+    /// `1/α_0`.
+    pub inverse_alpha: f32,
+    /// `SNR_0 = e^−γ_0`.
+    pub snr: f32,
+    /// `α_T²`.
+    pub last_alpha_squared: f32,
+    /// `−ln σ_T² = softplus(−γ_T)`.
+    pub last_log_variance: f32,
+    /// z_0 → level.
+    pub map: LevelMap<N>,
+    /// Mean per dimension of continuous data.
+    pub mean: &'a [f32],
+    /// Scale per dimension of continuous data.
+    pub scale: &'a [f32],
+}
+
+/// Logarithms of probabilities below e^−30 of the largest are not added: they are under a tenth of f32's last place.
+const NEGLIGIBLE: f32 = -30.0;
+
+impl<N: Number> Decoder<'_, N> {
+    /// The highest level.
+    pub fn last_level(&self) -> u8 {
+        self.levels.saturating_sub(1).min(255) as u8
+    }
+
+    /// The value of a level in model units.
+    pub fn level_value(&self, level: u8) -> N {
+        let last = i32::from(self.last_level());
+        N::from_ratio(2 * i32::from(level) - last, last.max(1))
+    }
+
+    /// The most probable levels given z_0.
+    pub fn decode_levels(&self, z: &[N], levels: &mut [u8]) {
+        for (level, &z) in levels.iter_mut().zip(z) {
+            *level = z.level(&self.map, self.last_level());
+        }
+    }
+
+    /// The most probable values given z_0 in raw units (levels as numbers, or `mean + scale·z_0/α_0`).
+    pub fn decode_values(&self, z: &[N], values: &mut [f32]) {
+        if self.levels != 0 {
+            for (value, &z) in values.iter_mut().zip(z) {
+                *value = f32::from(z.level(&self.map, self.last_level()));
+            }
+            return;
+        }
+        for ((value, &z), (mean, scale)) in values.iter_mut().zip(z).zip(self.mean.iter().zip(self.scale)) {
+            *value = mean + scale * (z.to_f32() * self.inverse_alpha);
+        }
+    }
+
+    /// `ln p(x | z_0)` in nats, summed over the dimensions.
+    ///
+    /// * `x`: the data in model units, D values; for levels, each must be a level's value;
+    /// * `z`: z_0, D values.
+    pub fn log_likelihood(&self, x: &[N], z: &[N]) -> f32 {
+        let mut sum = 0.0;
+        if self.levels != 0 {
+            for (&x, &z) in x.iter().zip(z) {
+                sum += self.log_level(x.to_f32(), z.to_f32() * self.inverse_alpha);
+            }
+            return sum;
+        }
+        const LN_2PI: f32 = 1.837_877_1;
+        let log_snr = libm::logf(self.snr);
+        for ((&x, &z), &scale) in x.iter().zip(z).zip(self.scale) {
+            let difference = x.to_f32() - z.to_f32() * self.inverse_alpha;
+            sum -= 0.5 * (difference * difference * self.snr + LN_2PI - log_snr) + libm::logf(scale);
+        }
+        sum
+    }
+
+    /// `ln softmax` of one level, summing outwards from the level nearest to `centre` until the terms vanish.
+    fn log_level(&self, x: f32, centre: f32) -> f32 {
+        let last = f32::from(self.last_level()).max(1.0);
+        let value = |k: f32| 2.0 * k / last - 1.0;
+        let exponent = |v: f32| -0.5 * self.snr * (v - centre) * (v - centre);
+        let nearest = libm::floorf((centre + 1.0) * 0.5 * last + 0.5).clamp(0.0, last);
+        let top = exponent(value(nearest));
+        let mut total = 1.0;
+        for direction in [1.0, -1.0] {
+            let mut k = nearest + direction;
+            while (0.0..=last).contains(&k) {
+                let relative = exponent(value(k)) - top;
+                if relative < NEGLIGIBLE {
+                    break;
+                }
+                total += libm::expf(relative);
+                k += direction;
+            }
+        }
+        exponent(x) - top - libm::logf(total)
+    }
+}

@@ -1,0 +1,3 @@
+//! Inner products. The portable ones are the reference that every faster one must equal.
+
+pub mod portable;

@@ -1,0 +1,319 @@
+//! The ELBO of data, in nats: how well the model explains a row, and so how unusual the row is.
+//!
+//! Two forms that agree in expectation (Kingma et al. 2021, section 3 and appendix E):
+//! * [`elbo`]: reconstruction + prior + one KL divergence per step, each exact given its noise. All T steps are
+//!   summed. Low variance: the one to use.
+//! * [`elbo_of_chain`]: `ln p(x, z_0..z_T) − ln q(z_0..z_T | x)` over one sampled chain. High variance: the definition,
+//!   kept as the check of the other.
+
+use crate::decoder::Decoder;
+use crate::denoiser::Denoiser;
+use crate::format::Format;
+use crate::mlp::Mlp;
+use crate::model::{Model, ModelError, StaticModel, StepTable};
+use crate::number::Number;
+use crate::schedule::{chain, kernel, posterior};
+use crate::storage::{Buffers, Inline, Storage};
+use rand_core::Rng;
+
+/// The negative ELBO of one row, by term, in nats.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Elbo {
+    /// `−ln p(x | z_0)`.
+    pub reconstruction: f32,
+    /// `D_KL(q(z_T | x) ‖ N(0, I))`.
+    pub prior: f32,
+    /// `Σ_t D_KL(q(z_s | z_t, x) ‖ p(z_s | z_t))`.
+    pub diffusion: f32,
+}
+
+impl Elbo {
+    /// The negative ELBO: an upper bound on `−ln p(x)`. The higher, the more unusual the row.
+    pub fn total(&self) -> f32 {
+        self.reconstruction + self.prior + self.diffusion
+    }
+}
+
+/// Draws z_t ~ q(z_t | x).
+fn diffuse<N: Number, R: Rng + ?Sized>(table: &StepTable<'_, N>, t: usize, x: &[N], z: &mut [N], rng: &mut R) {
+    let Some(c) = table.at(t) else { return };
+    for (z, &x) in z.iter_mut().zip(x) {
+        *z = N::mix2(c.alpha, x, c.sigma, N::normal(rng));
+    }
+}
+
+/// The three-term negative ELBO of `x` with one draw of the noise per term, summed over every t.
+///
+/// * `x`: the data in model units, D values;
+/// * `state`, `estimate`: D values each, overwritten.
+///
+/// Takes `D·(T + 1)` words from the generator.
+pub fn elbo<D: Denoiser, R: Rng + ?Sized>(
+    table: &StepTable<'_, D::Number>,
+    decoder: &Decoder<'_, D::Number>,
+    denoiser: &mut D,
+    x: &[D::Number],
+    state: &mut [D::Number],
+    estimate: &mut [D::Number],
+    rng: &mut R,
+) -> Elbo {
+    diffuse(table, 0, x, state, rng);
+    let reconstruction = -decoder.log_likelihood(x, state);
+    let prior = prior(decoder, x);
+    let mut diffusion = 0.0;
+    for t in 1..=table.steps() {
+        diffusion += step_nats(table, denoiser, t, x, state, estimate, rng);
+    }
+    Elbo {
+        reconstruction,
+        prior,
+        diffusion,
+    }
+}
+
+/// The diffusion term's part of step `t` in `1..=T` with one draw of the noise:
+/// `½ (SNR_s − SNR_t) ‖x − x̂(z_t, t)‖²` nats. Arguments as for [`elbo`].
+pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
+    table: &StepTable<'_, D::Number>,
+    denoiser: &mut D,
+    t: usize,
+    x: &[D::Number],
+    state: &mut [D::Number],
+    estimate: &mut [D::Number],
+    rng: &mut R,
+) -> f32 {
+    diffuse(table, t, x, state, rng);
+    denoiser.denoise(state, t, estimate);
+    let weight = table.weight.get(t).copied().unwrap_or(0.0);
+    weight * D::Number::squared_distance(x, estimate)
+}
+
+/// `½ Σ_d [α_T² (x_d² − 1) + softplus(−γ_T)]` nats, see [`prior_nats`](crate::schedule::prior_nats).
+fn prior<N: Number>(decoder: &Decoder<'_, N>, x: &[N]) -> f32 {
+    let excess = x.iter().fold(0.0f32, |sum, x| sum + (x.to_f32() * x.to_f32() - 1.0));
+    0.5 * (decoder.last_alpha_squared * excess + x.len() as f32 * decoder.last_log_variance)
+}
+
+/// The rows that [`elbo_of_chain`] works in, D values each, overwritten.
+pub struct ChainBuffers<'s, N> {
+    /// z_t.
+    pub state: &'s mut [N],
+    /// z_s.
+    pub previous: &'s mut [N],
+    /// x̂(z_t, t).
+    pub estimate: &'s mut [N],
+}
+
+/// `−(ln p(x, z_0..z_T) − ln q(z_0..z_T | x))` in nats over one chain drawn forwards, `z_0 ~ q(z_0 | x)`,
+/// `z_t ~ q(z_t | z_s)`. Its expectation is that of [`elbo`]'s total; its variance is far larger.
+///
+/// The densities are computed in `f64` from the states as they are, rounding included.
+pub fn elbo_of_chain<D: Denoiser, R: Rng + ?Sized>(
+    table: &StepTable<'_, D::Number>,
+    decoder: &Decoder<'_, D::Number>,
+    denoiser: &mut D,
+    x: &[D::Number],
+    buffers: ChainBuffers<'_, D::Number>,
+    rng: &mut R,
+) -> f64 {
+    let ChainBuffers {
+        state,
+        previous,
+        estimate,
+    } = buffers;
+    let gamma = |t: usize| f64::from(table.gamma.get(t).copied().unwrap_or(0.0));
+    let wide = |n: &D::Number| f64::from(n.to_f32());
+
+    diffuse(table, 0, x, state, rng);
+    let mut log_ratio = f64::from(decoder.log_likelihood(x, state)); // ln p − ln q, growing
+    let first = kernel(gamma(0));
+    for (z, x) in state.iter().zip(x) {
+        log_ratio -= log_normal(wide(z), first.scale * wide(x), first.deviation);
+    }
+    for t in 1..=table.steps() {
+        let forward = chain(gamma(t - 1), gamma(t));
+        for (s, z) in previous.iter_mut().zip(state.iter_mut()) {
+            *s = *z;
+            let noise = wide(&D::Number::normal(rng));
+            *z = D::Number::from_f32((forward.scale * wide(s) + forward.deviation * noise) as f32);
+            log_ratio -= log_normal(wide(z), forward.scale * wide(s), forward.deviation);
+        }
+        denoiser.denoise(state, t, estimate);
+        let reverse = posterior(gamma(t - 1), gamma(t));
+        for ((s, z), x_hat) in previous.iter().zip(state.iter()).zip(estimate.iter()) {
+            let mean = reverse.keep * wide(z) + reverse.pull * wide(x_hat);
+            log_ratio += log_normal(wide(s), mean, reverse.deviation);
+        }
+    }
+    for z in state.iter() {
+        log_ratio += log_normal(wide(z), 0.0, 1.0);
+    }
+    -log_ratio
+}
+
+/// `ln N(value; mean, deviation²)`.
+fn log_normal(value: f64, mean: f64, deviation: f64) -> f64 {
+    const HALF_LN_2PI: f64 = 0.918_938_533_204_672_7;
+    let standard = (value - mean) / deviation;
+    -0.5 * standard * standard - libm::log(deviation) - HALF_LN_2PI
+}
+
+/// Scores data with a model. All memory is inside (`S`).
+///
+/// ```
+/// # use ancestral::{Likelihood, Sampler, W8A16};
+/// # use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+/// # ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"));
+/// let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+/// let mut likelihood = Likelihood::new(&DIGITS);
+/// let digit = Sampler::new(&DIGITS).sample(&mut rng).to_vec();
+/// let usual = likelihood.elbo_of_levels(&digit, &mut rng).unwrap().total();
+/// let checkerboard: Vec<u8> = (0..64).map(|i| 16 * ((i + i / 8) % 2)).collect();
+/// let unusual = likelihood.elbo_of_levels(&checkerboard, &mut rng).unwrap().total();
+/// assert!(unusual > usual + 100.0);
+/// ```
+pub struct Likelihood<'m, F: Format, S> {
+    model: Model<'m, F>,
+    storage: S,
+}
+
+/// Why a row cannot be scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum RowError {
+    /// The row has another number of values than the model has dimensions.
+    Dimension {
+        /// The row's.
+        found: usize,
+        /// The model's.
+        expected: usize,
+    },
+    /// A value is above the highest level.
+    Level {
+        /// Its place in the row.
+        index: usize,
+        /// What it is.
+        found: u8,
+        /// The highest level.
+        last: u8,
+    },
+    /// A value is infinite or NaN.
+    NotFinite {
+        /// Its place in the row.
+        index: usize,
+    },
+    /// Levels were given to a model of continuous data, or the other way round.
+    Decoder,
+}
+
+impl core::fmt::Display for RowError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Dimension { found, expected } => {
+                write!(f, "the row has {found} values, the model {expected} dimensions")
+            }
+            Self::Level { index, found, last } => {
+                write!(
+                    f,
+                    "value {index} of the row is {found}, above the model's highest level {last}"
+                )
+            }
+            Self::NotFinite { index } => write!(f, "value {index} of the row is not a finite number"),
+            Self::Decoder => f.write_str(
+                "the model's decoder is of the other kind: levels for discretised data, values for continuous",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for RowError {}
+
+impl<F: Format, const DIM: usize, const WIDTH: usize> Likelihood<'static, F, Inline<F::Number, DIM, WIDTH>> {
+    /// For a model of [`include_model!`](crate::include_model): the sizes come from its type.
+    pub fn new(model: &StaticModel<F, DIM, WIDTH>) -> Self {
+        Self {
+            model: *model.model(),
+            storage: Inline::default(),
+        }
+    }
+}
+
+impl<'m, F: Format, S: Storage<F::Number>> Likelihood<'m, F, S> {
+    /// For a model parsed at run time; `storage` must be large enough for it.
+    pub fn with_storage(model: &Model<'m, F>, storage: S) -> Result<Self, ModelError> {
+        model.fits(storage.dim(), storage.width())?;
+        Ok(Self { model: *model, storage })
+    }
+
+    /// The negative ELBO of a row of discretised data, with one draw of the noise for each t.
+    ///
+    /// * `row`: D levels.
+    pub fn elbo_of_levels<R: Rng + ?Sized>(&mut self, row: &[u8], rng: &mut R) -> Result<Elbo, RowError> {
+        let decoder = self.model.decoder();
+        if decoder.levels == 0 {
+            return Err(RowError::Decoder);
+        }
+        self.check_length(row.len())?;
+        let last = decoder.last_level();
+        if let Some((index, &found)) = row.iter().enumerate().find(|&(_, &level)| level > last) {
+            return Err(RowError::Level { index, found, last });
+        }
+        let data = self.storage.buffers(self.model.dim()).data;
+        for (x, &level) in data.iter_mut().zip(row) {
+            *x = decoder.level_value(level);
+        }
+        Ok(self.elbo_of_data(rng))
+    }
+
+    /// The negative ELBO of a row of continuous data in raw units, with one draw of the noise for each t.
+    ///
+    /// * `row`: D values.
+    pub fn elbo_of_values<R: Rng + ?Sized>(&mut self, row: &[f32], rng: &mut R) -> Result<Elbo, RowError> {
+        let decoder = self.model.decoder();
+        if decoder.levels != 0 {
+            return Err(RowError::Decoder);
+        }
+        self.check_length(row.len())?;
+        if let Some(index) = row.iter().position(|v| !v.is_finite()) {
+            return Err(RowError::NotFinite { index });
+        }
+        let data = self.storage.buffers(self.model.dim()).data;
+        let affine = decoder.mean.iter().zip(decoder.scale);
+        for ((x, &value), (mean, scale)) in data.iter_mut().zip(row).zip(affine) {
+            *x = F::Number::from_f32((value - mean) / scale);
+        }
+        Ok(self.elbo_of_data(rng))
+    }
+
+    fn check_length(&self, found: usize) -> Result<(), RowError> {
+        let expected = self.model.dim();
+        if found == expected {
+            Ok(())
+        } else {
+            Err(RowError::Dimension { found, expected })
+        }
+    }
+
+    fn elbo_of_data<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Elbo {
+        let model = self.model;
+        let Buffers {
+            state,
+            estimate,
+            data,
+            scratch,
+            ..
+        } = self.storage.buffers(model.dim());
+        let mut denoiser = Mlp::new(&model, scratch);
+        elbo(
+            &model.step_table(),
+            &model.decoder(),
+            &mut denoiser,
+            data,
+            state,
+            estimate,
+            rng,
+        )
+    }
+}

@@ -1,0 +1,102 @@
+//! The MLP denoiser: the walk through the layers, once for every format; one file per format.
+
+mod f32;
+mod w8a16;
+
+pub use self::f32::F32;
+pub use w8a16::W8A16;
+
+use crate::denoiser::Denoiser;
+use crate::format::Format;
+use crate::model::{Layer, Model, StepTable};
+use crate::number::Number;
+use crate::storage::Scratch;
+
+/// The network of a model with the memory it works in.
+pub struct Mlp<'m, 's, F: Format> {
+    model: Model<'m, F>,
+    table: StepTable<'m, F::Number>,
+    scratch: Scratch<'s, F::Number>,
+}
+
+impl<'m, 's, F: Format> Mlp<'m, 's, F> {
+    /// Two buffers, each at least as wide as the widest hidden layer.
+    pub fn new(model: &Model<'m, F>, scratch: Scratch<'s, F::Number>) -> Self {
+        Self {
+            model: *model,
+            table: model.step_table(),
+            scratch,
+        }
+    }
+}
+
+impl<F: Format> Denoiser for Mlp<'_, '_, F> {
+    type Number = F::Number;
+
+    fn denoise(&mut self, z: &[F::Number], t: usize, estimate: &mut [F::Number]) {
+        forward(&self.model, t, z, &mut self.scratch, estimate);
+        let Some(c) = self.table.at(t) else { return };
+        for (x, &z) in estimate.iter_mut().zip(z) {
+            *x = F::Number::mix2(c.skip, z, c.out, *x);
+            if self.table.clip {
+                *x = x.clip_unit();
+            }
+        }
+    }
+}
+
+/// The network's output `f(z, t)`.
+///
+/// * `t`: step in `1..=T`;
+/// * `z`, `output`: D values;
+/// * `scratch`: see [`Mlp::new`].
+pub fn forward<F: Format>(
+    model: &Model<'_, F>,
+    t: usize,
+    z: &[F::Number],
+    scratch: &mut Scratch<'_, F::Number>,
+    output: &mut [F::Number],
+) {
+    forward_observed(model, t, z, scratch, output, |_, _| {});
+}
+
+/// [`forward`], showing each layer's input to `observe(layer, input)` before the layer runs: what calibration measures.
+pub fn forward_observed<F: Format>(
+    model: &Model<'_, F>,
+    t: usize,
+    z: &[F::Number],
+    scratch: &mut Scratch<'_, F::Number>,
+    output: &mut [F::Number],
+    mut observe: impl FnMut(usize, &[F::Number]),
+) {
+    let Scratch { first, second } = scratch;
+    let (mut from, mut to): (&mut [F::Number], &mut [F::Number]) = (first, second);
+    let layers = model.layers();
+    let last = layers.len().saturating_sub(1);
+    for (index, layer) in layers.enumerate() {
+        let input = if index == 0 { z } else { &*from };
+        let input = input.get(..layer.columns).unwrap_or(&[]);
+        observe(index, input);
+        if index == last {
+            apply(&layer, t, input, output);
+        } else {
+            apply(&layer, t, input, to);
+            core::mem::swap(&mut from, &mut to);
+        }
+    }
+}
+
+/// One layer, with its activation and its residual fused into the write of each output.
+fn apply<F: Format>(layer: &Layer<'_, F>, t: usize, input: &[F::Number], output: &mut [F::Number]) {
+    F::linear(layer, layer.bias(t), input, |row, sum| {
+        let mut y = if layer.relu { sum.relu() } else { sum };
+        if layer.residual
+            && let Some(&x) = input.get(row)
+        {
+            y = x.plus(y);
+        }
+        if let Some(slot) = output.get_mut(row) {
+            *slot = y;
+        }
+    });
+}

@@ -1,0 +1,213 @@
+//! The model file (`.vdm`): little-endian, versioned, checked by CRC-32, used where it lies.
+//!
+//! Two ways in, one parser: [`include_model!`](crate::include_model) runs [`Model::parse`]'s checks while the firmware compiles
+//! (a bad file does not compile), and [`Model::parse`] runs them on the device or the desktop. Neither copies
+//! anything. `docs/model-format.md` specifies every byte.
+
+mod error;
+mod include;
+pub mod layout;
+mod parse;
+#[cfg(feature = "alloc")]
+mod write;
+
+pub use error::ModelError;
+pub use include::{Aligned, StaticModel};
+#[doc(hidden)]
+pub use include::{peek_dim, peek_width};
+pub use parse::Header;
+#[cfg(feature = "alloc")]
+pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError};
+
+use crate::decoder::Decoder;
+use crate::fixed::Requant;
+use crate::format::Format;
+use crate::number::{LevelMap, Number};
+use crate::schedule::StepConstants;
+use core::marker::PhantomData;
+
+/// A parsed model: a view of the file's bytes in the number format `F`.
+#[derive(Clone, Copy)]
+pub struct Model<'a, F> {
+    bytes: &'a [u8],
+    header: Header,
+    format: PhantomData<fn() -> F>,
+}
+
+/// One layer: `y = activation(W·x + b_t) [+ x]`.
+#[derive(Clone, Copy)]
+pub struct Layer<'a, F: Format> {
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// The rectifier follows the sum.
+    pub relu: bool,
+    /// The input is added to the output, after the rectifier.
+    pub residual: bool,
+    /// The biases differ per step.
+    pub per_step: bool,
+    /// Row-major, `rows × columns`.
+    pub weights: &'a [F::Weight],
+    /// `rows`, or nothing where the format needs no requantisation.
+    pub requant: &'a [Requant],
+    biases: &'a [F::Bias],
+}
+
+impl<'a, F: Format> Layer<'a, F> {
+    /// The biases at step `t` in `1..=T`: `rows` values.
+    pub fn bias(&self, t: usize) -> &'a [F::Bias] {
+        let first = if self.per_step {
+            t.wrapping_sub(1).wrapping_mul(self.rows)
+        } else {
+            0
+        };
+        self.biases.get(first..).and_then(|b| b.get(..self.rows)).unwrap_or(&[])
+    }
+}
+
+/// The tables of the schedule as the runtime uses them: entry `t` of each for `t` in `0..=T`.
+#[derive(Clone, Copy, Debug)]
+pub struct StepTable<'a, N: Number> {
+    /// `γ_t`.
+    pub gamma: &'a [f32],
+    /// The constants of step t, see [`StepConstants`].
+    pub constants: &'a [[N::Constant; 8]],
+    /// The cost in nats of one unit of `‖x − x̂‖²` at step t; 0 at t = 0.
+    pub weight: &'a [f32],
+    /// x̂ is clipped to [−1, 1], the range of the data.
+    pub clip: bool,
+}
+
+impl<N: Number> StepTable<'_, N> {
+    /// T, the number of steps.
+    pub fn steps(&self) -> usize {
+        self.gamma.len().saturating_sub(1)
+    }
+
+    /// Entry `t`, or `None` beyond T.
+    pub fn at(&self, t: usize) -> Option<StepConstants<N::Constant>> {
+        self.constants.get(t).map(|&a| StepConstants::from_array(a))
+    }
+}
+
+impl<'a, F: Format> Model<'a, F> {
+    /// The header's fields.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Dimensions of the data.
+    pub const fn dim(&self) -> usize {
+        self.header.dim as usize
+    }
+
+    /// T, the number of steps.
+    pub const fn steps(&self) -> usize {
+        self.header.steps as usize
+    }
+
+    /// The widest hidden layer.
+    pub const fn width(&self) -> usize {
+        self.header.width as usize
+    }
+
+    /// Length of the file in bytes.
+    pub const fn file_len(&self) -> usize {
+        self.header.file_len as usize
+    }
+
+    /// What the tools that made the file say about it (`host-train` names the data set there); empty if nothing.
+    pub fn note(&self) -> &'a str {
+        if self.header.note == 0 {
+            return "";
+        }
+        core::str::from_utf8(self.section(self.header.note, self.header.note_len as usize)).unwrap_or("")
+    }
+
+    /// The step table.
+    pub fn step_table(&self) -> StepTable<'a, F::Number> {
+        let entries = self.steps() + 1;
+        StepTable {
+            gamma: self.section(self.header.gamma, entries),
+            constants: self.section(self.header.constants, entries),
+            weight: self.section(self.header.weight, entries),
+            clip: self.header.clip,
+        }
+    }
+
+    /// The decoder p(x | z_0).
+    pub fn decoder(&self) -> Decoder<'a, F::Number> {
+        let [inverse_alpha, snr, last_alpha_squared, last_log_variance] = self
+            .section::<[f32; 4]>(self.header.ends, 1)
+            .first()
+            .copied()
+            .unwrap_or_default();
+        let offset = self.header.ends + 16;
+        let wide: &[<F::Number as Number>::Wide] = self.section(offset, 2);
+        let shift: &[u32] = self.section(offset + 8, 1);
+        let map = match (wide, shift) {
+            ([scale, offset], [shift]) => LevelMap {
+                scale: *scale,
+                offset: *offset,
+                shift: *shift,
+            },
+            _ => LevelMap::default(),
+        };
+        let affine: &[f32] = if self.header.affine == 0 {
+            &[]
+        } else {
+            self.section(self.header.affine, 2 * self.dim())
+        };
+        let (mean, scale) = affine.split_at_checked(self.dim()).unwrap_or((&[], &[]));
+        Decoder {
+            levels: self.header.levels,
+            inverse_alpha,
+            snr,
+            last_alpha_squared,
+            last_log_variance,
+            map,
+            mean,
+            scale,
+        }
+    }
+
+    /// The layers, in order.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = Layer<'a, F>> + use<'a, F> {
+        let model = *self;
+        (0..usize::from(self.header.layers)).map(move |index| model.layer(index))
+    }
+
+    fn layer(&self, index: usize) -> Layer<'a, F> {
+        let record = layout::LayerRecord::read(self.bytes, self.header.layer_table as usize, index);
+        let (rows, columns) = (record.rows as usize, record.columns as usize);
+        let per_step = record.flags & layout::LAYER_PER_STEP != 0;
+        let bias_rows = if per_step { self.steps() * rows } else { rows };
+        Layer {
+            rows,
+            columns,
+            relu: record.flags & layout::LAYER_RELU != 0,
+            residual: record.flags & layout::LAYER_RESIDUAL != 0,
+            per_step,
+            weights: self.section(record.weights, rows * columns),
+            requant: if F::REQUANTISED {
+                self.section(record.requant, rows)
+            } else {
+                &[]
+            },
+            biases: self.section(record.biases, bias_rows),
+        }
+    }
+
+    /// `count` values at `offset`. Parsing has checked the bounds and the alignment of every section, so the
+    /// fall-back to an empty slice is never taken; it is here so that no path can panic.
+    fn section<T: bytemuck::AnyBitPattern>(&self, offset: u32, count: usize) -> &'a [T] {
+        let offset = offset as usize;
+        let length = count.wrapping_mul(size_of::<T>());
+        self.bytes
+            .get(offset..)
+            .and_then(|b| b.get(..length))
+            .and_then(|b| bytemuck::try_cast_slice(b).ok())
+            .unwrap_or(&[])
+    }
+}

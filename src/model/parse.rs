@@ -1,0 +1,281 @@
+use super::layout::{self, LayerRecord, read_u16, read_u32};
+use super::{Model, ModelError};
+use crate::fixed::Requant;
+use crate::format::{Format, FormatId};
+use crate::number::Number;
+use crate::schedule::Prediction;
+use core::marker::PhantomData;
+
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// CRC-32 (ISO-HDLC, the one of zip and PNG).
+pub(super) const fn checksum(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}
+
+/// The header of a model file, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Header {
+    /// Number format of the weights.
+    pub format: FormatId,
+    /// What the network's output estimates.
+    pub prediction: Prediction,
+    /// D, dimensions of the data.
+    pub dim: u16,
+    /// T, number of steps.
+    pub steps: u16,
+    /// Number of layers.
+    pub layers: u16,
+    /// Rows of the widest layer but the last.
+    pub width: u16,
+    /// Levels of the data in 2..=256, or 0 where it is continuous.
+    pub levels: u16,
+    /// x̂ is clipped to [−1, 1].
+    pub clip: bool,
+    /// Length of the file in bytes.
+    pub file_len: u32,
+    pub(super) gamma: u32,
+    pub(super) constants: u32,
+    pub(super) weight: u32,
+    pub(super) ends: u32,
+    pub(super) affine: u32,
+    pub(super) layer_table: u32,
+    pub(super) note: u32,
+    pub(super) note_len: u32,
+}
+
+impl Header {
+    /// Reads and checks everything that does not depend on the number format: magic, version, length, checksum,
+    /// header fields. For the desktop, which must find out the format before it can name it.
+    pub const fn read(bytes: &[u8]) -> Result<Self, ModelError> {
+        if bytes.len() < 4 || !matches!([bytes[0], bytes[1], bytes[2], bytes[3]], layout::MAGIC) {
+            return Err(ModelError::NotAModel);
+        }
+        let found = if bytes.len() > u32::MAX as usize {
+            u32::MAX
+        } else {
+            bytes.len() as u32
+        };
+        if bytes.len() < layout::HEADER_LEN + layout::CRC_LEN {
+            return Err(ModelError::Truncated {
+                expected: (layout::HEADER_LEN + layout::CRC_LEN) as u32,
+                found,
+            });
+        }
+        let version = read_u16(bytes, layout::AT_VERSION);
+        if version != layout::VERSION {
+            return Err(ModelError::Version { found: version });
+        }
+        let file_len = read_u32(bytes, layout::AT_FILE_LEN);
+        if file_len < (layout::HEADER_LEN + layout::CRC_LEN) as u32 {
+            return Err(ModelError::Field { name: "file length" });
+        }
+        // A flash partition may be longer than the model in it; never shorter.
+        if found < file_len {
+            return Err(ModelError::Truncated {
+                expected: file_len,
+                found,
+            });
+        }
+        let end = file_len as usize - layout::CRC_LEN;
+        let (covered, _) = bytes.split_at(end);
+        let stored = read_u32(bytes, end);
+        let computed = checksum(covered);
+        if stored != computed {
+            return Err(ModelError::Checksum { stored, computed });
+        }
+        Self::fields(bytes, file_len)
+    }
+
+    const fn fields(bytes: &[u8], file_len: u32) -> Result<Self, ModelError> {
+        let code = layout::byte(bytes, layout::AT_FORMAT);
+        let Some(format) = FormatId::from_code(code) else {
+            return Err(ModelError::UnknownFormat { code });
+        };
+        let Some(prediction) = Prediction::from_code(layout::byte(bytes, layout::AT_PREDICTION)) else {
+            return Err(ModelError::Field { name: "prediction" });
+        };
+        let header = Self {
+            format,
+            prediction,
+            dim: read_u16(bytes, layout::AT_DIM),
+            steps: read_u16(bytes, layout::AT_STEPS),
+            layers: read_u16(bytes, layout::AT_LAYERS),
+            width: read_u16(bytes, layout::AT_WIDTH),
+            levels: read_u16(bytes, layout::AT_LEVELS),
+            clip: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_CLIP != 0,
+            file_len,
+            gamma: read_u32(bytes, layout::AT_GAMMA),
+            constants: read_u32(bytes, layout::AT_CONSTANTS),
+            weight: read_u32(bytes, layout::AT_WEIGHT),
+            ends: read_u32(bytes, layout::AT_ENDS),
+            affine: read_u32(bytes, layout::AT_AFFINE),
+            layer_table: read_u32(bytes, layout::AT_LAYER_TABLE),
+            note: read_u32(bytes, layout::AT_NOTE),
+            note_len: read_u32(bytes, layout::AT_NOTE_LEN),
+        };
+        if read_u16(bytes, layout::AT_FLAGS) & !layout::FLAG_CLIP != 0 {
+            return Err(ModelError::Field { name: "flags" });
+        }
+        if header.dim == 0 {
+            return Err(ModelError::Field { name: "dimensions" });
+        }
+        if header.steps == 0 {
+            return Err(ModelError::Field { name: "steps" });
+        }
+        if header.layers == 0 {
+            return Err(ModelError::Field { name: "layers" });
+        }
+        if header.levels == 1 || header.levels > 256 {
+            return Err(ModelError::Field { name: "levels" });
+        }
+        if (header.levels == 0) != (header.affine != 0) {
+            return Err(ModelError::Field { name: "mean and scale" });
+        }
+        Ok(header)
+    }
+}
+
+impl<'a, F: Format> Model<'a, F> {
+    /// Checks a model that lies in memory. Nothing is copied: the weights are used where they are.
+    ///
+    /// * `bytes`: the file, beginning at a multiple of 8; what follows its end (in a flash partition) is ignored.
+    ///
+    /// Errors say what is wrong with the file; see [`ModelError`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
+        if !(bytes.as_ptr() as usize).is_multiple_of(layout::ALIGNMENT) {
+            return Err(ModelError::Misaligned);
+        }
+        Self::check(bytes)
+    }
+
+    /// Everything but the alignment, which a constant expression cannot see.
+    pub(super) const fn check(bytes: &'a [u8]) -> Result<Self, ModelError> {
+        let header = match Header::read(bytes) {
+            Ok(header) => header,
+            Err(error) => return Err(error),
+        };
+        if header.format as u8 != F::ID as u8 {
+            return Err(ModelError::WrongFormat {
+                found: header.format,
+                expected: F::ID,
+            });
+        }
+        let entries = header.steps as u64 + 1;
+        let constants = 8 * size_of::<<F::Number as Number>::Constant>() as u64;
+        if !header.holds(header.gamma, 4 * entries) {
+            return Err(ModelError::Field {
+                name: "offset of gamma",
+            });
+        }
+        if !header.holds(header.constants, constants * entries) {
+            return Err(ModelError::Field {
+                name: "offset of the step constants",
+            });
+        }
+        if !header.holds(header.weight, 4 * entries) {
+            return Err(ModelError::Field {
+                name: "offset of the step weights",
+            });
+        }
+        if !header.holds(header.ends, layout::ENDS_LEN as u64) {
+            return Err(ModelError::Field {
+                name: "offset of the end points",
+            });
+        }
+        if header.affine != 0 && !header.holds(header.affine, 8 * header.dim as u64) {
+            return Err(ModelError::Field {
+                name: "offset of mean and scale",
+            });
+        }
+        if !header.holds(header.layer_table, header.layers as u64 * layout::LAYER_LEN as u64) {
+            return Err(ModelError::Field {
+                name: "offset of the layers",
+            });
+        }
+        if header.note != 0 && !header.holds(header.note, header.note_len as u64) {
+            return Err(ModelError::Field {
+                name: "offset of the note",
+            });
+        }
+        let mut index = 0;
+        let mut columns = header.dim;
+        while index < header.layers {
+            let record = LayerRecord::read(bytes, header.layer_table as usize, index as usize);
+            let last = index + 1 == header.layers;
+            let problem = match header.layer_problem::<F>(&record, columns, last) {
+                None => requant_problem::<F>(bytes, &record),
+                problem => problem,
+            };
+            if let Some(problem) = problem {
+                return Err(ModelError::Layer { index, problem });
+            }
+            columns = record.rows;
+            index += 1;
+        }
+        Ok(Self {
+            bytes,
+            header,
+            format: PhantomData,
+        })
+    }
+}
+
+impl Header {
+    /// Whether `length` bytes at `offset` lie, aligned, between the header and the checksum.
+    const fn holds(&self, offset: u32, length: u64) -> bool {
+        let end = self.file_len as u64 - layout::CRC_LEN as u64;
+        offset >= layout::HEADER_LEN as u32
+            && (offset as usize).is_multiple_of(layout::ALIGNMENT)
+            && offset as u64 + length <= end
+    }
+
+    const fn layer_problem<F: Format>(&self, record: &LayerRecord, columns: u16, last: bool) -> Option<&'static str> {
+        let (rows, flags) = (record.rows as u64, record.flags);
+        let known = layout::LAYER_RELU | layout::LAYER_RESIDUAL | layout::LAYER_PER_STEP;
+        let bias_rows = if flags & layout::LAYER_PER_STEP != 0 {
+            rows * self.steps as u64
+        } else {
+            rows
+        };
+        if flags & !known != 0 {
+            Some("unknown flags")
+        } else if record.columns != columns {
+            Some("its inputs are not as many as the layer before has outputs")
+        } else if last && record.rows != self.dim {
+            Some("the last layer's outputs are not as many as the data's dimensions")
+        } else if !last && (record.rows == 0 || record.rows > self.width) {
+            Some("it is wider than the header says")
+        } else if flags & layout::LAYER_RESIDUAL != 0 && record.rows != record.columns {
+            Some("a residual layer must have as many outputs as inputs")
+        } else if !self.holds(record.weights, rows * columns as u64 * size_of::<F::Weight>() as u64) {
+            Some("its weights lie outside the file")
+        } else if !self.holds(record.biases, bias_rows * size_of::<F::Bias>() as u64) {
+            Some("its biases lie outside the file")
+        } else if F::REQUANTISED && !self.holds(record.requant, rows * size_of::<Requant>() as u64) {
+            Some("its requantisations lie outside the file")
+        } else {
+            None
+        }
+    }
+}
+
+const fn requant_problem<F: Format>(bytes: &[u8], record: &LayerRecord) -> Option<&'static str> {
+    if !F::REQUANTISED {
+        return None;
+    }
+    let mut row = 0;
+    while row < record.rows as usize {
+        let at = record.requant as usize + row * size_of::<Requant>();
+        let requant = Requant {
+            multiplier: read_u32(bytes, at) as i32,
+            shift: read_u32(bytes, at + 4),
+        };
+        if !requant.is_valid() {
+            return Some("a requantisation is out of range");
+        }
+        row += 1;
+    }
+    None
+}

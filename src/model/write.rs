@@ -1,0 +1,279 @@
+use super::layout::{self, LayerRecord, write_at};
+use super::parse::checksum;
+use crate::fixed::Requant;
+use crate::format::Format;
+use crate::number::Number;
+use crate::schedule::{Prediction, Schedule, ScheduleError, alpha, snr, softplus};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Bytes on the heap that begin at a multiple of 8, as a model's must: what a program reads a file into.
+pub struct AlignedBytes {
+    words: Box<[u64]>,
+    len: usize,
+}
+
+impl AlignedBytes {
+    /// Copies `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
+        for (to, from) in bytemuck::cast_slice_mut::<u64, u8>(&mut words).iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Self {
+            words,
+            len: bytes.len(),
+        }
+    }
+}
+
+impl core::ops::Deref for AlignedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words).get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// One layer to be written.
+#[derive(Clone, Debug)]
+pub struct LayerSpec<F: Format> {
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// A rectifier follows the sum.
+    pub relu: bool,
+    /// The input is added to the output.
+    pub residual: bool,
+    /// Row-major, `rows × columns`.
+    pub weights: Vec<F::Weight>,
+    /// `rows`, or `T × rows` with one row of biases per step.
+    pub biases: Vec<F::Bias>,
+    /// `rows`, or empty where the format has no requantisation.
+    pub requant: Vec<Requant>,
+}
+
+/// A model to be written. The tables of the schedule are not part of it: they are computed here from `gamma`, by the one
+/// definition in [`schedule`](crate::schedule).
+#[derive(Clone, Debug)]
+pub struct ModelSpec<F: Format> {
+    /// What the network's output estimates.
+    pub prediction: Prediction,
+    /// Clip x̂ to [−1, 1].
+    pub clip: bool,
+    /// Levels in 2..=256, or 0 for continuous data.
+    pub levels: u16,
+    /// `γ_0 ..= γ_T`, increasing.
+    pub gamma: Vec<f32>,
+    /// Mean per dimension of continuous data; empty for levels.
+    pub mean: Vec<f32>,
+    /// Scale per dimension of continuous data; empty for levels.
+    pub scale: Vec<f32>,
+    /// For the tools: what the model was made from. No runtime reads it.
+    pub note: alloc::string::String,
+    /// In order; the first has D columns, the last D rows.
+    pub layers: Vec<LayerSpec<F>>,
+}
+
+/// Why a specification makes no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The list of γ is no schedule.
+    Schedule(ScheduleError),
+    /// A constant of a step does not fit the number format.
+    Constant {
+        /// Which step, in 0..=T.
+        step: usize,
+        /// Its place in the record of eight.
+        index: usize,
+    },
+    /// A list has the wrong length or a size does not fit the file's 16-bit fields.
+    Size {
+        /// Of what.
+        what: &'static str,
+        /// The layer, where it belongs to one.
+        layer: Option<usize>,
+    },
+    /// What was written does not parse: the layers do not fit one another.
+    Rejected(super::ModelError),
+}
+
+impl core::fmt::Display for SpecError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Schedule(e) => write!(f, "{e}"),
+            Self::Constant { step, index } => {
+                let names = ["skip", "out", "keep", "pull", "spread", "alpha", "sigma", "reserved"];
+                let name = names.get(*index).copied().unwrap_or("?");
+                write!(f, "step {step}: the constant `{name}` does not fit the number format")
+            }
+            Self::Size { what, layer: None } => write!(f, "{what} has the wrong length"),
+            Self::Size { what, layer: Some(l) } => write!(f, "layer {l}: {what} has the wrong length"),
+            Self::Rejected(e) => write!(f, "{e}"),
+        }
+    }
+}
+
+impl core::error::Error for SpecError {}
+
+impl<F: Format> ModelSpec<F> {
+    /// The bytes of the file. They have been parsed back, so what is returned is a valid model.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, SpecError> {
+        let schedule = Schedule::new(&self.gamma).map_err(SpecError::Schedule)?;
+        let wide: Vec<f64> = self.gamma.iter().map(|&g| f64::from(g)).collect();
+        let exact = Schedule::new(&wide).map_err(SpecError::Schedule)?;
+        let steps = schedule.steps();
+        let dim = self.layers.first().map_or(0, |l| l.columns);
+        let width = self.layers.iter().rev().skip(1).map(|l| l.rows).max().unwrap_or(0);
+
+        let mut out = vec![0u8; layout::HEADER_LEN];
+        let gamma = section(&mut out, bytemuck::cast_slice(&self.gamma));
+        let mut constants = Vec::new();
+        let mut weight = Vec::new();
+        for t in 0..=steps {
+            let real = exact.constants(self.prediction, t).ok_or(size("gamma"))?;
+            let record = real
+                .quantise::<F::Number>()
+                .map_err(|index| SpecError::Constant { step: t, index })?;
+            constants.push(record.to_array());
+            weight.push(exact.weight(t).ok_or(size("gamma"))? as f32);
+        }
+        let constants = section(&mut out, bytemuck::cast_slice(&constants));
+        let weight = section(&mut out, bytemuck::cast_slice(&weight));
+        let ends = section(&mut out, &self.ends(&wide)?);
+        let affine = if self.levels == 0 {
+            if self.mean.len() != dim || self.scale.len() != dim {
+                return Err(size("mean or scale of continuous data"));
+            }
+            let affine = [self.mean.as_slice(), self.scale.as_slice()].concat();
+            section(&mut out, bytemuck::cast_slice(&affine))
+        } else {
+            0
+        };
+        let records = self.layer_sections(&mut out, steps)?;
+        let layer_table = section(&mut out, &records);
+        let note = if self.note.is_empty() {
+            0
+        } else {
+            section(&mut out, self.note.as_bytes())
+        };
+        align(&mut out);
+        let file_len = out.len() + layout::CRC_LEN;
+
+        let short = |value: usize, what| u16::try_from(value).map_err(|_| size(what));
+        write_at(&mut out, 0, &layout::MAGIC);
+        write_at(&mut out, layout::AT_VERSION, &layout::VERSION.to_le_bytes());
+        write_at(&mut out, layout::AT_FORMAT, &[F::ID as u8, self.prediction as u8]);
+        write_at(&mut out, layout::AT_FILE_LEN, &(file_len as u32).to_le_bytes());
+        write_at(&mut out, layout::AT_DIM, &short(dim, "dimensions")?.to_le_bytes());
+        write_at(&mut out, layout::AT_STEPS, &short(steps, "gamma")?.to_le_bytes());
+        write_at(
+            &mut out,
+            layout::AT_LAYERS,
+            &short(self.layers.len(), "layers")?.to_le_bytes(),
+        );
+        write_at(
+            &mut out,
+            layout::AT_WIDTH,
+            &short(width, "rows of a layer")?.to_le_bytes(),
+        );
+        write_at(&mut out, layout::AT_LEVELS, &self.levels.to_le_bytes());
+        let flags = if self.clip { layout::FLAG_CLIP } else { 0 };
+        write_at(&mut out, layout::AT_FLAGS, &flags.to_le_bytes());
+        for (at, offset) in [
+            (layout::AT_GAMMA, gamma),
+            (layout::AT_CONSTANTS, constants),
+            (layout::AT_WEIGHT, weight),
+            (layout::AT_ENDS, ends),
+            (layout::AT_AFFINE, affine),
+            (layout::AT_LAYER_TABLE, layer_table),
+            (layout::AT_NOTE, note),
+            (layout::AT_NOTE_LEN, self.note.len() as u32),
+        ] {
+            write_at(&mut out, at, &offset.to_le_bytes());
+        }
+        let crc = checksum(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        super::Model::<F>::check(&out).map_err(SpecError::Rejected)?;
+        Ok(out)
+    }
+
+    fn ends(&self, gamma: &[f64]) -> Result<[u8; layout::ENDS_LEN], SpecError> {
+        let (first, last) = match gamma {
+            [first, .., last] => (*first, *last),
+            _ => return Err(size("gamma")),
+        };
+        let alpha_last = alpha(last);
+        let floats = [
+            (1.0 / alpha(first)) as f32,
+            snr(first) as f32,
+            (alpha_last * alpha_last) as f32,
+            softplus(-last) as f32,
+        ];
+        let mut out = [0; layout::ENDS_LEN];
+        write_at(&mut out, 0, bytemuck::bytes_of(&floats));
+        if self.levels != 0 {
+            let map = F::Number::level_map(alpha(first), self.levels).ok_or(size("levels"))?;
+            write_at(&mut out, 16, bytemuck::bytes_of(&map.scale));
+            write_at(&mut out, 20, bytemuck::bytes_of(&map.offset));
+            write_at(&mut out, 24, &map.shift.to_le_bytes());
+        }
+        Ok(out)
+    }
+
+    fn layer_sections(&self, out: &mut Vec<u8>, steps: usize) -> Result<Vec<u8>, SpecError> {
+        let mut records = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let wrong = |what| SpecError::Size {
+                what,
+                layer: Some(index),
+            };
+            let per_step = steps > 1 && layer.biases.len() == layer.rows * steps;
+            if layer.weights.len() != layer.rows * layer.columns {
+                return Err(wrong("the weight matrix"));
+            }
+            if !per_step && layer.biases.len() != layer.rows {
+                return Err(wrong("the bias table"));
+            }
+            if F::REQUANTISED && layer.requant.len() != layer.rows {
+                return Err(wrong("the requantisation table"));
+            }
+            let flag = |on: bool, bit: u16| if on { bit } else { 0 };
+            let record = LayerRecord {
+                rows: u16::try_from(layer.rows).map_err(|_| wrong("the list of rows"))?,
+                columns: u16::try_from(layer.columns).map_err(|_| wrong("the list of columns"))?,
+                flags: flag(layer.relu, layout::LAYER_RELU)
+                    | flag(layer.residual, layout::LAYER_RESIDUAL)
+                    | flag(per_step, layout::LAYER_PER_STEP),
+                weights: section(out, bytemuck::cast_slice(&layer.weights)),
+                biases: section(out, bytemuck::cast_slice(&layer.biases)),
+                requant: if F::REQUANTISED {
+                    section(out, bytemuck::cast_slice(&layer.requant))
+                } else {
+                    0
+                },
+            };
+            records.extend_from_slice(&record.to_bytes());
+        }
+        Ok(records)
+    }
+}
+
+fn size(what: &'static str) -> SpecError {
+    SpecError::Size { what, layer: None }
+}
+
+fn align(out: &mut Vec<u8>) {
+    out.resize(out.len().next_multiple_of(layout::ALIGNMENT), 0);
+}
+
+/// Appends a section at the next aligned place and gives its offset.
+fn section(out: &mut Vec<u8>, bytes: &[u8]) -> u32 {
+    align(out);
+    let offset = out.len() as u32;
+    out.extend_from_slice(bytes);
+    offset
+}

@@ -1,0 +1,272 @@
+//! What a state is made of: the arithmetic of the two lines of a step.
+//!
+//! Two implementations serve every format: `f32` for the float formats and [`Q3_12`] for the integer ones. The
+//! sampler, the ELBO and the decoder are written once over [`Number`].
+
+use crate::fixed::{CONSTANT_BITS, CONSTANT_ONE, STATE_BITS, STATE_ONE, round_shift, saturate};
+use crate::noise;
+use crate::schedule::StepConstants;
+use rand_core::Rng;
+
+/// A state value and its arithmetic.
+pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug {
+    /// A constant of the step table.
+    type Constant: bytemuck::Pod + Default + core::fmt::Debug;
+    /// A level map's numbers, see [`LevelMap`].
+    type Wide: bytemuck::Pod + Default + core::fmt::Debug;
+
+    /// The nearest value; saturates.
+    fn from_f32(value: f32) -> Self;
+    /// Exact.
+    fn to_f32(self) -> f32;
+    /// The nearest value to `numerator / denominator`, by integer arithmetic where the format is an integer.
+    /// Used for the grid of data levels, whose values lie in [−1, 1]. `denominator` > 0.
+    fn from_ratio(numerator: i32, denominator: i32) -> Self;
+    /// A constant from the schedule, or `None` if the format cannot hold it.
+    fn constant(value: f64) -> Option<Self::Constant>;
+    /// `a·x + b·y`, one rounding where the format is an integer.
+    fn mix2(a: Self::Constant, x: Self, b: Self::Constant, y: Self) -> Self;
+    /// `a·x + b·y + c·w`, one rounding where the format is an integer.
+    fn mix3(a: Self::Constant, x: Self, b: Self::Constant, y: Self, c: Self::Constant, w: Self) -> Self;
+    /// One draw from the standard normal; takes exactly one 32-bit word from the generator.
+    fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self;
+    /// The nearest value in [−1, 1].
+    fn clip_unit(self) -> Self;
+    /// The rectifier max(0, x).
+    fn relu(self) -> Self;
+    /// Sum, saturating where the format is an integer.
+    fn plus(self, other: Self) -> Self;
+    /// `Σ (a_d − b_d)²`. Exact up to the final conversion where the format is an integer.
+    fn squared_distance(a: &[Self], b: &[Self]) -> f32;
+    /// `⌊(z · scale + offset)⌋` in the map's own fixed point, clamped to `0..=last`.
+    fn level(self, map: &LevelMap<Self>, last: u8) -> u8;
+    /// The map that takes z_0 to the index of the nearest level: see [`LevelMap`].
+    fn level_map(alpha_0: f64, levels: u16) -> Option<LevelMap<Self>>;
+}
+
+/// Takes z_0 to the index of the nearest of `levels` values spread evenly over [−1, 1]:
+/// `index = ⌊(z_0/α_0 + 1)·(levels − 1)/2 + ½⌋`, as one multiplication, one addition and one shift.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LevelMap<N: Number> {
+    /// Factor of z_0.
+    pub scale: N::Wide,
+    /// Added to the product.
+    pub offset: N::Wide,
+    /// Right shift of the sum (integers), or 0.
+    pub shift: u32,
+}
+
+impl Number for f32 {
+    type Constant = f32;
+    type Wide = f32;
+
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+    fn to_f32(self) -> f32 {
+        self
+    }
+    fn from_ratio(numerator: i32, denominator: i32) -> Self {
+        numerator as f32 / denominator as f32
+    }
+    fn constant(value: f64) -> Option<f32> {
+        value.is_finite().then_some(value as f32)
+    }
+    #[inline(always)]
+    fn mix2(a: f32, x: f32, b: f32, y: f32) -> f32 {
+        a * x + b * y
+    }
+    #[inline(always)]
+    fn mix3(a: f32, x: f32, b: f32, y: f32, c: f32, w: f32) -> f32 {
+        a * x + b * y + c * w
+    }
+    fn normal<R: Rng + ?Sized>(rng: &mut R) -> f32 {
+        noise::to_f32(noise::normal_q28(rng.next_u32()))
+    }
+    fn clip_unit(self) -> f32 {
+        self.clamp(-1.0, 1.0)
+    }
+    fn relu(self) -> f32 {
+        // Not `f32::max`: the order of the comparison fixes what happens to −0 and NaN on every core.
+        if self > 0.0 { self } else { 0.0 }
+    }
+    fn plus(self, other: f32) -> f32 {
+        self + other
+    }
+    fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
+    }
+    fn level(self, map: &LevelMap<f32>, last: u8) -> u8 {
+        let index = self * map.scale + map.offset;
+        // `as` saturates and takes NaN to 0: no branch can panic.
+        (index as u8).min(last)
+    }
+    fn level_map(alpha_0: f64, levels: u16) -> Option<LevelMap<f32>> {
+        let half_span = f64::from(levels.checked_sub(1)?) / 2.0;
+        Some(LevelMap {
+            scale: Self::constant(half_span / alpha_0)?,
+            offset: (half_span + 0.5) as f32,
+            shift: 0,
+        })
+    }
+}
+
+/// A fixed-point state value: Q3.12, ±8 in steps of 2⁻¹².
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
+pub struct Q3_12(
+    /// The value times 4096.
+    pub i16,
+);
+
+impl Number for Q3_12 {
+    type Constant = i16;
+    type Wide = i32;
+
+    fn from_f32(value: f32) -> Self {
+        // Same rounding rule as everywhere: floor(x + ½). `as` saturates.
+        Self(libm::floorf(value * f32::from(STATE_ONE) + 0.5) as i16)
+    }
+    fn to_f32(self) -> f32 {
+        f32::from(self.0) / f32::from(STATE_ONE)
+    }
+    fn from_ratio(numerator: i32, denominator: i32) -> Self {
+        let doubled = 2 * numerator * i32::from(STATE_ONE) + denominator;
+        Self(saturate(doubled.div_euclid((2 * denominator).max(1))))
+    }
+    fn constant(value: f64) -> Option<i16> {
+        let scaled = libm::floor(value * f64::from(CONSTANT_ONE) + 0.5);
+        // One is the largest magnitude a step may have: three products then fit 32 bits.
+        (libm::fabs(scaled) <= f64::from(CONSTANT_ONE)).then_some(scaled as i16)
+    }
+    #[inline(always)]
+    fn mix2(a: i16, x: Self, b: i16, y: Self) -> Self {
+        let sum = product(a, x).wrapping_add(product(b, y));
+        Self(saturate(round_shift(sum, CONSTANT_BITS)))
+    }
+    #[inline(always)]
+    fn mix3(a: i16, x: Self, b: i16, y: Self, c: i16, w: Self) -> Self {
+        let sum = product(a, x).wrapping_add(product(b, y)).wrapping_add(product(c, w));
+        Self(saturate(round_shift(sum, CONSTANT_BITS)))
+    }
+    fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self {
+        Self(round_shift(noise::normal_q28(rng.next_u32()), noise::FRACTION_BITS - STATE_BITS) as i16)
+    }
+    fn clip_unit(self) -> Self {
+        Self(self.0.clamp(-STATE_ONE, STATE_ONE))
+    }
+    #[inline(always)]
+    fn relu(self) -> Self {
+        Self(self.0.max(0))
+    }
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+    fn squared_distance(a: &[Self], b: &[Self]) -> f32 {
+        let mut sum = 0u64;
+        for (a, b) in a.iter().zip(b) {
+            let difference = i32::from(a.0).abs_diff(i32::from(b.0));
+            sum = sum.wrapping_add(u64::from(difference) * u64::from(difference));
+        }
+        sum as f32 / (f32::from(STATE_ONE) * f32::from(STATE_ONE))
+    }
+    fn level(self, map: &LevelMap<Self>, last: u8) -> u8 {
+        let index = i32::from(self.0).wrapping_mul(map.scale).wrapping_add(map.offset) >> (map.shift & 31);
+        index.clamp(0, i32::from(last)) as u8
+    }
+    fn level_map(alpha_0: f64, levels: u16) -> Option<LevelMap<Self>> {
+        let half_span = f64::from(levels.checked_sub(1)?) / 2.0;
+        // The largest shift for which |z·scale| + offset stays below 2³¹ for every state.
+        let (mut best, mut shift) = (None, 1u32);
+        while shift < 30 {
+            let unit = (1u64 << shift) as f64;
+            let scale = libm::round(half_span / alpha_0 * unit / f64::from(STATE_ONE));
+            let offset = libm::round((half_span + 0.5) * unit);
+            if scale * 32768.0 + offset < 2147483648.0 {
+                best = Some(LevelMap {
+                    scale: scale as i32,
+                    offset: offset as i32,
+                    shift,
+                });
+            }
+            shift += 1;
+        }
+        best
+    }
+}
+
+#[inline(always)]
+fn product(constant: i16, value: Q3_12) -> i32 {
+    i32::from(constant) * i32::from(value.0)
+}
+
+impl<C: Copy> StepConstants<C> {
+    /// The record in another number format, or the index of the first constant that does not fit it.
+    pub fn quantise<N: Number>(&self) -> Result<StepConstants<N::Constant>, usize>
+    where
+        C: Into<f64>,
+    {
+        let mut out = [N::Constant::default(); 8];
+        for (index, (to, from)) in out.iter_mut().zip(self.to_array()).enumerate() {
+            *to = N::constant(from.into()).ok_or(index)?;
+        }
+        Ok(StepConstants::from_array(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn integer_mix_follows_the_real_one(
+            a in -1.0f64..=1.0, b in -1.0f64..=1.0, c in -1.0f64..=1.0,
+            x in any::<i16>(), y in any::<i16>(), w in any::<i16>(),
+        ) {
+            let [ca, cb, cc] = [a, b, c].map(|v| Q3_12::constant(v).unwrap());
+            let exact = (f64::from(ca) * f64::from(x) + f64::from(cb) * f64::from(y) + f64::from(cc) * f64::from(w)) / 16384.0;
+            let got = Q3_12::mix3(ca, Q3_12(x), cb, Q3_12(y), cc, Q3_12(w));
+            prop_assert_eq!(f64::from(got.0), (exact + 0.5).floor().clamp(-32768.0, 32767.0));
+        }
+
+        #[test]
+        fn both_level_maps_find_the_nearest_level(levels in 2u16..=256, z in -6.0f32..6.0, alpha in 0.9f64..1.0) {
+            let last = (levels - 1) as u8;
+            let z = Q3_12::from_f32(z);
+            let exact = (f64::from(z.to_f32()) / alpha + 1.0) * f64::from(last) / 2.0;
+            let clamped = exact.clamp(0.0, f64::from(last));
+            let q = z.level(&Q3_12::level_map(alpha, levels).unwrap(), last);
+            let f = z.to_f32().level(&f32::level_map(alpha, levels).unwrap(), last);
+            // A hair off the midpoint between two levels either answer is right.
+            prop_assert!((f64::from(q) - clamped).abs() < 0.5 + 0.02, "{} {}", q, clamped);
+            prop_assert!((f64::from(f) - clamped).abs() < 0.5 + 1e-3, "{} {}", f, clamped);
+        }
+    }
+
+    #[test]
+    fn levels_survive_the_round_trip() {
+        for levels in [2u16, 3, 17, 100, 256] {
+            let last = (levels - 1) as u8;
+            for k in 0..=last {
+                let numerator = 2 * i32::from(k) - i32::from(last);
+                let q = Q3_12::from_ratio(numerator, i32::from(last));
+                let f = f32::from_ratio(numerator, i32::from(last));
+                assert_eq!(q.level(&Q3_12::level_map(1.0, levels).unwrap(), last), k);
+                assert_eq!(f.level(&f32::level_map(1.0, levels).unwrap(), last), k);
+                assert!((q.to_f32() - f).abs() <= 0.5 / 4096.0 + 1e-7);
+            }
+        }
+    }
+
+    #[test]
+    fn constants_beyond_one_are_refused() {
+        assert_eq!(Q3_12::constant(1.0), Some(16384));
+        assert_eq!(Q3_12::constant(-1.0), Some(-16384));
+        assert_eq!(Q3_12::constant(1.1), None);
+        assert_eq!(Q3_12::constant(f64::NAN), None);
+        assert_eq!(f32::constant(f64::INFINITY), None);
+    }
+}

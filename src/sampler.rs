@@ -1,0 +1,168 @@
+//! The ancestral chain: from noise to data, a step at a time or all at once.
+
+use crate::decoder::Decoder;
+use crate::denoiser::Denoiser;
+use crate::format::Format;
+use crate::mlp::Mlp;
+use crate::model::{Model, ModelError, StaticModel, StepTable};
+use crate::number::Number;
+use crate::storage::{Buffers, Inline, Storage};
+use rand_core::Rng;
+
+/// Draws z_T ~ N(0, I) into `state`.
+pub fn start<N: Number, R: Rng + ?Sized>(state: &mut [N], rng: &mut R) {
+    for z in state {
+        *z = N::normal(rng);
+    }
+}
+
+/// One step of p(z_s | z_t), `s = t − 1`: `z_s = keep·z_t + pull·x̂(z_t, t) + spread·n`.
+///
+/// * `t`: in `1..=T`; beyond the table nothing happens;
+/// * `state`: z_t, overwritten by z_s;
+/// * `estimate`: overwritten by x̂(z_t, t).
+///
+/// Takes one 32-bit word per dimension from the generator.
+pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
+    table: &StepTable<'_, D::Number>,
+    denoiser: &mut D,
+    t: usize,
+    state: &mut [D::Number],
+    estimate: &mut [D::Number],
+    rng: &mut R,
+) {
+    let Some(c) = table.at(t) else { return };
+    denoiser.denoise(state, t, estimate);
+    for (z, &x) in state.iter_mut().zip(estimate.iter()) {
+        let noise = D::Number::normal(rng);
+        *z = D::Number::mix3(c.keep, *z, c.pull, x, c.spread, noise);
+    }
+}
+
+/// Draws samples from a model. All memory is inside (`S`).
+///
+/// ```
+/// # use ancestral::{Sampler, W8A16};
+/// # use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+/// # ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"));
+/// let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+/// let mut sampler = Sampler::new(&DIGITS);
+///
+/// // Whole:
+/// let first = sampler.sample(&mut rng).to_vec();
+///
+/// // Or a step at a time, with other work in between; the bits are the same.
+/// let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+/// sampler.start(&mut rng);
+/// while let Some(remaining) = sampler.step(&mut rng) {
+///     // feed the watchdog, poll the radio …
+///     assert!(remaining < 64);
+/// }
+/// assert_eq!(sampler.levels(), first);
+/// ```
+pub struct Sampler<'m, F: Format, S> {
+    model: Model<'m, F>,
+    storage: S,
+    t: usize,
+}
+
+impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline<F::Number, DIM, WIDTH>> {
+    /// A sampler for a model of [`include_model!`](crate::include_model): the sizes come from its type.
+    pub fn new(model: &StaticModel<F, DIM, WIDTH>) -> Self {
+        Self {
+            model: *model.model(),
+            storage: Inline::default(),
+            t: 0,
+        }
+    }
+}
+
+impl<'m, F: Format, S: Storage<F::Number>> Sampler<'m, F, S> {
+    /// A sampler for a model parsed at run time; `storage` must be large enough for it.
+    pub fn with_storage(model: &Model<'m, F>, storage: S) -> Result<Self, ModelError> {
+        model.fits(storage.dim(), storage.width())?;
+        Ok(Self {
+            model: *model,
+            storage,
+            t: 0,
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model<'m, F> {
+        &self.model
+    }
+
+    fn buffers(&mut self) -> Buffers<'_, F::Number> {
+        self.storage.buffers(self.model.dim())
+    }
+
+    /// Begins a chain: z_T ~ N(0, I). Takes D words from the generator.
+    pub fn start<R: Rng + ?Sized>(&mut self, rng: &mut R) {
+        start(self.buffers().state, rng);
+        self.t = self.model.steps();
+    }
+
+    /// Takes one step and returns how many remain, or `None` when the chain has ended (or was not begun).
+    /// Takes D words from the generator.
+    pub fn step<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Option<usize> {
+        let s = self.t.checked_sub(1)?;
+        let model = self.model;
+        let Buffers {
+            state,
+            estimate,
+            scratch,
+            ..
+        } = self.buffers();
+        let mut denoiser = Mlp::new(&model, scratch);
+        reverse_step(&model.step_table(), &mut denoiser, s + 1, state, estimate, rng);
+        self.t = s;
+        Some(s)
+    }
+
+    /// The steps of a whole chain as an iterator over how many remain: `for remaining in sampler.steps(&mut rng)`.
+    pub fn steps<'a, R: Rng + ?Sized>(
+        &'a mut self,
+        rng: &'a mut R,
+    ) -> impl Iterator<Item = usize> + use<'a, 'm, F, S, R> {
+        self.start(rng);
+        core::iter::from_fn(move || self.step(rng))
+    }
+
+    /// The state z_t, D values.
+    pub fn state(&mut self) -> &[F::Number] {
+        self.buffers().state
+    }
+
+    /// The last estimate x̂, D values: a preview of the sample while the chain runs.
+    pub fn estimate(&mut self) -> &[F::Number] {
+        self.buffers().estimate
+    }
+
+    /// The current state decoded to levels (all 0 for continuous data, see [`Sampler::values`]).
+    pub fn levels(&mut self) -> &[u8] {
+        let decoder = self.model.decoder();
+        let Buffers { state, levels, .. } = self.buffers();
+        decoder.decode_levels(state, levels);
+        levels
+    }
+
+    /// The current state decoded to raw units, for either decoder: `out` takes D values.
+    pub fn values(&mut self, out: &mut [f32]) {
+        let decoder: Decoder<'_, _> = self.model.decoder();
+        decoder.decode_values(self.buffers().state, out);
+    }
+
+    /// Draws z_0: a whole chain. Takes `D·(T + 1)` words from the generator.
+    pub fn draw<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[F::Number] {
+        self.start(rng);
+        while self.step(rng).is_some() {}
+        self.state()
+    }
+
+    /// Draws a sample of discretised data: a whole chain, decoded to D levels.
+    pub fn sample<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[u8] {
+        self.draw(rng);
+        self.levels()
+    }
+}

@@ -1,0 +1,390 @@
+//! The Gaussian process of a VDM and the table of steps made from it.
+//!
+//! Everything here is a function of `γ = −log SNR`, increasing in t, with `α² = sigmoid(−γ)` and
+//! `σ² = sigmoid(γ)` (variance preserving; Kingma et al. 2021, "Variational Diffusion Models", section 3.1
+//! and appendix A). Step `t` in `1..=T` goes between times `s = t − 1` and `t`.
+//!
+//! The formulas are written once, generic over [`Real`] (`f32` on a device, `f64` on the host), in forms that
+//! do not cancel: products of `softplus` and `expm1` instead of differences of variances.
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+/// `f32` or `f64`: what the schedule is computed in. The transcendental functions come from `libm`, so that
+/// they give the same bits on every machine.
+pub trait Real:
+    Copy
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The nearest value to a constant.
+    fn of(value: f64) -> Self;
+    /// Widened to `f64`.
+    fn widen(self) -> f64;
+    /// eˣ.
+    fn exp(self) -> Self;
+    /// eˣ − 1 without cancellation.
+    fn exp_m1(self) -> Self;
+    /// ln(1 + x) without cancellation.
+    fn ln_1p(self) -> Self;
+    /// √x.
+    fn sqrt(self) -> Self;
+    /// |x|.
+    fn abs(self) -> Self;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+}
+
+macro_rules! real {
+    ($t:ty, $exp:path, $expm1:path, $log1p:path, $sqrt:path, $fabs:path) => {
+        impl Real for $t {
+            fn of(value: f64) -> Self {
+                value as $t
+            }
+            fn widen(self) -> f64 {
+                self as f64
+            }
+            fn exp(self) -> Self {
+                $exp(self)
+            }
+            fn exp_m1(self) -> Self {
+                $expm1(self)
+            }
+            fn ln_1p(self) -> Self {
+                $log1p(self)
+            }
+            fn sqrt(self) -> Self {
+                $sqrt(self)
+            }
+            fn abs(self) -> Self {
+                $fabs(self)
+            }
+            fn is_finite(self) -> bool {
+                <$t>::is_finite(self)
+            }
+        }
+    };
+}
+real!(f32, libm::expf, libm::expm1f, libm::log1pf, libm::sqrtf, libm::fabsf);
+real!(f64, libm::exp, libm::expm1, libm::log1p, libm::sqrt, libm::fabs);
+
+/// `ln(1 + eˣ)`.
+pub fn softplus<R: Real>(x: R) -> R {
+    let tail = (-x.abs()).exp().ln_1p();
+    if x > R::of(0.0) { x + tail } else { tail }
+}
+
+/// α = √sigmoid(−γ), the scale of the data in z.
+pub fn alpha<R: Real>(gamma: R) -> R {
+    (R::of(-0.5) * softplus(gamma)).exp()
+}
+
+/// σ = √sigmoid(γ), the standard deviation of the noise in z.
+pub fn sigma<R: Real>(gamma: R) -> R {
+    alpha(-gamma)
+}
+
+/// SNR = e^−γ = α²/σ².
+pub fn snr<R: Real>(gamma: R) -> R {
+    (-gamma).exp()
+}
+
+/// A Gaussian that is linear in what it is conditioned on: `N(scale · input, deviation² · I)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Linear<R> {
+    /// Factor of the conditioning vector in the mean.
+    pub scale: R,
+    /// Standard deviation, the same in every dimension.
+    pub deviation: R,
+}
+
+/// The kernel `q(z_t | x) = N(α_t x, σ_t² I)`: any t at once.
+pub fn kernel<R: Real>(gamma: R) -> Linear<R> {
+    Linear {
+        scale: alpha(gamma),
+        deviation: sigma(gamma),
+    }
+}
+
+/// The chain `q(z_t | z_s) = N((α_t/α_s) z_s, (σ_t² − (α_t/α_s)² σ_s²) I)` for `γ_s ≤ γ_t`.
+///
+/// The variance is computed as `σ_t² · −expm1(γ_s − γ_t)`, which is the same number.
+pub fn chain<R: Real>(gamma_s: R, gamma_t: R) -> Linear<R> {
+    Linear {
+        scale: (R::of(0.5) * (softplus(gamma_s) - softplus(gamma_t))).exp(),
+        deviation: sigma(gamma_t) * (-(gamma_s - gamma_t).exp_m1()).sqrt(),
+    }
+}
+
+/// `N(keep · z_t + pull · x, deviation² I)`: the true posterior `q(z_s | z_t, x)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Posterior<R> {
+    /// Factor of z_t in the mean.
+    pub keep: R,
+    /// Factor of x in the mean.
+    pub pull: R,
+    /// Standard deviation.
+    pub deviation: R,
+}
+
+/// The posterior `q(z_s | z_t, x)` (Kingma et al. 2021, appendix A.2); with `c = −expm1(γ_s − γ_t)`, its
+/// constants are `pull = α_s c`, `deviation = σ_s √c` and `keep = (α_t/α_s) σ_s²/σ_t²`. All lie in (0, 1).
+pub fn posterior<R: Real>(gamma_s: R, gamma_t: R) -> Posterior<R> {
+    let c = -(gamma_s - gamma_t).exp_m1();
+    let half = R::of(0.5);
+    Posterior {
+        keep: (half * (softplus(gamma_s) - softplus(gamma_t)) + softplus(-gamma_t) - softplus(-gamma_s)).exp(),
+        pull: alpha(gamma_s) * c,
+        deviation: sigma(gamma_s) * c.sqrt(),
+    }
+}
+
+/// The cost in nats of one unit of `‖x − x̂‖²` at a step with the posterior's own variance:
+/// `½ (SNR_s − SNR_t) = ½ e^−γ_s · c`.
+pub fn step_weight<R: Real>(gamma_s: R, gamma_t: R) -> R {
+    R::of(0.5) * snr(gamma_s) * -(gamma_s - gamma_t).exp_m1()
+}
+
+/// The prior term `D_KL(q(z_T | x) ‖ N(0, I))` of one row in nats: `½ Σ_d [α_T² (x_d² − 1) + softplus(−γ_T)]`.
+///
+/// * `energy`: `Σ_d x_d²`;
+/// * `dim`: how many dimensions that sums.
+pub fn prior_nats<R: Real>(gamma_last: R, energy: R, dim: usize) -> R {
+    let d = R::of(dim as f64);
+    let a = alpha(gamma_last);
+    R::of(0.5) * (a * a * (energy - d) + d * softplus(-gamma_last))
+}
+
+/// What the network's output `f` estimates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Prediction {
+    /// `v = α ε − σ x`; `x̂ = α z − σ f`. The default: at low noise z itself carries the answer.
+    V = 0,
+    /// The data; `x̂ = f`.
+    X = 1,
+}
+
+impl Prediction {
+    /// The value with this code in a model file.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::V),
+            1 => Some(Self::X),
+            _ => None,
+        }
+    }
+}
+
+/// The constants of one step, in the number format of the runtime (`f32`, or `i16` in Q1.14).
+///
+/// ```text
+/// x̂   = skip·z_t + out·f(z_t, t)
+/// z_s = keep·z_t + pull·x̂ + spread·n        n ~ N(0, I)
+/// z_t = alpha·x + sigma·n                     the kernel, for the ELBO
+/// ```
+///
+/// Entry 0 of a table has only `alpha` and `sigma` (there is no step into t = 0); the rest is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepConstants<C> {
+    /// Factor of z_t in x̂.
+    pub skip: C,
+    /// Factor of the network's output in x̂.
+    pub out: C,
+    /// Factor of z_t in the mean of z_s.
+    pub keep: C,
+    /// Factor of x̂ in the mean of z_s.
+    pub pull: C,
+    /// Standard deviation of z_s.
+    pub spread: C,
+    /// Factor of x in z_t.
+    pub alpha: C,
+    /// Standard deviation of z_t given x.
+    pub sigma: C,
+    /// Zero; keeps the record's size a power of two.
+    pub reserved: C,
+}
+
+impl<C: Copy> StepConstants<C> {
+    /// From the order in which a file holds them.
+    pub const fn from_array(a: [C; 8]) -> Self {
+        let [skip, out, keep, pull, spread, alpha, sigma, reserved] = a;
+        Self {
+            skip,
+            out,
+            keep,
+            pull,
+            spread,
+            alpha,
+            sigma,
+            reserved,
+        }
+    }
+
+    /// In the order in which a file holds them.
+    pub const fn to_array(self) -> [C; 8] {
+        [
+            self.skip,
+            self.out,
+            self.keep,
+            self.pull,
+            self.spread,
+            self.alpha,
+            self.sigma,
+            self.reserved,
+        ]
+    }
+
+    /// The same record with each constant converted.
+    pub fn map<B: Copy>(self, f: impl FnMut(C) -> B) -> StepConstants<B> {
+        StepConstants::from_array(self.to_array().map(f))
+    }
+}
+
+impl<R: Real> StepConstants<R> {
+    /// Entry 0 of a table: the kernel at `γ_0`.
+    pub fn at_start(gamma_0: R) -> Self {
+        let zero = R::of(0.0);
+        let Linear { scale, deviation } = kernel(gamma_0);
+        Self::from_array([zero, zero, zero, zero, zero, scale, deviation, zero])
+    }
+
+    /// The ancestral step from `γ_t` to `γ_s`: posterior mean and the posterior's own variance.
+    pub fn ancestral(prediction: Prediction, gamma_s: R, gamma_t: R) -> Self {
+        let Linear {
+            scale: alpha,
+            deviation: sigma,
+        } = kernel(gamma_t);
+        let Posterior {
+            keep,
+            pull,
+            deviation: spread,
+        } = posterior(gamma_s, gamma_t);
+        let (skip, out) = match prediction {
+            Prediction::V => (alpha, -sigma),
+            Prediction::X => (R::of(0.0), R::of(1.0)),
+        };
+        Self::from_array([skip, out, keep, pull, spread, alpha, sigma, R::of(0.0)])
+    }
+}
+
+/// Why a list of γ is no schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// Fewer than two values: there is no step.
+    TooShort,
+    /// `γ[index]` is infinite or NaN.
+    NotFinite {
+        /// Where.
+        index: usize,
+    },
+    /// `γ[index]` is not above `γ[index − 1]`.
+    NotIncreasing {
+        /// Where.
+        index: usize,
+    },
+}
+
+impl core::fmt::Display for ScheduleError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooShort => f.write_str("a schedule needs at least two values of gamma (one step)"),
+            Self::NotFinite { index } => write!(f, "gamma[{index}] is not a finite number"),
+            Self::NotIncreasing { index } => write!(
+                f,
+                "gamma[{index}] is not above gamma[{}]: gamma = -log SNR must increase with t",
+                index - 1
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ScheduleError {}
+
+/// A checked schedule: `γ_0 < γ_1 < … < γ_T`.
+///
+/// ```
+/// use ancestral::schedule::Schedule;
+/// let gamma = [-6.0f64, -2.0, 2.0, 6.0];
+/// let schedule = Schedule::new(&gamma).unwrap();
+/// assert_eq!(schedule.steps(), 3);
+/// let q = schedule.kernel(3).unwrap(); // q(z_3 | x)
+/// assert!(q.deviation > 0.99);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule<'a, R> {
+    gamma: &'a [R],
+}
+
+impl<'a, R: Real> Schedule<'a, R> {
+    /// Checks that `gamma` (T + 1 values) is finite and strictly increasing.
+    pub fn new(gamma: &'a [R]) -> Result<Self, ScheduleError> {
+        if gamma.len() < 2 {
+            return Err(ScheduleError::TooShort);
+        }
+        for (index, g) in gamma.iter().enumerate() {
+            if !g.is_finite() {
+                return Err(ScheduleError::NotFinite { index });
+            }
+        }
+        for (i, pair) in gamma.windows(2).enumerate() {
+            if let [s, t] = pair
+                && s >= t
+            {
+                return Err(ScheduleError::NotIncreasing { index: i + 1 });
+            }
+        }
+        Ok(Self { gamma })
+    }
+
+    /// T, the number of steps.
+    pub fn steps(&self) -> usize {
+        self.gamma.len().saturating_sub(1)
+    }
+
+    /// `γ_0 ..= γ_T`.
+    pub fn gamma(&self) -> &'a [R] {
+        self.gamma
+    }
+
+    /// `q(z_t | x)` for `t` in `0..=T`.
+    pub fn kernel(&self, t: usize) -> Option<Linear<R>> {
+        self.gamma.get(t).map(|&g| kernel(g))
+    }
+
+    /// `q(z_t | z_{t−1})` for `t` in `1..=T`.
+    pub fn chain(&self, t: usize) -> Option<Linear<R>> {
+        self.pair(t).map(|(s, t)| chain(s, t))
+    }
+
+    /// `q(z_{t−1} | z_t, x)` for `t` in `1..=T`.
+    pub fn posterior(&self, t: usize) -> Option<Posterior<R>> {
+        self.pair(t).map(|(s, t)| posterior(s, t))
+    }
+
+    /// The constants of entry `t` of the step table, `t` in `0..=T`.
+    pub fn constants(&self, prediction: Prediction, t: usize) -> Option<StepConstants<R>> {
+        if t == 0 {
+            return self.gamma.first().map(|&g| StepConstants::at_start(g));
+        }
+        self.pair(t).map(|(s, t)| StepConstants::ancestral(prediction, s, t))
+    }
+
+    /// The weight of `‖x − x̂‖²` in entry `t` of the step table, `t` in `0..=T` (0 at t = 0), in nats.
+    pub fn weight(&self, t: usize) -> Option<R> {
+        if t == 0 {
+            return Some(R::of(0.0));
+        }
+        self.pair(t).map(|(s, t)| step_weight(s, t))
+    }
+
+    fn pair(&self, t: usize) -> Option<(R, R)> {
+        Some((*self.gamma.get(t.checked_sub(1)?)?, *self.gamma.get(t)?))
+    }
+}

@@ -1,0 +1,67 @@
+//! Calling the `host-train` program.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::paths;
+use crate::process;
+
+/// A built `host-train`.
+#[derive(Debug)]
+pub struct HostTrain {
+    program: PathBuf,
+}
+
+impl HostTrain {
+    /// Optimised, for training.
+    pub fn release() -> Result<Self> {
+        process::run(process::cargo().args(["build", "--release", "--package", "host-train"]))?;
+        Ok(Self::built("release"))
+    }
+
+    /// The one that `cargo test --workspace` tests. Naming all targets makes cargo choose the same
+    /// features for every dependency as it does for the tests, so that nothing is built twice.
+    pub fn debug() -> Result<Self> {
+        process::run(process::cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
+        Ok(Self::built("debug"))
+    }
+
+    fn built(profile: &str) -> Self {
+        let file = format!("host-train{}", std::env::consts::EXE_SUFFIX);
+        Self {
+            program: paths::target().join(profile).join(file),
+        }
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(paths::root()).args(arguments);
+        command
+    }
+
+    /// Runs it for the user to see.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<()> {
+        process::run(&mut self.command(arguments))
+    }
+
+    /// Runs it for what it prints.
+    pub fn capture<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
+        process::capture(&mut self.command(arguments))
+    }
+
+    /// The `hex` lines of samples drawn on the desktop.
+    pub fn hex(&self, model: &Path, count: u32, seed: u64) -> Result<String> {
+        self.capture([
+            OsStr::new("sample"),
+            model.as_os_str(),
+            OsStr::new("--count"),
+            OsStr::new(&count.to_string()),
+            OsStr::new("--seed"),
+            OsStr::new(&seed.to_string()),
+            OsStr::new("--hex"),
+        ])
+    }
+}

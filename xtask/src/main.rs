@@ -1,0 +1,68 @@
+//! What a person types in this repository: `cargo xtask <command>`.
+//!
+//! - [`setup`] finds or installs what bare-metal builds need: the target's `core`, a linker, QEMU.
+//! - [`firmware`] builds the firmware of one [board](boards) with a model in it and runs it in QEMU.
+//! - [`test`] runs every check there is, in order; continuous integration runs exactly this.
+//! - [`demo`] goes the whole way once: train, export, sample, emulate, report.
+//! - [`models`] makes the models that are in the repository.
+//!
+//! Everything here is glue: it starts other programs ([`process`]) and compares text
+//! ([`compare`]). What can be computed is computed by `ancestral` and `host-train`.
+
+mod boards;
+mod compare;
+mod demo;
+mod firmware;
+mod host_train;
+mod models;
+mod paths;
+mod process;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Set-up, tests, demo and firmware of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the bare-metal targets and QEMU available (quick when they already are)
+    Setup,
+    /// Build the firmware with a model in it and run it in QEMU
+    Firmware(firmware::Args),
+    /// Run every check: format, lints, documentation, tests, firmware in QEMU
+    Test(test::Args),
+    /// Train, export, sample on the desktop and on the emulated board, and leave a report
+    Demo(demo::Args),
+    /// Train and export the models that are in the repository (models/)
+    Models,
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Setup => setup::everything(),
+        Command::Firmware(args) => firmware::command(&args),
+        Command::Test(args) => test::command(&args),
+        Command::Demo(args) => demo::command(&args),
+        Command::Models => models::command(),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The target by the distribution's packages.
+//!
+//! Debian and Ubuntu carry a compiler and the source of its library, but not the library for
+//! bare-metal targets. `core` and `alloc` are built from that source, once per compiler, into a
+//! sysroot in the build folder: nothing outside the repository changes, and the user's own
+//! toolchain stays the one that cargo and the desktop's builds use.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::paths;
+use crate::process;
+use crate::setup::apt;
+use crate::setup::rustc::{self, Version};
+
+/// What the sysroot needs; everything else a firmware brings itself.
+const LIBRARIES: [&str; 3] = ["core", "alloc", "compiler_builtins"];
+
+/// Packages of compiler, library source and lints. Debian's `-web` family follows new releases
+/// inside a stable distribution, beside the one that the distribution was released with.
+const FAMILIES: [[&str; 3]; 2] = [
+    ["rustc-web", "rust-web-src", "rust-web-clippy"],
+    ["rustc", "rust-src", "rust-clippy"],
+];
+
+/// The distribution's compiler, with all that it needs for bare metal.
+#[derive(Debug)]
+pub struct Compiler {
+    /// The compiler.
+    pub rustc: PathBuf,
+    /// What it says it is.
+    pub version: Version,
+    /// LLVM's linker.
+    pub linker: PathBuf,
+}
+
+impl Compiler {
+    /// Finds it, and installs it where it is not there.
+    pub fn ensure() -> Result<Self> {
+        let missing = match Self::find() {
+            Ok(compiler) => return compiler.with_lints(),
+            Err(missing) => missing,
+        };
+        println!("{missing:#}");
+        install().with_context(|| {
+            "the distribution's compiler is not complete: as root run `apt-get install rustc-web \
+             rust-web-src` and the newest `lld-NN`, or unset ANCESTRAL_TARGETS to use rustup"
+        })?;
+        Self::find().context("the packages are installed, but something is still missing")
+    }
+
+    fn find() -> Result<Self> {
+        let rustc = PathBuf::from("/usr/bin/rustc");
+        let real = fs::canonicalize(&rustc).unwrap_or_default();
+        // Packaged rustup puts its proxy there.
+        if !rustc.is_file() || real.ends_with("rustup") {
+            bail!("there is no compiler of the distribution's (/usr/bin/rustc)");
+        }
+        let version = Version::of(&rustc)?;
+        if !rustc::recent_enough(&version.release) {
+            bail!(
+                "the distribution's rustc is {}, this project needs {}",
+                version.release,
+                env!("CARGO_PKG_RUST_VERSION")
+            );
+        }
+        let sysroot = sysroot_of(&rustc)?;
+        if !sysroot.join("lib/rustlib/src/rust/library/core/Cargo.toml").is_file() {
+            bail!("the source of the distribution's library is missing");
+        }
+        let Some(linker) = newest_linker() else {
+            bail!("LLVM's linker (ld.lld) is missing")
+        };
+        Ok(Self { rustc, version, linker })
+    }
+
+    /// Tries once to get the lints for a compiler that was there already.
+    fn with_lints(self) -> Result<Self> {
+        let tried = paths::target()
+            .join("sysroot")
+            .join(self.version.folder())
+            .join("lints");
+        if self.cargo_clippy().is_some() || tried.exists() {
+            return Ok(self);
+        }
+        install_lints();
+        // The package may have brought a newer compiler with it.
+        let compiler = Self::find()?;
+        fs::create_dir_all(tried.parent().unwrap_or(&tried)).with_context(|| cannot_write(&tried))?;
+        write(&tried, "")?;
+        Ok(compiler)
+    }
+
+    /// The `cargo-clippy` that belongs to this compiler.
+    pub fn cargo_clippy(&self) -> Option<PathBuf> {
+        let (cargo, driver) = (
+            self.rustc.with_file_name("cargo-clippy"),
+            self.rustc.with_file_name("clippy-driver"),
+        );
+        let real = fs::canonicalize(&cargo).ok()?;
+        (driver.is_file() && !real.ends_with("rustup")).then_some(cargo)
+    }
+
+    /// The sysroot with the target's library; builds it the first time.
+    pub fn ensure_sysroot(&self, target: &str) -> Result<PathBuf> {
+        let sysroot = paths::target().join("sysroot").join(self.version.folder());
+        let library = sysroot.join("lib/rustlib").join(target).join("lib");
+        let complete = library.join("complete");
+        if !complete.is_file() {
+            println!(
+                "building core and alloc for {target} with rustc {}",
+                self.version.release
+            );
+            self.link_host(&sysroot)?;
+            self.build_library(&sysroot.join("build").join(target), target, &library)
+                .with_context(|| format!("cannot build the library for {target}"))?;
+            // Written last: a build that was interrupted starts again.
+            fs::write(&complete, "").with_context(|| cannot_write(&complete))?;
+        }
+        Ok(sysroot)
+    }
+
+    /// Build scripts and procedural macros need the desktop's library in the same sysroot.
+    fn link_host(&self, sysroot: &Path) -> Result<()> {
+        let original = sysroot_of(&self.rustc)?.join("lib/rustlib").join(&self.version.host);
+        let link = sysroot.join("lib/rustlib").join(&self.version.host);
+        let parent = link.parent().unwrap_or(sysroot);
+        fs::create_dir_all(parent).with_context(|| cannot_write(parent))?;
+        if link.symlink_metadata().is_err() {
+            symlink(&original, &link).with_context(|| cannot_write(&link))?;
+        }
+        Ok(())
+    }
+
+    fn build_library(&self, work: &Path, target: &str, library: &Path) -> Result<()> {
+        // What an interrupted build left must not end up in the sysroot twice.
+        for folder in [work, library] {
+            if folder.exists() {
+                fs::remove_dir_all(folder).with_context(|| cannot_write(folder))?;
+            }
+            fs::create_dir_all(folder).with_context(|| cannot_write(folder))?;
+        }
+        write(&work.join("Cargo.toml"), EMPTY_MANIFEST)?;
+        write(&work.join("lib.rs"), "#![no_std]\n")?;
+        let output = work.join("target");
+        let mut cargo = process::cargo();
+        cargo
+            .current_dir(work)
+            .args(["build", "--quiet", "--release", "--target", target])
+            .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
+            .arg("--target-dir")
+            .arg(&output)
+            .env("RUSTC", &self.rustc)
+            .env("RUSTC_BOOTSTRAP", "1")
+            // Bitcode, so that a firmware's link-time optimisation sees the library too.
+            .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes");
+        process::run(&mut cargo)?;
+        let built = output.join(target).join("release/deps");
+        let found = rustc::libraries(&built, &LIBRARIES);
+        if found.len() != LIBRARIES.len() {
+            bail!("{} should hold one library each of {LIBRARIES:?}", built.display());
+        }
+        for path in found {
+            let copy = library.join(path.file_name().unwrap_or_default());
+            fs::copy(&path, &copy).with_context(|| cannot_write(&copy))?;
+        }
+        fs::remove_dir_all(work).with_context(|| cannot_write(work))
+    }
+}
+
+const EMPTY_MANIFEST: &str = r#"[package]
+name = "sysroot"
+version = "0.0.0"
+edition = "2024"
+
+[lib]
+path = "lib.rs"
+
+[workspace]
+"#;
+
+fn install() -> Result<()> {
+    apt::update()?;
+    let Some([rustc, source, _]) = family() else {
+        bail!(
+            "this distribution has no package of Rust {} or newer",
+            env!("CARGO_PKG_RUST_VERSION")
+        );
+    };
+    let linker = apt::newest("lld-").unwrap_or_else(|| "lld".to_owned());
+    apt::install(&[rustc.to_owned(), source.to_owned(), linker])?;
+    install_lints();
+    Ok(())
+}
+
+/// Not every distribution has them, and nothing is built with them: their absence is no error.
+fn install_lints() {
+    if !apt::usable() {
+        return;
+    }
+    if let Some([_, _, clippy]) = family()
+        && apt::candidate(clippy).is_some()
+        && let Err(error) = apt::install(&[clippy.to_owned()])
+    {
+        eprintln!("{error:#}; the firmware goes without lints");
+    }
+}
+
+/// The first family that is recent enough.
+fn family() -> Option<[&'static str; 3]> {
+    FAMILIES
+        .into_iter()
+        .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|v| rustc::recent_enough(&v)))
+}
+
+fn sysroot_of(rustc: &Path) -> Result<PathBuf> {
+    let text = process::capture(Command::new(rustc).args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(text.trim()))
+}
+
+/// `ld.lld-<highest number>` in the search path, or plain `ld.lld`.
+fn newest_linker() -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    let names: Vec<String> = env::split_paths(&folders)
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.flatten())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let newest = apt::newest_of("ld.lld-", names.iter().map(String::as_str));
+    process::find_program(newest.as_deref().unwrap_or("ld.lld"))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| cannot_write(path))
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+#[cfg(unix)]
+fn symlink(original: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(original, link)
+}
+
+#[cfg(not(unix))]
+fn symlink(_: &Path, _: &Path) -> std::io::Result<()> {
+    Err(std::io::Error::other("distribution packages are for Debian and Ubuntu"))
+}
