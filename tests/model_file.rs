@@ -1,0 +1,194 @@
+//! The model file: what is read back, and what is refused.
+#![cfg(feature = "alloc")]
+
+mod common;
+
+use ancestral::fixed::Requant;
+use ancestral::model::{AlignedBytes, Header, SpecError, layout};
+use ancestral::schedule::ScheduleError;
+use ancestral::storage::{Heap, Inline};
+use ancestral::{F32, Format, FormatId, Likelihood, Model, ModelError, Q3_12, Sampler, W8A16};
+use common::{float_spec, integer_spec};
+use proptest::prelude::*;
+use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+
+fn parse<F: Format>(bytes: &[u8]) -> Result<(), ModelError> {
+    Model::<F>::parse(&AlignedBytes::new(bytes)).map(|_| ())
+}
+
+/// Puts the right checksum at the end, as an attacker or a buggy writer would.
+fn seal(bytes: &mut [u8]) {
+    let end = bytes.len() - layout::CRC_LEN;
+    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes[..end]);
+    bytes[end..].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let spec = integer_spec(5);
+    let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
+    let model = Model::<W8A16>::parse(&bytes).unwrap();
+    assert_eq!(
+        (model.dim(), model.steps(), model.width(), model.file_len()),
+        (6, 5, 10, bytes.len())
+    );
+    assert_eq!(model.header().levels, 17);
+    assert_eq!(model.note(), "a test");
+    assert_eq!(model.step_table().gamma, spec.gamma);
+    assert_eq!(model.layers().len(), spec.layers.len());
+    for (read, written) in model.layers().zip(&spec.layers) {
+        assert_eq!((read.rows, read.columns), (written.rows, written.columns));
+        assert_eq!((read.relu, read.residual), (written.relu, written.residual));
+        assert_eq!(read.weights, written.weights);
+        assert_eq!(read.requant, written.requant);
+        for t in 1..=5 {
+            let row = (t - 1) * written.rows;
+            assert_eq!(read.bias(t), &written.biases[row..row + written.rows]);
+        }
+    }
+}
+
+#[test]
+fn a_flash_partition_may_be_longer_than_the_model() {
+    let mut bytes = float_spec(3).to_bytes().unwrap();
+    bytes.extend_from_slice(&[0xFF; 1000]);
+    parse::<F32>(&bytes).unwrap();
+}
+
+#[test]
+fn truncation_at_every_length_is_refused() {
+    let bytes = float_spec(3).to_bytes().unwrap();
+    for length in 0..bytes.len() {
+        let error = parse::<F32>(&bytes[..length]).unwrap_err();
+        match length {
+            0..4 => assert_eq!(error, ModelError::NotAModel),
+            _ => assert!(matches!(error, ModelError::Truncated { .. }), "{length}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let mut bytes = float_spec(3).to_bytes().unwrap();
+    bytes[layout::AT_VERSION] = 9;
+    seal(&mut bytes);
+    let error = parse::<F32>(&bytes).unwrap_err();
+    assert_eq!(error, ModelError::Version { found: 9 });
+    assert!(
+        error.to_string().contains("version 9; this build reads version 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn another_format_is_named() {
+    let bytes = float_spec(3).to_bytes().unwrap();
+    let expected = ModelError::WrongFormat {
+        found: FormatId::F32,
+        expected: FormatId::W8A16,
+    };
+    assert_eq!(parse::<W8A16>(&bytes).unwrap_err(), expected);
+    let mut bytes = bytes;
+    bytes[layout::AT_FORMAT] = 77;
+    seal(&mut bytes);
+    assert_eq!(
+        parse::<F32>(&bytes).unwrap_err(),
+        ModelError::UnknownFormat { code: 77 }
+    );
+}
+
+#[test]
+fn misaligned_memory_is_refused() {
+    let bytes = float_spec(3).to_bytes().unwrap();
+    let shifted = AlignedBytes::new(&[&[0u8], bytes.as_slice()].concat());
+    assert_eq!(Model::<F32>::parse(&shifted[1..]).err(), Some(ModelError::Misaligned));
+}
+
+#[test]
+fn buffers_that_are_too_small_are_refused() {
+    let bytes = AlignedBytes::new(&float_spec(3).to_bytes().unwrap());
+    let model = Model::<F32>::parse(&bytes).unwrap();
+    let needed = ModelError::Capacity { dim: 6, width: 10 };
+    assert_eq!(
+        Sampler::with_storage(&model, Inline::<f32, 5, 10>::default()).err(),
+        Some(needed)
+    );
+    assert_eq!(
+        Likelihood::with_storage(&model, Inline::<f32, 6, 9>::default()).err(),
+        Some(needed)
+    );
+    assert!(Sampler::with_storage(&model, Inline::<f32, 64, 64>::default()).is_ok());
+}
+
+#[test]
+fn layers_that_do_not_fit_are_named() {
+    let mut spec = float_spec(3);
+    spec.layers[1].columns = 9;
+    spec.layers[1].weights.truncate(10 * 9);
+    let SpecError::Rejected(ModelError::Layer { index: 1, problem }) = spec.to_bytes().unwrap_err() else {
+        panic!()
+    };
+    assert!(problem.contains("inputs"), "{problem}");
+
+    let mut spec = integer_spec(3);
+    spec.layers[2].requant[1] = Requant {
+        multiplier: -1,
+        shift: 3,
+    };
+    let error = spec.to_bytes().unwrap_err();
+    assert!(
+        matches!(error, SpecError::Rejected(ModelError::Layer { index: 2, .. })),
+        "{error}"
+    );
+}
+
+#[test]
+fn specifications_that_make_no_file_say_why() {
+    let mut spec = float_spec(3);
+    spec.gamma[2] = spec.gamma[1];
+    assert_eq!(
+        spec.to_bytes().unwrap_err(),
+        SpecError::Schedule(ScheduleError::NotIncreasing { index: 2 })
+    );
+    let mut spec = float_spec(3);
+    spec.layers[0].biases.pop();
+    assert_eq!(
+        spec.to_bytes().unwrap_err().to_string(),
+        "layer 0: the bias table has the wrong length"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_flipped_bit_is_noticed(position in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let mut bytes = integer_spec(3).to_bytes().unwrap();
+        let position = position.index(bytes.len());
+        bytes[position] ^= 1 << bit;
+        prop_assert!(parse::<W8A16>(&bytes).is_err());
+    }
+
+    /// A file with a right checksum and wrong contents may be refused or may run; it must not panic or read elsewhere.
+    #[test]
+    fn hostile_files_do_not_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        in_header in any::<bool>(),
+    ) {
+        let mut bytes = integer_spec(3).to_bytes().unwrap();
+        let span = if in_header { layout::HEADER_LEN } else { bytes.len() - layout::CRC_LEN };
+        for (position, value) in edits {
+            bytes[position.index(span)] = value;
+        }
+        seal(&mut bytes);
+        let bytes = AlignedBytes::new(&bytes);
+        let _ = Header::read(&bytes);
+        if let Ok(model) = Model::<W8A16>::parse(&bytes) {
+            let mut rng = Xoshiro128PlusPlus::seed_from_u64(1);
+            let heap = Heap::<Q3_12>::for_model(&model);
+            if model.steps() <= 64 {
+                Sampler::with_storage(&model, heap.clone()).unwrap().sample(&mut rng);
+                let row = vec![0; model.dim()];
+                let _ = Likelihood::with_storage(&model, heap).unwrap().elbo_of_levels(&row, &mut rng);
+            }
+        }
+    }
+}
