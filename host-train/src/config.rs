@@ -98,7 +98,7 @@ impl Config {
 
     /// From TOML text, checked.
     pub fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text)?;
+        let config: Self = toml::from_str(text).map_err(|error| in_one_line(text, &error))?;
         config.check()?;
         Ok(config)
     }
@@ -162,6 +162,15 @@ impl Config {
     }
 }
 
+/// The parser's message with its line, without the excerpt that it draws over several lines.
+fn in_one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    match line {
+        Some(line) => anyhow::anyhow!("line {line}: {}", error.message()),
+        None => anyhow::anyhow!("{}", error.message()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +190,7 @@ mod tests {
         let error = Config::parse(&DIGITS.replace("warmup", "warm_up")).unwrap_err();
         let sentence = format!("{error:#}");
         assert!(
-            sentence.contains("warm_up") && sentence.contains("unknown field"),
+            sentence.contains("line 26: unknown field `warm_up`"),
             "{sentence}"
         );
     }

@@ -16,12 +16,13 @@ pub fn command() -> Result<()> {
         host_train.run(["export", "runs/digits", "--format", format, "--out", &model])?;
         println!("{model}");
     }
+    // The averaged weights: what the model files were made from, without the state of the optimiser.
     let checkpoint = "models/digits-t64.safetensors";
     fs::copy(
-        paths::root().join("runs/digits/checkpoint.safetensors"),
+        paths::root().join("runs/digits/weights.safetensors"),
         paths::root().join(checkpoint),
     )
-    .with_context(|| format!("cannot copy runs/digits/checkpoint.safetensors to {checkpoint}"))?;
+    .with_context(|| format!("cannot copy runs/digits/weights.safetensors to {checkpoint}"))?;
     println!("{checkpoint}");
     println!("now renew the firmware's golden output: cargo xtask test --bless");
     Ok(())

@@ -1,0 +1,341 @@
+//! The program as a person uses it, and what it says when something is wrong.
+
+mod common;
+
+use assert_cmd::Command;
+use host_train::checkpoint::CHECKPOINT;
+use std::path::{Path, PathBuf};
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("host-train").unwrap();
+    command.current_dir(folder);
+    command
+}
+
+/// Runs it, expects success, returns standard output.
+fn ok(folder: &Path, arguments: &[&str]) -> String {
+    let output = program(folder).args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs it, expects a failure, returns the last line of standard error.
+fn fails(folder: &Path, arguments: &[&str]) -> String {
+    let output = program(folder).args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+    assert!(output.stdout.is_empty(), "a failure prints nothing on standard output");
+    let last = error.trim_end().lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("error: "), "{error}");
+    last
+}
+
+/// A folder with data, configuration and a finished run.
+fn trained() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    common::files(folder.path());
+    ok(folder.path(), &["train", "tiny.toml", "--out", "run"]);
+    folder
+}
+
+#[test]
+fn the_whole_way() {
+    let folder = trained();
+    let at = folder.path();
+    for format in ["f32", "w8a16"] {
+        let model = format!("{format}.vdm");
+        ok(at, &["export", "run", "--format", format, "--out", &model]);
+        let text = ok(at, &["evaluate", &model, "--json"]);
+        let score: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(score["format"], format);
+        assert_eq!((score["rows"].as_u64(), score["steps"].as_u64()), (Some(6), Some(8)));
+        let sum: f64 = ["reconstruction", "prior", "diffusion"]
+            .iter()
+            .map(|k| score[*k].as_f64().unwrap())
+            .sum();
+        assert!((score["bits_per_dim"].as_f64().unwrap() - sum).abs() < 1e-9);
+    }
+    // A checkpoint is scored in f32: the same numbers as its exported model.
+    let (a, b) = (
+        ok(at, &["evaluate", "run", "--json"]),
+        ok(at, &["evaluate", "f32.vdm", "--json"]),
+    );
+    let bits = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["bits_per_dim"].clone();
+    assert_eq!(bits(&a), bits(&b));
+
+    // Every way to write samples holds the same numbers.
+    ok(at, &["sample", "w8a16.vdm", "--count", "9", "--out", "s.csv"]);
+    ok(at, &["sample", "w8a16.vdm", "--count", "9", "--out", "s.npy"]);
+    ok(at, &["sample", "w8a16.vdm", "--count", "9", "--out", "s.png"]);
+    let hex = ok(at, &["sample", "w8a16.vdm", "--count", "9", "--hex"]);
+    let csv = std::fs::read_to_string(at.join("s.csv")).unwrap();
+    let npy = std::fs::read(at.join("s.npy")).unwrap();
+    let values: Vec<f32> = npyz::NpyFile::new(npy.as_slice()).unwrap().into_vec().unwrap();
+    assert_eq!((csv.lines().count(), hex.lines().count(), values.len()), (9, 9, 36));
+    for (i, (line, hex)) in csv.lines().zip(hex.lines()).enumerate() {
+        let row: Vec<f32> = line.split(',').map(|v| v.parse().unwrap()).collect();
+        assert_eq!(row, &values[4 * i..4 * i + 4]);
+        let digits: String = row.iter().map(|v| format!("{:02x}", *v as u8)).collect();
+        assert_eq!(hex, format!("hex {i} {digits}"));
+    }
+
+    std::fs::write(at.join("board.hex"), hex).unwrap();
+    let text = ok(
+        at,
+        &[
+            "report",
+            "run",
+            "--models",
+            "f32.vdm",
+            "--models",
+            "w8a16.vdm",
+            "--board",
+            "board.hex",
+            "--json",
+        ],
+    );
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["formats"].as_array().unwrap().len(), 2);
+    assert!(
+        std::fs::read_to_string(at.join("run/report.html"))
+            .unwrap()
+            .contains("w8a16")
+    );
+    assert!(at.join("run/grid.png").is_file());
+}
+
+#[test]
+fn continuous_data_goes_the_whole_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let rows: String = (0..80)
+        .map(|i| {
+            format!(
+                "{:.3},{:.3}\n",
+                (i as f32 * 0.7).sin() * 3.0 + 10.0,
+                (i as f32 * 0.7).cos()
+            )
+        })
+        .collect();
+    std::fs::write(at.join("data.csv"), rows).unwrap();
+    let text = common::config_text("data.csv")
+        .replace("levels = 5\n", "")
+        .replace("clip = true", "clip = false");
+    std::fs::write(at.join("tiny.toml"), text).unwrap();
+    ok(at, &["train", "tiny.toml", "--out", "run"]);
+    ok(at, &["export", "run", "--format", "w8a16", "--out", "m.vdm"]);
+    let score: serde_json::Value = serde_json::from_str(&ok(at, &["evaluate", "m.vdm", "--json"])).unwrap();
+    assert!(score["bits_per_dim"].as_f64().unwrap().is_finite());
+    ok(at, &["sample", "m.vdm", "--count", "50", "--out", "s.csv"]);
+    let csv = std::fs::read_to_string(at.join("s.csv")).unwrap();
+    let first: Vec<f32> = csv
+        .lines()
+        .map(|l| l.split(',').next().unwrap().parse().unwrap())
+        .collect();
+    let mean = first.iter().sum::<f32>() / 50.0;
+    assert!(
+        (mean - 10.0).abs() < 2.0,
+        "samples come back in the file's units: {mean}"
+    );
+    ok(at, &["report", "run", "--models", "m.vdm"]);
+    let error = fails(at, &["sample", "m.vdm", "--out", "s.png"]);
+    assert!(error.contains("only discretised data can be drawn"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_checkpoint_that_resumes() {
+    use std::process::{Command as Process, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    common::files(at);
+    let mut child = Process::new(assert_cmd::cargo::cargo_bin("host-train"))
+        .current_dir(at)
+        .args(["train", "tiny.toml", "--out", "run", "--steps", "1000000"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first checkpoint says that training, and so the handler, has begun.
+    while !at.join("run").join(CHECKPOINT).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = Process::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // With its configured length it would be another run; the same length goes on.
+    let error = fails(at, &["train", "tiny.toml", "--out", "run", "--resume"]);
+    assert!(error.contains("differs from the one"), "{error}");
+    let output = program(at)
+        .args([
+            "train",
+            "tiny.toml",
+            "--out",
+            "run",
+            "--resume",
+            "--steps",
+            "1000000",
+            "--stop-at",
+            "20",
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        matches!(output.status.code(), Some(130)),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn configurations_with_faults() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    common::files(at);
+    let write = |from: &str, to: &str| {
+        let text = common::config_text("data.csv");
+        assert!(text.contains(from), "{from}");
+        std::fs::write(at.join("bad.toml"), text.replace(from, to)).unwrap();
+        fails(at, &["train", "bad.toml", "--out", "run"])
+    };
+    let unknown = write("warmup = 5", "warm_up = 5");
+    assert!(
+        unknown.contains("bad.toml") && unknown.contains("line 21: unknown field `warm_up`"),
+        "{unknown}"
+    );
+    let range = write("batch = 32", "batch = 0");
+    assert!(range.contains("bad.toml") && range.contains("train.batch"), "{range}");
+    let missing = fails(at, &["train", "none.toml"]);
+    assert!(missing.contains("cannot read the configuration none.toml"), "{missing}");
+    let clip = write("levels = 5\n", "");
+    assert!(clip.contains("model.clip is true"), "{clip}");
+    assert!(!at.join("run").exists(), "nothing is made of a bad configuration");
+}
+
+#[test]
+fn data_with_faults() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    common::files(at);
+    let good = common::data_text();
+    let (first, rest) = good.split_once('\n').unwrap();
+    for (contents, parts) in [
+        (format!("{first}\n1,2,3\n{rest}"), ["data.csv", "row 2", "3"]),
+        (format!("{first}\n1,NaN,3,1\n{rest}"), ["data.csv", "row 2", "NaN"]),
+        (format!("{first}\n1,2,9,1\n{rest}"), ["data.csv", "row 2", "9"]),
+        (String::new(), ["data.csv", "holds no values", ""]),
+    ] {
+        std::fs::write(at.join("data.csv"), contents).unwrap();
+        let error = fails(at, &["train", "tiny.toml", "--out", "run"]);
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+}
+
+/// Model files that are damaged in every way that the format knows of.
+#[test]
+fn models_with_faults() {
+    let folder = trained();
+    let at = folder.path();
+    ok(at, &["export", "run", "--format", "w8a16", "--out", "m.vdm"]);
+    let good = std::fs::read(at.join("m.vdm")).unwrap();
+    let evaluate = |bytes: &[u8]| {
+        std::fs::write(at.join("bad.vdm"), bytes).unwrap();
+        let error = fails(at, &["evaluate", "bad.vdm", "--json"]);
+        assert!(error.contains("bad.vdm"), "{error}");
+        error
+    };
+    assert!(evaluate(&good[..good.len() - 5]).contains("cut short"));
+    assert!(evaluate(&[]).contains("not an ancestral model"));
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 4;
+    assert!(evaluate(&flipped).contains("damaged"));
+    let mut version = good.clone();
+    version[4] = 7;
+    assert!(evaluate(&version).contains("version 7"));
+    let missing = fails(at, &["evaluate", "none.vdm"]);
+    assert!(missing.contains("cannot read the model none.vdm"), "{missing}");
+    // The wrong data for the model: other dimensions.
+    std::fs::write(at.join("wide.csv"), "1,2,3\n4,0,1\n".repeat(20)).unwrap();
+    std::fs::write(at.join("wide.toml"), common::config_text("wide.csv")).unwrap();
+    let error = fails(at, &["evaluate", "m.vdm", "--config", "wide.toml"]);
+    assert!(error.contains("4 dimensions") && error.contains("wide.csv"), "{error}");
+}
+
+/// A file where a folder is needed, or the other way round: fails for root too, unlike permissions.
+#[test]
+fn places_that_cannot_be_written_harm_nothing() {
+    let folder = trained();
+    let at = folder.path();
+    ok(at, &["export", "run", "--format", "f32", "--out", "m.vdm"]);
+    let before = std::fs::read(at.join("m.vdm")).unwrap();
+    std::fs::write(at.join("file"), "in the way").unwrap();
+    for out in ["file/m.vdm", "run"] {
+        let error = fails(at, &["export", "run", "--format", "f32", "--out", out]);
+        assert!(error.contains(out), "{error}");
+    }
+    let error = fails(at, &["train", "tiny.toml", "--out", "file/run"]);
+    assert!(error.contains("file/run"), "{error}");
+    // An export that fails half-way leaves the earlier model whole.
+    let checkpoint = at.join("run/weights.safetensors");
+    let weights = std::fs::read(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, &weights[..weights.len() / 2]).unwrap();
+    fails(at, &["export", "run", "--format", "w8a16", "--out", "m.vdm"]);
+    assert_eq!(std::fs::read(at.join("m.vdm")).unwrap(), before);
+}
+
+/// A real full disk, where the system has one of a few kilobytes to offer.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_harms_nothing() {
+    let folder = trained();
+    let at = folder.path();
+    let disk = at.join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=20k", "tmpfs"])
+        .arg(&disk)
+        .stderr(std::process::Stdio::null())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("not allowed to mount a small disk here: the writer's own test with a full writer has to do");
+        return;
+    }
+    let _guard = Mounted(disk.clone());
+    ok(at, &["export", "run", "--format", "w8a16", "--out", "disk/m.vdm"]);
+    let before = std::fs::read(disk.join("m.vdm")).unwrap();
+    // As much as fits: the write itself fails.
+    std::fs::write(disk.join("ballast"), vec![0; 64 * 1024]).unwrap_err();
+    let error = fails(at, &["export", "run", "--format", "f32", "--out", "disk/m.vdm"]);
+    assert!(error.contains("disk/m.vdm") && error.contains("unchanged"), "{error}");
+    assert_eq!(std::fs::read(disk.join("m.vdm")).unwrap(), before);
+    let names: Vec<_> = std::fs::read_dir(&disk)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(names.len(), 2, "no half file is left behind: {names:?}");
+}
+
+#[cfg(target_os = "linux")]
+struct Mounted(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn an_earlier_run_is_kept() {
+    let folder = trained();
+    let at = folder.path();
+    let before = std::fs::read(at.join("run").join(CHECKPOINT)).unwrap();
+    ok(at, &["train", "tiny.toml", "--out", "run", "--steps", "5"]);
+    assert_eq!(
+        std::fs::read(at.join("run").join(format!("{CHECKPOINT}.previous"))).unwrap(),
+        before
+    );
+}

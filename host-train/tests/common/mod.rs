@@ -1,0 +1,67 @@
+//! A tiny run: 2×2 pictures of 5 levels.
+#![allow(dead_code)] // each test program uses its own part
+
+use host_train::checkpoint::Run;
+use host_train::config::Config;
+use host_train::data::{self, Split};
+use std::path::{Path, PathBuf};
+
+/// The configuration, with the data file's name.
+pub fn config_text(data: &str) -> String {
+    format!(
+        r#"
+seed = 3
+[data]
+source = "{data}"
+levels = 5
+[model]
+hidden = [16, 16]
+embedding = 8
+prediction = "v"
+steps = 8
+gamma_first = -4.0
+gamma_last = 6.0
+learn_gamma = true
+clip = true
+[train]
+steps = 40
+batch = 32
+learning_rate = 3e-3
+gamma_learning_rate = 3e-3
+final_fraction = 0.1
+warmup = 5
+weight_decay = 0.01
+clip_norm = 1.0
+ema = 0.9
+checkpoint_seconds = 60
+log_every = 10
+"#
+    )
+}
+
+/// 60 rows: the left column follows the top left value, the right column is its opposite.
+pub fn data_text() -> String {
+    let row = |i: usize| {
+        let a = [0, 1, 3, 4, 4][i % 5];
+        let jitter = usize::from(i.is_multiple_of(7) && a < 4);
+        format!("{a},{},{},{}\n", 4 - a, a + jitter, 4 - a)
+    };
+    (0..60).map(row).collect()
+}
+
+/// Writes data and configuration into a folder; returns the configuration's path.
+pub fn files(folder: &Path) -> PathBuf {
+    std::fs::write(folder.join("data.csv"), data_text()).unwrap();
+    let path = folder.join("tiny.toml");
+    std::fs::write(&path, config_text("data.csv")).unwrap();
+    path
+}
+
+/// A run that has not begun, and its data.
+pub fn run(folder: &Path) -> (Run, Split) {
+    let mut config = Config::read(&files(folder)).unwrap();
+    config.data.resolve(folder);
+    let split = data::load(&config.data, Path::new("")).unwrap();
+    let run = Run::for_data(config, &split, &candle_core::Device::Cpu).unwrap();
+    (run, split)
+}

@@ -1,0 +1,241 @@
+//! Training: it learns, it repeats, it resumes, and its loss is the core's ELBO.
+
+mod common;
+
+use ancestral::model::Header;
+use candle_core::{Device, Tensor};
+use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
+use host_train::evaluate::evaluate;
+use host_train::export::{export, float_spec};
+use host_train::loss::{self, Draws};
+use host_train::rng::TrainRng;
+use host_train::runtime::{AnyModel, ModelFile};
+use host_train::train::{LOSSES, Outcome, train};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+fn go(run: &mut Run, split: &host_train::data::Split, folder: &Path, stop_at: Option<u64>) -> Outcome {
+    train(run, &split.train, folder, &AtomicBool::new(false), stop_at, true).unwrap()
+}
+
+fn model_of(run: &Run) -> ModelFile {
+    run.optimizer.show_average().unwrap();
+    ModelFile::from_bytes(&float_spec(run).unwrap().to_bytes().unwrap(), "model".into()).unwrap()
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut whole, split) = common::run(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    assert_eq!(go(&mut whole, &split, &at("whole"), None), Outcome::Finished);
+
+    // Stopped twice, once between two rows of the log.
+    let (mut part, _) = common::run(folder.path());
+    assert_eq!(go(&mut part, &split, &at("part"), Some(13)), Outcome::Interrupted);
+    assert_eq!(part.optimizer.step, 13);
+    assert!(
+        !at("part").join(WEIGHTS).exists(),
+        "weights are written at the end only"
+    );
+    let mut part = Run::resume(&at("part").join(CHECKPOINT), &Device::Cpu).unwrap();
+    assert_eq!(go(&mut part, &split, &at("part"), Some(20)), Outcome::Interrupted);
+    let mut part = Run::resume(&at("part").join(CHECKPOINT), &Device::Cpu).unwrap();
+    assert_eq!(go(&mut part, &split, &at("part"), None), Outcome::Finished);
+
+    // The files' metadata is a map without an order, so the contents are compared, not the bytes.
+    assert_eq!(part.rng, whole.rng);
+    assert_eq!(part.optimizer.step, whole.optimizer.step);
+    for (a, b) in part.optimizer.slots.iter().zip(&whole.optimizer.slots) {
+        let bits = |t: &Tensor| {
+            t.flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap()
+                .iter()
+                .map(|v| v.to_bits())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bits(&a.state), bits(&b.state), "{}", a.parameter.name);
+    }
+    let rows = |name| std::fs::read_to_string(at(name).join(LOSSES)).unwrap().lines().count();
+    assert_eq!((rows("whole"), rows("part")), (5, 5));
+}
+
+#[test]
+fn training_lowers_the_held_out_elbo() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, split) = common::run(folder.path());
+    let before = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
+    run.config.train.steps = 600;
+    run.optimizer.show_current().unwrap();
+    go(&mut run, &split, folder.path(), None);
+    let after = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
+    assert!(
+        after.bits_per_dim < before.bits_per_dim - 0.5,
+        "{} {}",
+        before.bits_per_dim,
+        after.bits_per_dim
+    );
+    // A uniform code over five levels costs log2 5 = 2.32 bits.
+    assert!(after.bits_per_dim < 1.6, "{}", after.bits_per_dim);
+    let sum = after.reconstruction + after.prior + after.diffusion;
+    assert!((sum - after.bits_per_dim).abs() < 1e-9);
+}
+
+/// The same quantity from two sides: the loss that training minimises (candle) and the ELBO of the exported model (core).
+#[test]
+fn the_loss_is_the_cores_elbo() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, split) = common::run(folder.path());
+    // Clipping is the runtime's; without it the two are the same number.
+    run.config.model.clip = false;
+    go(&mut run, &split, folder.path(), None);
+    let score = evaluate(&model_of(&run), &split.train, 400, 1).unwrap();
+
+    let n = split.train.len();
+    let x = Tensor::from_slice(&split.train.rows, (n, 4), &Device::Cpu).unwrap();
+    let mut rng = TrainRng::new(8);
+    let rounds = 1500;
+    let mut sums = [0.0f64; 3];
+    for _ in 0..rounds {
+        let draws = Draws::new(n, 4, 8, &mut rng, &Device::Cpu).unwrap();
+        // Rows keep their place in the batch and times are stratified by place: shuffle the times between rows.
+        let mut draws = draws;
+        for i in (1..n).rev() {
+            draws.t.swap(i, rng.below(i + 1));
+        }
+        let terms = loss::elbo(
+            &run.network,
+            &run.gamma,
+            run.config.model.prediction,
+            Some(5),
+            &x,
+            &draws,
+        )
+        .unwrap();
+        for (sum, term) in sums.iter_mut().zip(terms.values().unwrap()) {
+            *sum += f64::from(term);
+        }
+    }
+    let bits = 1.0 / (f64::from(rounds) * 4.0 * std::f64::consts::LN_2);
+    // The reconstruction term uses the first 32 rows of a batch, so it is compared a little more loosely.
+    for (name, loss, core, tolerance) in [
+        ("reconstruction", sums[0] * bits, score.reconstruction, 0.03),
+        ("prior", sums[1] * bits, score.prior, 1e-4),
+        ("diffusion", sums[2] * bits, score.diffusion, 0.02),
+    ] {
+        assert!(
+            (loss - core).abs() < tolerance * core.max(0.1),
+            "{name}: loss {loss}, core {core}"
+        );
+    }
+}
+
+#[test]
+fn the_exported_network_is_the_trained_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, split) = common::run(folder.path());
+    go(&mut run, &split, folder.path(), None);
+    let file = model_of(&run);
+    let AnyModel::F32(model) = file.parse().unwrap() else {
+        panic!()
+    };
+    let z: Vec<f32> = (0..4).map(|d| 0.7 * d as f32 - 1.0).collect();
+    let gamma = run.gamma.values().unwrap();
+    for t in 1..=8usize {
+        let biases = run
+            .network
+            .biases(&gamma.narrow(0, t, 1).unwrap().unsqueeze(1).unwrap())
+            .unwrap();
+        let input = Tensor::from_slice(&z, (1, 4), &Device::Cpu).unwrap();
+        let ours: Vec<f32> = run
+            .network
+            .forward(&input, &biases)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap();
+        let (mut first, mut second, mut out) = ([0.0; 16], [0.0; 16], [0.0; 4]);
+        let mut scratch = ancestral::storage::Scratch {
+            first: &mut first,
+            second: &mut second,
+        };
+        ancestral::mlp::forward(&model, t, &z, &mut scratch, &mut out);
+        for (a, b) in ours.iter().zip(out) {
+            assert!((a - b).abs() < 1e-5, "t = {t}: {a} {b}");
+        }
+    }
+    assert_eq!(file.gamma().unwrap(), gamma.to_vec1::<f32>().unwrap());
+}
+
+#[test]
+fn the_integer_model_costs_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, split) = common::run(folder.path());
+    run.config.train.steps = 300;
+    go(&mut run, &split, folder.path(), None);
+    let float = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
+    let exported = export(&run, ancestral::FormatId::W8A16, &split.train).unwrap();
+    let file = ModelFile::from_bytes(&exported.bytes, "integer".into()).unwrap();
+    let integer = evaluate(&file, &split.test, 16, 0).unwrap();
+    assert_eq!(integer.format, "w8a16");
+    assert!(
+        (integer.bits_per_dim - float.bits_per_dim).abs() < 0.03,
+        "{} {}",
+        float.bits_per_dim,
+        integer.bits_per_dim
+    );
+    assert!(integer.file_bytes < float.file_bytes);
+}
+
+#[test]
+fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, split) = common::run(folder.path());
+    let good = export(&run, ancestral::FormatId::F32, &split.train).unwrap();
+    assert!(good.warnings.is_empty());
+    let mut config = run.config.clone();
+    config.model.gamma_last = 1.0;
+    let short = Run::for_data(config, &split, &Device::Cpu).unwrap();
+    let exported = export(&short, ancestral::FormatId::F32, &split.train).unwrap();
+    assert!(exported.warnings[0].contains("prior term is") && exported.warnings[0].contains("gamma_last"));
+    assert_eq!(Header::read(&exported.bytes).unwrap().steps, 8);
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, split) = common::run(folder.path());
+    let slot = &run.optimizer.slots[1];
+    let mut values = slot.parameter.var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    values[5 * 16 + 3] = f32::NAN;
+    slot.parameter
+        .var
+        .set(&Tensor::from_vec(values, (16, 16), &Device::Cpu).unwrap())
+        .unwrap();
+    let error = export(&run, ancestral::FormatId::F32, &split.train)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("layer 1, row 5, column 3"), "{error}");
+}
+
+#[test]
+fn weights_cannot_be_resumed_and_damage_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut run, split) = common::run(folder.path());
+    go(&mut run, &split, folder.path(), None);
+    let weights = folder.path().join(WEIGHTS);
+    let error = format!("{:#}", Run::resume(&weights, &Device::Cpu).err().unwrap());
+    assert!(error.contains("cannot be resumed"), "{error}");
+    assert!(Run::averaged(&weights, &Device::Cpu).is_ok());
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() - 100]).unwrap();
+    let error = format!("{:#}", Run::averaged(&weights, &Device::Cpu).err().unwrap());
+    assert!(
+        error.contains(WEIGHTS) && error.contains("not a usable checkpoint"),
+        "{error}"
+    );
+}
