@@ -1,0 +1,58 @@
+//! Golden vectors: the shipped models draw the same bytes on every machine and at every optimisation level. The
+//! emulated board's output is compared with the same vectors.
+//!
+//! `host-train sample MODEL --count 10 --seed 7 --hex` made them; `cargo xtask test --bless` renews them.
+
+use ancestral::{F32, Format, Likelihood, Sampler, W8A16, include_model};
+use ancestral::{model::StaticModel, storage::Inline};
+use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+
+include_model!(FLOAT: F32 = "../models/digits-t64-f32.vdm");
+include_model!(INTEGER: W8A16 = "../models/digits-t64-w8a16.vdm");
+
+const SEED: u64 = 7;
+
+fn check<F: Format, const D: usize, const W: usize>(model: &StaticModel<F, D, W>, golden: &str) {
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(SEED);
+    let mut sampler = Sampler::new(model);
+    assert_eq!(golden.lines().count(), 10);
+    for (index, line) in golden.lines().enumerate() {
+        let digits: String = sampler.sample(&mut rng).iter().map(|level| format!("{level:02x}")).collect();
+        assert_eq!(format!("hex {index} {digits}"), line);
+    }
+}
+
+#[test]
+fn float_samples_are_the_golden_ones() {
+    check(&FLOAT, include_str!("golden/digits-t64-f32.hex"));
+}
+
+#[test]
+fn integer_samples_are_the_golden_ones() {
+    check(&INTEGER, include_str!("golden/digits-t64-w8a16.hex"));
+}
+
+/// What a person would call a digit is likely, what they would not is unlikely; every score is finite.
+#[test]
+fn the_elbo_tells_digits_from_other_pictures() {
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(SEED);
+    let mut sampler = Sampler::new(&INTEGER);
+    let mut likelihood = Likelihood::new(&INTEGER);
+    let mut score = |row: &[u8]| {
+        let elbo = likelihood.elbo_of_levels(row, &mut Xoshiro128PlusPlus::seed_from_u64(1)).unwrap();
+        assert!(elbo.total().is_finite() && elbo.prior > 0.0);
+        f64::from(elbo.total()) / (64.0 * std::f64::consts::LN_2)
+    };
+    let digit = score(sampler.sample(&mut rng));
+    let stripes: Vec<u8> = (0..64).map(|i| if i % 2 == 0 { 16 } else { 0 }).collect();
+    let inverted: Vec<u8> = sampler.levels().iter().map(|level| 16 - level).collect();
+    assert!(digit < 3.5, "{digit}");
+    assert!(score(&stripes) > digit + 3.0 && score(&inverted) > digit + 3.0);
+}
+
+/// The memory that a user must set aside is known while compiling, and small.
+#[test]
+fn a_sampler_of_digits_is_under_two_kilobytes() {
+    type Buffers = Inline<ancestral::Q3_12, 64, 256>;
+    assert!(size_of::<Sampler<'static, W8A16, Buffers>>() <= 2048);
+}
