@@ -1,6 +1,7 @@
 //! The decoder p(x | z_0): discretised levels, or a Gaussian for continuous data.
 
-use crate::number::{LevelMap, Number};
+use crate::number::Number;
+use core::marker::PhantomData;
 
 /// p(x | z_0) of a model and the constants of the schedule's two ends.
 ///
@@ -19,12 +20,12 @@ pub struct Decoder<'a, N: Number> {
     pub last_alpha_squared: f32,
     /// `−ln σ_T² = softplus(−γ_T)`.
     pub last_log_variance: f32,
-    /// z_0 → level.
-    pub map: LevelMap<N>,
     /// Mean per dimension of continuous data.
     pub mean: &'a [f32],
     /// Scale per dimension of continuous data.
     pub scale: &'a [f32],
+    /// What states are made of.
+    pub number: PhantomData<N>,
 }
 
 /// Logarithms of probabilities below e^−30 of the largest are not added: they are under a tenth of f32's last place.
@@ -42,21 +43,15 @@ impl<N: Number> Decoder<'_, N> {
         N::from_ratio(2 * i32::from(level) - last, last.max(1))
     }
 
-    /// The most probable levels given z_0.
-    pub fn decode_levels(&self, z: &[N], levels: &mut [u8]) {
-        for (level, &z) in levels.iter_mut().zip(z) {
-            *level = z.level(&self.map, self.last_level());
+    /// The levels nearest to an estimate x̂, D values in model units.
+    pub fn decode_levels(&self, estimate: &[N], levels: &mut [u8]) {
+        for (level, &x) in levels.iter_mut().zip(estimate) {
+            *level = x.level(self.last_level());
         }
     }
 
-    /// The most probable values given z_0 in raw units (levels as numbers, or `mean + scale·z_0/α_0`).
+    /// Continuous data: the mean of p(x | z_0) in raw units, `mean + scale·z_0/α_0`.
     pub fn decode_values(&self, z: &[N], values: &mut [f32]) {
-        if self.levels != 0 {
-            for (value, &z) in values.iter_mut().zip(z) {
-                *value = f32::from(z.level(&self.map, self.last_level()));
-            }
-            return;
-        }
         for ((value, &z), (mean, scale)) in values.iter_mut().zip(z).zip(self.mean.iter().zip(self.scale)) {
             *value = mean + scale * (z.to_f32() * self.inverse_alpha);
         }

@@ -22,7 +22,7 @@ pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError};
 use crate::decoder::Decoder;
 use crate::fixed::Requant;
 use crate::format::Format;
-use crate::number::{LevelMap, Number};
+use crate::number::Number;
 use crate::schedule::StepConstants;
 use core::marker::PhantomData;
 
@@ -143,17 +143,6 @@ impl<'a, F: Format> Model<'a, F> {
             .first()
             .copied()
             .unwrap_or_default();
-        let offset = self.header.ends + 16;
-        let wide: &[<F::Number as Number>::Wide] = self.section(offset, 2);
-        let shift: &[u32] = self.section(offset + 8, 1);
-        let map = match (wide, shift) {
-            ([scale, offset], [shift]) => LevelMap {
-                scale: *scale,
-                offset: *offset,
-                shift: *shift,
-            },
-            _ => LevelMap::default(),
-        };
         let affine: &[f32] = if self.header.affine == 0 {
             &[]
         } else {
@@ -166,9 +155,9 @@ impl<'a, F: Format> Model<'a, F> {
             snr,
             last_alpha_squared,
             last_log_variance,
-            map,
             mean,
             scale,
+            number: PhantomData,
         }
     }
 

@@ -12,8 +12,6 @@ use rand_core::Rng;
 pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug {
     /// A constant of the step table.
     type Constant: bytemuck::Pod + Default + core::fmt::Debug;
-    /// A level map's numbers, see [`LevelMap`].
-    type Wide: bytemuck::Pod + Default + core::fmt::Debug;
 
     /// The nearest value; saturates.
     fn from_f32(value: f32) -> Self;
@@ -38,27 +36,12 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug {
     fn plus(self, other: Self) -> Self;
     /// `Σ (a_d − b_d)²`. Exact up to the final conversion where the format is an integer.
     fn squared_distance(a: &[Self], b: &[Self]) -> f32;
-    /// `⌊(z · scale + offset)⌋` in the map's own fixed point, clamped to `0..=last`.
-    fn level(self, map: &LevelMap<Self>, last: u8) -> u8;
-    /// The map that takes z_0 to the index of the nearest level: see [`LevelMap`].
-    fn level_map(alpha_0: f64, levels: u16) -> Option<LevelMap<Self>>;
-}
-
-/// Takes z_0 to the index of the nearest of `levels` values spread evenly over [−1, 1]:
-/// `index = ⌊(z_0/α_0 + 1)·(levels − 1)/2 + ½⌋`, as one multiplication, one addition and one shift.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LevelMap<N: Number> {
-    /// Factor of z_0.
-    pub scale: N::Wide,
-    /// Added to the product.
-    pub offset: N::Wide,
-    /// Right shift of the sum (integers), or 0.
-    pub shift: u32,
+    /// The index of the nearest of `last + 1` values spread evenly over [−1, 1]: `⌊(x + 1)·last/2 + ½⌋`, clamped.
+    fn level(self, last: u8) -> u8;
 }
 
 impl Number for f32 {
     type Constant = f32;
-    type Wide = f32;
 
     fn from_f32(value: f32) -> Self {
         value
@@ -96,18 +79,10 @@ impl Number for f32 {
     fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
         a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
     }
-    fn level(self, map: &LevelMap<f32>, last: u8) -> u8 {
-        let index = self * map.scale + map.offset;
-        // `as` saturates and takes NaN to 0: no branch can panic.
+    fn level(self, last: u8) -> u8 {
+        let index = (self + 1.0) * (0.5 * f32::from(last)) + 0.5;
+        // `as` truncates, saturates and takes NaN to 0: no branch can panic.
         (index as u8).min(last)
-    }
-    fn level_map(alpha_0: f64, levels: u16) -> Option<LevelMap<f32>> {
-        let half_span = f64::from(levels.checked_sub(1)?) / 2.0;
-        Some(LevelMap {
-            scale: Self::constant(half_span / alpha_0)?,
-            offset: (half_span + 0.5) as f32,
-            shift: 0,
-        })
     }
 }
 
@@ -121,7 +96,6 @@ pub struct Q3_12(
 
 impl Number for Q3_12 {
     type Constant = i16;
-    type Wide = i32;
 
     fn from_f32(value: f32) -> Self {
         // Same rounding rule as everywhere: floor(x + ½). `as` saturates.
@@ -171,28 +145,9 @@ impl Number for Q3_12 {
         }
         sum as f32 / (f32::from(STATE_ONE) * f32::from(STATE_ONE))
     }
-    fn level(self, map: &LevelMap<Self>, last: u8) -> u8 {
-        let index = i32::from(self.0).wrapping_mul(map.scale).wrapping_add(map.offset) >> (map.shift & 31);
-        index.clamp(0, i32::from(last)) as u8
-    }
-    fn level_map(alpha_0: f64, levels: u16) -> Option<LevelMap<Self>> {
-        let half_span = f64::from(levels.checked_sub(1)?) / 2.0;
-        // The largest shift for which |z·scale| + offset stays below 2³¹ for every state.
-        let (mut best, mut shift) = (None, 1u32);
-        while shift < 30 {
-            let unit = (1u64 << shift) as f64;
-            let scale = libm::round(half_span / alpha_0 * unit / f64::from(STATE_ONE));
-            let offset = libm::round((half_span + 0.5) * unit);
-            if scale * 32768.0 + offset < 2147483648.0 {
-                best = Some(LevelMap {
-                    scale: scale as i32,
-                    offset: offset as i32,
-                    shift,
-                });
-            }
-            shift += 1;
-        }
-        best
+    fn level(self, last: u8) -> u8 {
+        let sum = (i32::from(self.0) + i32::from(STATE_ONE)) * i32::from(last) + i32::from(STATE_ONE);
+        (sum >> (STATE_BITS + 1)).clamp(0, i32::from(last)) as u8
     }
 }
 
@@ -233,16 +188,12 @@ mod tests {
         }
 
         #[test]
-        fn both_level_maps_find_the_nearest_level(levels in 2u16..=256, z in -6.0f32..6.0, alpha in 0.9f64..1.0) {
+        fn both_formats_find_the_nearest_level(levels in 2u16..=256, x in -6.0f32..6.0) {
             let last = (levels - 1) as u8;
-            let z = Q3_12::from_f32(z);
-            let exact = (f64::from(z.to_f32()) / alpha + 1.0) * f64::from(last) / 2.0;
-            let clamped = exact.clamp(0.0, f64::from(last));
-            let q = z.level(&Q3_12::level_map(alpha, levels).unwrap(), last);
-            let f = z.to_f32().level(&f32::level_map(alpha, levels).unwrap(), last);
-            // A hair off the midpoint between two levels either answer is right.
-            prop_assert!((f64::from(q) - clamped).abs() < 0.5 + 0.02, "{} {}", q, clamped);
-            prop_assert!((f64::from(f) - clamped).abs() < 0.5 + 1e-3, "{} {}", f, clamped);
+            let x = Q3_12::from_f32(x);
+            let exact = ((f64::from(x.to_f32()) + 1.0) * f64::from(last) / 2.0).clamp(0.0, f64::from(last));
+            prop_assert_eq!(f64::from(x.level(last)), (exact + 0.5).floor());
+            prop_assert!((f64::from(x.to_f32().level(last)) - exact).abs() <= 0.5 + 1e-4);
         }
     }
 
@@ -254,8 +205,8 @@ mod tests {
                 let numerator = 2 * i32::from(k) - i32::from(last);
                 let q = Q3_12::from_ratio(numerator, i32::from(last));
                 let f = f32::from_ratio(numerator, i32::from(last));
-                assert_eq!(q.level(&Q3_12::level_map(1.0, levels).unwrap(), last), k);
-                assert_eq!(f.level(&f32::level_map(1.0, levels).unwrap(), last), k);
+                assert_eq!(q.level(last), k);
+                assert_eq!(f.level(last), k);
                 assert!((q.to_f32() - f).abs() <= 0.5 / 4096.0 + 1e-7);
             }
         }

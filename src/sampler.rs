@@ -1,6 +1,5 @@
 //! The ancestral chain: from noise to data, a step at a time or all at once.
 
-use crate::decoder::Decoder;
 use crate::denoiser::Denoiser;
 use crate::format::Format;
 use crate::mlp::Mlp;
@@ -99,7 +98,9 @@ impl<'m, F: Format, S: Storage<F::Number>> Sampler<'m, F, S> {
 
     /// Begins a chain: z_T ~ N(0, I). Takes D words from the generator.
     pub fn start<R: Rng + ?Sized>(&mut self, rng: &mut R) {
-        start(self.buffers().state, rng);
+        let Buffers { state, estimate, .. } = self.buffers();
+        estimate.fill(F::Number::default());
+        start(state, rng);
         self.t = self.model.steps();
     }
 
@@ -139,18 +140,31 @@ impl<'m, F: Format, S: Storage<F::Number>> Sampler<'m, F, S> {
         self.buffers().estimate
     }
 
-    /// The current state decoded to levels (all 0 for continuous data, see [`Sampler::values`]).
+    /// The last estimate decoded to levels, D of them: after the last step the sample, before it a preview. All 0 for
+    /// continuous data, see [`Sampler::values`].
+    ///
+    /// The estimate x̂(z_1, 1) is decoded rather than z_0, as Ho et al. (2020, section 3.4) leave out the noise of the
+    /// last step: what z_0 adds to it is the decoder's uncertainty between neighbouring levels, not data.
     pub fn levels(&mut self) -> &[u8] {
         let decoder = self.model.decoder();
-        let Buffers { state, levels, .. } = self.buffers();
-        decoder.decode_levels(state, levels);
+        let Buffers { estimate, levels, .. } = self.buffers();
+        if decoder.levels != 0 {
+            decoder.decode_levels(estimate, levels);
+        }
         levels
     }
 
-    /// The current state decoded to raw units, for either decoder: `out` takes D values.
+    /// The current state decoded to raw units: `out` takes D values, levels as numbers or, of continuous data, the mean of
+    /// p(x | z_0).
     pub fn values(&mut self, out: &mut [f32]) {
-        let decoder: Decoder<'_, _> = self.model.decoder();
-        decoder.decode_values(self.buffers().state, out);
+        let decoder = self.model.decoder();
+        if decoder.levels != 0 {
+            for (value, &level) in out.iter_mut().zip(self.levels()) {
+                *value = f32::from(level);
+            }
+        } else {
+            decoder.decode_values(self.buffers().state, out);
+        }
     }
 
     /// Draws z_0: a whole chain. Takes `D·(T + 1)` words from the generator.

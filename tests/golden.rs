@@ -17,7 +17,11 @@ fn check<F: Format, const D: usize, const W: usize>(model: &StaticModel<F, D, W>
     let mut sampler = Sampler::new(model);
     assert_eq!(golden.lines().count(), 10);
     for (index, line) in golden.lines().enumerate() {
-        let digits: String = sampler.sample(&mut rng).iter().map(|level| format!("{level:02x}")).collect();
+        let digits: String = sampler
+            .sample(&mut rng)
+            .iter()
+            .map(|level| format!("{level:02x}"))
+            .collect();
         assert_eq!(format!("hex {index} {digits}"), line);
     }
 }
@@ -39,7 +43,9 @@ fn the_elbo_tells_digits_from_other_pictures() {
     let mut sampler = Sampler::new(&INTEGER);
     let mut likelihood = Likelihood::new(&INTEGER);
     let mut score = |row: &[u8]| {
-        let elbo = likelihood.elbo_of_levels(row, &mut Xoshiro128PlusPlus::seed_from_u64(1)).unwrap();
+        let elbo = likelihood
+            .elbo_of_levels(row, &mut Xoshiro128PlusPlus::seed_from_u64(1))
+            .unwrap();
         assert!(elbo.total().is_finite() && elbo.prior > 0.0);
         f64::from(elbo.total()) / (64.0 * std::f64::consts::LN_2)
     };

@@ -18,9 +18,8 @@ fn naive_integer(spec: &ModelSpec<W8A16>, t: usize, z: &[i16]) -> Vec<i16> {
         let mut next = Vec::new();
         for row in 0..layer.rows {
             let mut sum = i128::from(layer.biases[(t - 1) * layer.rows + row]);
-            for column in 0..layer.columns {
-                sum += i128::from(layer.weights[row * layer.columns + column]) * h[column];
-            }
+            let weights = &layer.weights[row * layer.columns..(row + 1) * layer.columns];
+            sum += weights.iter().zip(&h).map(|(&w, h)| i128::from(w) * h).sum::<i128>();
             assert!(sum.abs() < 1 << 31, "the test's own model overflows");
             let r = layer.requant[row];
             let scaled = (sum * i128::from(r.multiplier) + (1 << (r.shift - 1))).div_euclid(1 << r.shift);

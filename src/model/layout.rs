@@ -38,8 +38,7 @@ pub const AT_GAMMA: usize = 24;
 pub const AT_CONSTANTS: usize = 28;
 /// `u32`, offset of the step weights: `f32 × (T + 1)`.
 pub const AT_WEIGHT: usize = 32;
-/// `u32`, offset of the end points: `1/α_0, SNR_0, α_T², −ln σ_T²` as `f32`, then the level map
-/// `scale, offset` (`f32` or `i32`), `shift` (`u32`) and four zero bytes.
+/// `u32`, offset of the end points: `1/α_0, SNR_0, α_T², −ln σ_T²` as `f32`.
 pub const AT_ENDS: usize = 36;
 /// `u32`, offset of the data's mean and scale: `f32 × 2D`; 0 with a discretised decoder.
 pub const AT_AFFINE: usize = 40;
@@ -55,7 +54,7 @@ pub const AT_NOTE_LEN: usize = 52;
 pub const FLAG_CLIP: u16 = 1;
 
 /// Length of the end-point section.
-pub const ENDS_LEN: usize = 32;
+pub const ENDS_LEN: usize = 16;
 /// Length of a layer record.
 pub const LAYER_LEN: usize = 24;
 /// Flag of a layer: rectifier.

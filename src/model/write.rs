@@ -2,7 +2,6 @@ use super::layout::{self, LayerRecord, write_at};
 use super::parse::checksum;
 use crate::fixed::Requant;
 use crate::format::Format;
-use crate::number::Number;
 use crate::schedule::{Prediction, Schedule, ScheduleError, alpha, snr, softplus};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -143,7 +142,7 @@ impl<F: Format> ModelSpec<F> {
         }
         let constants = section(&mut out, bytemuck::cast_slice(&constants));
         let weight = section(&mut out, bytemuck::cast_slice(&weight));
-        let ends = section(&mut out, &self.ends(&wide)?);
+        let ends = section(&mut out, bytemuck::bytes_of(&ends(&wide)?));
         let affine = if self.levels == 0 {
             if self.mean.len() != dim || self.scale.len() != dim {
                 return Err(size("mean or scale of continuous data"));
@@ -201,29 +200,6 @@ impl<F: Format> ModelSpec<F> {
         Ok(out)
     }
 
-    fn ends(&self, gamma: &[f64]) -> Result<[u8; layout::ENDS_LEN], SpecError> {
-        let (first, last) = match gamma {
-            [first, .., last] => (*first, *last),
-            _ => return Err(size("gamma")),
-        };
-        let alpha_last = alpha(last);
-        let floats = [
-            (1.0 / alpha(first)) as f32,
-            snr(first) as f32,
-            (alpha_last * alpha_last) as f32,
-            softplus(-last) as f32,
-        ];
-        let mut out = [0; layout::ENDS_LEN];
-        write_at(&mut out, 0, bytemuck::bytes_of(&floats));
-        if self.levels != 0 {
-            let map = F::Number::level_map(alpha(first), self.levels).ok_or(size("levels"))?;
-            write_at(&mut out, 16, bytemuck::bytes_of(&map.scale));
-            write_at(&mut out, 20, bytemuck::bytes_of(&map.offset));
-            write_at(&mut out, 24, &map.shift.to_le_bytes());
-        }
-        Ok(out)
-    }
-
     fn layer_sections(&self, out: &mut Vec<u8>, steps: usize) -> Result<Vec<u8>, SpecError> {
         let mut records = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
@@ -260,6 +236,20 @@ impl<F: Format> ModelSpec<F> {
         }
         Ok(records)
     }
+}
+
+/// 1/α_0, SNR_0, α_T², −ln σ_T².
+fn ends(gamma: &[f64]) -> Result<[f32; layout::ENDS_LEN / 4], SpecError> {
+    let [first, .., last] = *gamma else {
+        return Err(size("gamma"));
+    };
+    let ends = [
+        1.0 / alpha(first),
+        snr(first),
+        alpha(last) * alpha(last),
+        softplus(-last),
+    ];
+    Ok(ends.map(|v| v as f32))
 }
 
 fn size(what: &'static str) -> SpecError {

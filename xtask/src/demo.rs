@@ -102,10 +102,10 @@ fn on_board(host_train: &HostTrain, board: &Board, toolchain: &Toolchain, args: 
         seed: args.seed,
     };
     let elf = firmware::build(board, toolchain, &content)?;
-    // A sample takes about 0.2 s in QEMU; a slow or busy machine takes many times that.
+    // A digit takes about 0.2 s in QEMU, and many times that on a slow or busy machine.
     let timeout = Duration::from_secs(60 + 3 * u64::from(args.count));
     let start = Instant::now();
-    let output = firmware::run(board, &elf, timeout, Echo::Yes)?;
+    let output = firmware::run(board, &elf, timeout, Echo::Pictures)?;
     let file = format!("{FOLDER}/board.hex");
     let lines = compare::hex_lines(&output);
     write(&file, &lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;

@@ -122,6 +122,8 @@ pub fn build(board: &Board, toolchain: &Toolchain, content: &Content) -> Result<
 pub enum Echo {
     /// Line by line.
     Yes,
+    /// Without the hex lines: a hundred digits are worth looking at, their bytes are not.
+    Pictures,
     /// Not at all.
     No,
 }
@@ -191,8 +193,14 @@ fn collect(stream: impl Read, echo: Echo) -> String {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }
-        if echo == Echo::Yes {
-            let _ = std::io::stdout().write_all(&all[start..]);
+        let line = all.get(start..).unwrap_or_default();
+        let shown = match echo {
+            Echo::Yes => true,
+            Echo::Pictures => !line.starts_with(b"hex "),
+            Echo::No => false,
+        };
+        if shown {
+            let _ = std::io::stdout().write_all(line);
         }
     }
     String::from_utf8_lossy(&all).into_owned()
