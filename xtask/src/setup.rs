@@ -1,9 +1,10 @@
 //! Set-up: the bare-metal target's library and a linker, and QEMU.
 //!
-//! A target that the toolchain in use already has is taken as it is. Otherwise the environment
-//! variable `ANCESTRAL_TARGETS` says where it comes from: `rustup` (the default) or `distro`, the
-//! distribution's own compiler, beside the user's. No toolchain is ever installed, updated or
-//! switched; at most a target is added to the one in use.
+//! The environment variable `ANCESTRAL_TARGETS` says where the target comes from. `distro`: the distribution's own
+//! compiler, beside the user's, even where the toolchain in use has the target. `rustup`: the toolchain in use, to which a
+//! missing target is added. Unset: the toolchain in use where it has the target; else rustup, unless the user has told
+//! it not to download (`RUSTUP_AUTO_INSTALL=0`); else the distribution. No toolchain is ever installed, updated or
+//! switched.
 
 mod apt;
 mod distro;
@@ -27,6 +28,7 @@ const ROUTE: &str = "ANCESTRAL_TARGETS";
 /// Where a missing target comes from.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Route {
+    Any,
     Rustup,
     Distro,
 }
@@ -34,16 +36,31 @@ enum Route {
 impl Route {
     fn from_environment() -> Result<Self> {
         match env::var_os(ROUTE) {
-            None => Ok(Self::Rustup),
+            None => Ok(Self::Any),
             Some(text) => Self::parse(&text.to_string_lossy()),
+        }
+    }
+
+    /// What is done, given whether the toolchain in use has the target and whether rustup may download it. `Any` is left
+    /// where there is nothing to do.
+    fn settled(self, in_use: bool, may_download: bool) -> Self {
+        match self {
+            // Asked for by name: it must not pass for another reason on a machine that happens to have the target.
+            Self::Distro => Self::Distro,
+            Self::Any | Self::Rustup if in_use => Self::Any,
+            Self::Any if !may_download => Self::Distro,
+            Self::Any | Self::Rustup => Self::Rustup,
         }
     }
 
     fn parse(text: &str) -> Result<Self> {
         match text {
-            "" | "rustup" => Ok(Self::Rustup),
+            "" => Ok(Self::Any),
+            "rustup" => Ok(Self::Rustup),
             "distro" => Ok(Self::Distro),
-            other => bail!("{ROUTE} is {other:?}; set it to `rustup` or `distro`, or leave it unset for `rustup`"),
+            other => {
+                bail!("{ROUTE} is {other:?}; set it to `rustup` or `distro`, or leave it unset for whichever works")
+            }
         }
     }
 }
@@ -156,11 +173,9 @@ pub fn ensure(board: &Board) -> Result<Toolchain> {
 }
 
 fn ensure_target(target: &'static str) -> Result<Toolchain> {
-    let route = Route::from_environment()?;
-    if rustc::in_use_has(target) {
-        return Ok(Toolchain::InUse { target });
-    }
+    let route = Route::from_environment()?.settled(rustc::in_use_has(target), rustup::may_download());
     match route {
+        Route::Any => Ok(Toolchain::InUse { target }),
         Route::Rustup => {
             rustup::add_target(target)?;
             Ok(Toolchain::InUse { target })
@@ -183,10 +198,21 @@ mod tests {
 
     #[test]
     fn the_route_is_one_of_two() {
-        assert_eq!(Route::parse("").unwrap(), Route::Rustup);
+        assert_eq!(Route::parse("").unwrap(), Route::Any);
         assert_eq!(Route::parse("rustup").unwrap(), Route::Rustup);
         assert_eq!(Route::parse("distro").unwrap(), Route::Distro);
         let message = Route::parse("brew").unwrap_err().to_string();
         assert!(message.contains("ANCESTRAL_TARGETS is \"brew\""), "{message}");
+    }
+
+    #[test]
+    fn rustup_downloads_only_where_it_may() {
+        // By name, the distribution's compiler is taken even where the target is there.
+        assert_eq!(Route::Distro.settled(true, true), Route::Distro);
+        assert_eq!(Route::Any.settled(true, false), Route::Any);
+        assert_eq!(Route::Any.settled(false, false), Route::Distro);
+        assert_eq!(Route::Any.settled(false, true), Route::Rustup);
+        assert_eq!(Route::Rustup.settled(false, false), Route::Rustup);
+        assert_eq!(Route::Rustup.settled(true, false), Route::Any);
     }
 }

@@ -7,6 +7,11 @@ use anyhow::{Result, anyhow};
 
 use crate::process;
 
+/// Whether there is a rustup that the user has not told to leave the network alone.
+pub fn may_download() -> bool {
+    process::find_program("rustup").is_some() && env::var_os("RUSTUP_AUTO_INSTALL").is_none_or(|value| value != "0")
+}
+
 /// Adds a target to the toolchain in use, and changes nothing else about it.
 pub fn add_target(target: &str) -> Result<()> {
     let Some(rustup) = process::find_program("rustup") else {
