@@ -164,7 +164,10 @@ impl Config {
 
 /// The parser's message with its line, without the excerpt that it draws over several lines.
 fn in_one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let line = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .map(|before| before.matches('\n').count() + 1);
     match line {
         Some(line) => anyhow::anyhow!("line {line}: {}", error.message()),
         None => anyhow::anyhow!("{}", error.message()),
@@ -189,10 +192,7 @@ mod tests {
     fn an_unknown_key_is_named() {
         let error = Config::parse(&DIGITS.replace("warmup", "warm_up")).unwrap_err();
         let sentence = format!("{error:#}");
-        assert!(
-            sentence.contains("line 26: unknown field `warm_up`"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("line 26: unknown field `warm_up`"), "{sentence}");
     }
 
     #[test]

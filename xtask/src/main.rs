@@ -2,7 +2,7 @@
 //!
 //! - [`setup`] finds or installs what bare-metal builds need: the target's `core`, a linker, QEMU.
 //! - [`firmware`] builds the firmware of one [board](boards) with a model in it and runs it in QEMU.
-//! - [`test`] runs every check there is, in order; continuous integration runs exactly this.
+//! - [`mod@test`] runs every check there is, in order; continuous integration runs exactly this.
 //! - [`demo`] goes the whole way once: train, export, sample, emulate, report.
 //! - [`models`] makes the models that are in the repository.
 //!

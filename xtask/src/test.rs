@@ -20,7 +20,7 @@ const FIRMWARE_TIMEOUT: Duration = Duration::from_secs(300);
 /// What `cargo xtask test` takes.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Renew the firmware's golden output instead of comparing with it
+    /// Renew the golden vectors and the firmware's golden output instead of comparing with them
     #[arg(long)]
     bless: bool,
     /// Leave out the checks of the desktop's crates
@@ -90,6 +90,9 @@ pub fn command(args: &Args) -> Result<()> {
         setup::everything()?;
         Ok(Outcome::Passed)
     })?;
+    if args.bless {
+        checks.check("golden vectors of the desktop", renew_vectors)?;
+    }
     if !args.only_firmware {
         desktop(&mut checks)?;
     }
@@ -112,7 +115,7 @@ fn desktop(checks: &mut Checks) -> Result<()> {
     checks.check("documentation", || {
         passes(
             process::cargo()
-                .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+                .args(["doc", "--workspace", "--no-deps"])
                 .env("RUSTDOCFLAGS", "-Dwarnings"),
         )
     })?;
@@ -123,6 +126,20 @@ fn desktop(checks: &mut Checks) -> Result<()> {
     )?;
     // Overflow checks are off here and the optimiser is at work: the same bits must come out.
     checks.cargo("tests of the core in release", "test --package ancestral --release")
+}
+
+/// Writes again what `tests/golden.rs` compares with.
+fn renew_vectors() -> Result<Outcome> {
+    let host_train = HostTrain::debug()?;
+    let content = Content::golden();
+    for format in ["f32", "w8a16"] {
+        let model = paths::root().join(format!("models/digits-t64-{format}.vdm"));
+        let path = paths::root().join(format!("tests/golden/digits-t64-{format}.hex"));
+        let lines = host_train.hex(&model, content.count, content.seed)?;
+        fs::write(&path, lines).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("renewed {}", paths::shown(&path));
+    }
+    Ok(Outcome::Passed)
 }
 
 fn on_board(checks: &mut Checks, board: &Board, bless: bool) -> Result<()> {

@@ -249,7 +249,11 @@ mod tests {
         let moments: Vec<f64> = (0..n * n).map(|i| if i / n == i % n { 1.0 } else { 0.9 }).collect();
         let unit = 0.1;
         let cost = |row: &[f32], q: &[i8]| {
-            let e: Vec<f64> = row.iter().zip(q).map(|(&w, &q)| f64::from(w) - f64::from(q) * unit).collect();
+            let e: Vec<f64> = row
+                .iter()
+                .zip(q)
+                .map(|(&w, &q)| f64::from(w) - f64::from(q) * unit)
+                .collect();
             let mut sum = 0.0;
             for i in 0..n {
                 for j in 0..n {
@@ -258,8 +262,13 @@ mod tests {
             }
             sum
         };
-        let (with, without) =
-            (Feedback::new(&moments, n), Feedback { columns: n, factor: identity(n) });
+        let (with, without) = (
+            Feedback::new(&moments, n),
+            Feedback {
+                columns: n,
+                factor: identity(n),
+            },
+        );
         let (mut fed, mut plain) = (0.0, 0.0);
         for r in 0..50 {
             let row: Vec<f32> = (0..n).map(|c| ((r * n + c) as f32 * 2.4).sin()).collect();
