@@ -65,7 +65,7 @@ impl<N: Number> Decoder<'_, N> {
         let mut sum = 0.0;
         if self.levels != 0 {
             for (&x, &z) in x.iter().zip(z) {
-                sum += self.log_level(x.to_f32(), z.to_f32() * self.inverse_alpha);
+                sum += self.log_level(x.level(self.last_level()), z.to_f32() * self.inverse_alpha);
             }
             return sum;
         }
@@ -79,7 +79,7 @@ impl<N: Number> Decoder<'_, N> {
     }
 
     /// `ln softmax` of one level, summing outwards from the level nearest to `centre` until the terms vanish.
-    fn log_level(&self, x: f32, centre: f32) -> f32 {
+    fn log_level(&self, level: u8, centre: f32) -> f32 {
         let last = f32::from(self.last_level()).max(1.0);
         let value = |k: f32| 2.0 * k / last - 1.0;
         let exponent = |v: f32| -0.5 * self.snr * (v - centre) * (v - centre);
@@ -97,6 +97,47 @@ impl<N: Number> Decoder<'_, N> {
                 k += direction;
             }
         }
-        exponent(x) - top - libm::logf(total)
+        // The grid itself, not the state value nearest to it: the probabilities of all levels then sum to 1.
+        exponent(value(f32::from(level))) - top - libm::logf(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Q3_12;
+    use crate::schedule::{alpha, snr};
+
+    fn probabilities_sum_to_one<N: Number>() {
+        for levels in [2u16, 3, 17, 100, 256] {
+            for gamma in [-13.0, -9.0, -4.0, 0.0] {
+                let decoder = Decoder::<N> {
+                    levels,
+                    inverse_alpha: (1.0 / alpha(gamma)) as f32,
+                    snr: snr(gamma) as f32,
+                    last_alpha_squared: 0.0,
+                    last_log_variance: 0.0,
+                    mean: &[],
+                    scale: &[],
+                    number: PhantomData,
+                };
+                for z in [-1.3f32, -0.7, 0.0, 0.123, 0.991] {
+                    let z = [N::from_f32(z)];
+                    let total: f64 = (0..=decoder.last_level())
+                        .map(|k| libm::exp(f64::from(decoder.log_likelihood(&[decoder.level_value(k)], &z))))
+                        .sum();
+                    assert!(
+                        (total - 1.0).abs() < 2e-3,
+                        "{levels} levels, gamma {gamma}, z {z:?}: {total}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_levels_probabilities_sum_to_one() {
+        probabilities_sum_to_one::<f32>();
+        probabilities_sum_to_one::<Q3_12>();
     }
 }

@@ -114,7 +114,7 @@ impl Requant {
 
     /// Whether the fields are in range; the model parser refuses a file where they are not.
     pub const fn is_valid(self) -> bool {
-        self.multiplier >= 0 && self.shift >= 1 && self.shift <= Self::MAX_SHIFT
+        (self.multiplier == 0 || self.multiplier >= 1 << 30) && self.shift >= 1 && self.shift <= Self::MAX_SHIFT
     }
 
     /// Requantises one accumulator.

@@ -1,8 +1,9 @@
 #![no_std]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
-//! Variational diffusion models on a microcontroller: sampling and the ELBO of a quantised MLP denoiser, in integer
-//! arithmetic, without a heap, without a panic on data, and with the same bits on every machine.
+//! Variational diffusion models on a microcontroller: sampling and the ELBO of a quantised MLP denoiser, without a heap, without a
+//! panic on data, and with the same bits on every machine. In the integer formats the network and the sampler compute with integers alone; the
+//! ELBO adds up its terms in `f32`.
 //!
 //! # The model
 //!

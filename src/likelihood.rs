@@ -12,7 +12,7 @@ use crate::format::Format;
 use crate::mlp::Mlp;
 use crate::model::{Model, ModelError, StaticModel, StepTable};
 use crate::number::Number;
-use crate::schedule::{chain, kernel, posterior};
+use crate::schedule::{chain, kernel, posterior, prior_nats_from};
 use crate::storage::{Buffers, Inline, Storage};
 use rand_core::Rng;
 
@@ -35,8 +35,8 @@ impl Elbo {
     }
 }
 
-/// Draws z_t ~ q(z_t | x).
-fn diffuse<N: Number, R: Rng + ?Sized>(table: &StepTable<'_, N>, t: usize, x: &[N], z: &mut [N], rng: &mut R) {
+/// Draws z_t ~ q(z_t | x) for `t` in `0..=T` into `z`; D values each. Takes D words from the generator.
+pub fn diffuse<N: Number, R: Rng + ?Sized>(table: &StepTable<'_, N>, t: usize, x: &[N], z: &mut [N], rng: &mut R) {
     let Some(c) = table.at(t) else { return };
     for (z, &x) in z.iter_mut().zip(x) {
         *z = N::mix2(c.alpha, x, c.sigma, N::normal(rng));
@@ -92,7 +92,7 @@ pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
 /// `½ Σ_d [α_T² (x_d² − 1) + softplus(−γ_T)]` nats, see [`prior_nats`](crate::schedule::prior_nats).
 fn prior<N: Number>(decoder: &Decoder<'_, N>, x: &[N]) -> f32 {
     let excess = x.iter().fold(0.0f32, |sum, x| sum + (x.to_f32() * x.to_f32() - 1.0));
-    0.5 * (decoder.last_alpha_squared * excess + x.len() as f32 * decoder.last_log_variance)
+    prior_nats_from(decoder.last_alpha_squared, decoder.last_log_variance, excess, x.len())
 }
 
 /// The rows that [`elbo_of_chain`] works in, D values each, overwritten.
@@ -269,7 +269,8 @@ impl<'m, F: Format, S: Storage<F::Number>> Likelihood<'m, F, S> {
 
     /// The negative ELBO of a row of continuous data in raw units, with one draw of the noise for each t.
     ///
-    /// * `row`: D values.
+    /// * `row`: D values. In fixed point a value more than 8 scales from the mean counts as 8 scales from it: still very
+    ///   unusual, but not more so than any other that far away.
     pub fn elbo_of_values<R: Rng + ?Sized>(&mut self, row: &[f32], rng: &mut R) -> Result<Elbo, RowError> {
         let decoder = self.model.decoder();
         if decoder.levels != 0 {

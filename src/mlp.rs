@@ -35,12 +35,19 @@ impl<F: Format> Denoiser for Mlp<'_, '_, F> {
 
     fn denoise(&mut self, z: &[F::Number], t: usize, estimate: &mut [F::Number]) {
         forward(&self.model, t, z, &mut self.scratch, estimate);
-        let Some(c) = self.table.at(t) else { return };
-        for (x, &z) in estimate.iter_mut().zip(z) {
-            *x = F::Number::mix2(c.skip, z, c.out, *x);
-            if self.table.clip {
-                *x = x.clip_unit();
-            }
+        estimate_data(&self.table, t, z, estimate);
+    }
+}
+
+/// From the network's output to the estimate of the data: `x̂ = skip·z + out·f`, clipped where the model says so.
+///
+/// * `z`: D values; `output`: f(z, t), overwritten by x̂.
+pub fn estimate_data<N: Number>(table: &StepTable<'_, N>, t: usize, z: &[N], output: &mut [N]) {
+    let Some(c) = table.at(t) else { return };
+    for (x, &z) in output.iter_mut().zip(z) {
+        *x = N::mix2(c.skip, z, c.out, *x);
+        if table.clip {
+            *x = x.clip_unit();
         }
     }
 }

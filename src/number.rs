@@ -22,6 +22,8 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug {
     fn from_ratio(numerator: i32, denominator: i32) -> Self;
     /// A constant from the schedule, or `None` if the format cannot hold it.
     fn constant(value: f64) -> Option<Self::Constant>;
+    /// What a constant stands for.
+    fn constant_value(constant: Self::Constant) -> f64;
     /// `a·x + b·y`, one rounding where the format is an integer.
     fn mix2(a: Self::Constant, x: Self, b: Self::Constant, y: Self) -> Self;
     /// `a·x + b·y + c·w`, one rounding where the format is an integer.
@@ -54,6 +56,9 @@ impl Number for f32 {
     }
     fn constant(value: f64) -> Option<f32> {
         value.is_finite().then_some(value as f32)
+    }
+    fn constant_value(constant: f32) -> f64 {
+        f64::from(constant)
     }
     #[inline(always)]
     fn mix2(a: f32, x: f32, b: f32, y: f32) -> f32 {
@@ -112,6 +117,9 @@ impl Number for Q3_12 {
         let scaled = libm::floor(value * f64::from(CONSTANT_ONE) + 0.5);
         // One is the largest magnitude a step may have: three products then fit 32 bits.
         (libm::fabs(scaled) <= f64::from(CONSTANT_ONE)).then_some(scaled as i16)
+    }
+    fn constant_value(constant: i16) -> f64 {
+        f64::from(constant) / f64::from(CONSTANT_ONE)
     }
     #[inline(always)]
     fn mix2(a: i16, x: Self, b: i16, y: Self) -> Self {

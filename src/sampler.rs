@@ -154,8 +154,8 @@ impl<'m, F: Format, S: Storage<F::Number>> Sampler<'m, F, S> {
         levels
     }
 
-    /// The current state decoded to raw units: `out` takes D values, levels as numbers or, of continuous data, the mean of
-    /// p(x | z_0).
+    /// The sample in raw units: `out` takes D values. Of discretised data [`Sampler::levels`] as numbers. Of continuous data the
+    /// mean of p(x | z_0): its noise is part of the data's spread, so it is kept.
     pub fn values(&mut self, out: &mut [f32]) {
         let decoder = self.model.decoder();
         if decoder.levels != 0 {

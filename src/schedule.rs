@@ -153,9 +153,13 @@ pub fn step_weight<R: Real>(gamma_s: R, gamma_t: R) -> R {
 /// * `energy`: `Σ_d x_d²`;
 /// * `dim`: how many dimensions that sums.
 pub fn prior_nats<R: Real>(gamma_last: R, energy: R, dim: usize) -> R {
-    let d = R::of(dim as f64);
     let a = alpha(gamma_last);
-    R::of(0.5) * (a * a * (energy - d) + d * softplus(-gamma_last))
+    prior_nats_from(a * a, softplus(-gamma_last), energy - R::of(dim as f64), dim)
+}
+
+/// [`prior_nats`] from what a model file holds: `α_T²`, `−ln σ_T²`, and the excess `Σ_d (x_d² − 1)`.
+pub fn prior_nats_from<R: Real>(alpha_squared: R, log_precision: R, excess: R, dim: usize) -> R {
+    R::of(0.5) * (alpha_squared * excess + R::of(dim as f64) * log_precision)
 }
 
 /// What the network's output `f` estimates.

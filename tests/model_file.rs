@@ -158,6 +158,18 @@ fn specifications_that_make_no_file_say_why() {
     );
 }
 
+/// A first γ so low that σ_0 rounds away in Q1.14 would make the ELBO look better than it is.
+#[test]
+fn noise_below_the_formats_resolution_is_refused() {
+    let mut spec = integer_spec(3);
+    spec.gamma[0] = -16.0;
+    let error = spec.to_bytes().unwrap_err();
+    assert!(matches!(error, SpecError::Resolution { step: 0, .. }), "{error}");
+    let mut spec = float_spec(3);
+    spec.gamma[0] = -16.0;
+    spec.to_bytes().unwrap();
+}
+
 proptest! {
     #[test]
     fn any_flipped_bit_is_noticed(position in any::<prop::sample::Index>(), bit in 0u8..8) {

@@ -3,7 +3,7 @@
 //! Two kinds share the format. A *training* checkpoint has everything that a run continues from, bit for bit. A
 //! *weights* file has the averaged parameters alone, a quarter of the size; it can be exported but not resumed.
 
-use crate::config::Config;
+use crate::config::{Config, TrainConfig};
 use crate::data::{Kind, Split};
 use crate::files::write_atomically;
 use crate::gamma::GammaTable;
@@ -39,6 +39,8 @@ pub struct Run {
     pub optimizer: Optimizer,
     /// The generator.
     pub rng: TrainRng,
+    /// Terms summed since the last row of the loss log, in bits/dim, and over how many steps.
+    pub pending: ([f64; 3], u64),
 }
 
 impl Run {
@@ -53,11 +55,7 @@ impl Run {
         let network = Network::new(shape, &mut rng, device)?;
         let m = &config.model;
         let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.learn_gamma, device)?;
-        let rate_scale = if config.train.learning_rate > 0.0 {
-            config.train.gamma_learning_rate / config.train.learning_rate
-        } else {
-            0.0
-        };
+        let rate_scale = gamma_rate_scale(&config.train);
         let mut slots = Vec::new();
         for parameter in network.parameters() {
             slots.push(Slot::new(parameter, 1.0)?);
@@ -73,7 +71,18 @@ impl Run {
             gamma,
             optimizer: Optimizer { slots, step: 0 },
             rng,
+            pending: ([0.0; 3], 0),
         })
+    }
+
+    /// Goes on under other settings of the optimisation.
+    pub fn set_train(&mut self, train: TrainConfig) {
+        let scale = gamma_rate_scale(&train);
+        let of_gamma = self.optimizer.slots.len() - self.gamma.parameters().len();
+        for slot in self.optimizer.slots.iter_mut().skip(of_gamma) {
+            slot.rate_scale = scale;
+        }
+        self.config.train = train;
     }
 
     /// A run for a data set.
@@ -108,6 +117,7 @@ impl Run {
         let mut metadata = self.metadata("training")?;
         metadata.insert("step".into(), self.optimizer.step.to_string());
         metadata.insert("rng".into(), serde_json::to_string(&self.rng)?);
+        metadata.insert("pending".into(), serde_json::to_string(&self.pending)?);
         write(path, states.collect(), metadata)
     }
 
@@ -196,6 +206,7 @@ impl Run {
         if training {
             run.optimizer.step = get("step")?.parse()?;
             run.rng = serde_json::from_str(get("rng")?)?;
+            run.pending = serde_json::from_str(get("pending")?)?;
         }
         let tensors = SafeTensors::deserialize(bytes)?;
         for slot in &mut run.optimizer.slots {
@@ -225,6 +236,40 @@ impl Run {
         }
         Ok((run, contents))
     }
+}
+
+/// What the learning rate of the network is multiplied with for the γ table.
+fn gamma_rate_scale(train: &TrainConfig) -> f64 {
+    if train.learning_rate > 0.0 {
+        train.gamma_learning_rate / train.learning_rate
+    } else {
+        0.0
+    }
+}
+
+/// Moves what an earlier run left in a folder into the first free `previous-N` inside it, so that nothing is lost and nothing of it
+/// passes for a later run's. Returns that folder, or `None` if there was nothing.
+pub fn put_aside(folder: &Path, names: &[&str]) -> Result<Option<PathBuf>> {
+    let old: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| folder.join(name).exists())
+        .collect();
+    if old.is_empty() {
+        return Ok(None);
+    }
+    let mut number = 1u32;
+    let mut target = folder.join(format!("previous-{number}"));
+    while target.exists() {
+        number += 1;
+        target = folder.join(format!("previous-{number}"));
+    }
+    std::fs::create_dir(&target).with_context(|| format!("cannot make the folder {}", target.display()))?;
+    for name in old {
+        std::fs::rename(folder.join(name), target.join(name))
+            .with_context(|| format!("cannot move the earlier {} out of the way", folder.join(name).display()))?;
+    }
+    Ok(Some(target))
 }
 
 /// The checkpoint that a run's folder stands for.

@@ -6,8 +6,13 @@ mod report;
 mod sample;
 mod train;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use host_train::config::Config;
+use host_train::data::{self, DataSpec, Split};
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Trains variational diffusion models and exports them for microcontrollers.
@@ -45,8 +50,25 @@ impl Cli {
     }
 }
 
+/// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads it.
+fn print(line: impl Display) -> Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
 /// Prints one JSON object, the only thing on standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string(value)?);
-    Ok(())
+    print(serde_json::to_string(value)?)
+}
+
+/// Loads what `own` names, relative to the current folder, or the `[data]` of a configuration in its stead.
+fn load_data(own: impl FnOnce() -> Result<DataSpec>, config: Option<&Path>) -> Result<Split> {
+    match config {
+        Some(path) => Ok(data::load(
+            &Config::read(path)?.data,
+            path.parent().unwrap_or(Path::new("")),
+        )?),
+        None => data::load(&own()?, Path::new("")).context(
+            "the data that the model was made from cannot be loaded here (name a configuration with --config)",
+        ),
+    }
 }

@@ -78,6 +78,15 @@ pub struct TrainConfig {
     pub warmup: u64,
     /// AdamW's decay of the weight matrices.
     pub weight_decay: f64,
+    /// AdamW's decay of the first moment.
+    #[serde(default = "beta_1")]
+    pub beta_1: f64,
+    /// AdamW's decay of the second moment.
+    #[serde(default = "beta_2")]
+    pub beta_2: f64,
+    /// Added to the root of the second moment.
+    #[serde(default = "epsilon")]
+    pub epsilon: f64,
     /// Gradients with a larger norm are scaled down to it.
     pub clip_norm: f64,
     /// Decay of the moving average of the parameters, which is what is evaluated and exported.
@@ -86,6 +95,18 @@ pub struct TrainConfig {
     pub checkpoint_seconds: u64,
     /// Steps between rows of the loss log.
     pub log_every: u64,
+}
+
+fn beta_1() -> f64 {
+    0.9
+}
+
+fn beta_2() -> f64 {
+    0.99
+}
+
+fn epsilon() -> f64 {
+    1e-8
 }
 
 impl Config {
@@ -143,7 +164,14 @@ impl Config {
             "train.ema is {}: it must be at least 0 and below 1",
             t.ema
         );
+        for (name, value) in [("beta_1", t.beta_1), ("beta_2", t.beta_2)] {
+            ensure!(
+                (0.0..1.0).contains(&value),
+                "train.{name} is {value}: it must be at least 0 and below 1"
+            );
+        }
         for (name, value) in [
+            ("epsilon", t.epsilon),
             ("learning_rate", t.learning_rate),
             ("gamma_learning_rate", t.gamma_learning_rate),
             ("final_fraction", t.final_fraction),

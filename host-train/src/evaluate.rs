@@ -46,7 +46,7 @@ pub struct Evaluation {
 /// Scores every row of `data`, summing over every t.
 ///
 /// * `draws`: how many times each row is scored with fresh noise;
-/// * `seed`: row r, draw k uses the generator seeded with `seed + r·draws + k`, so the result does not depend on the
+/// * `seed`: row r, draw k uses the generator seeded with `seed·2³² + r·draws + k`, so the result does not depend on the
 ///   number of threads, and two formats see the same noise.
 pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64) -> Result<Evaluation> {
     let header = *file.header();
@@ -112,7 +112,7 @@ fn score<F: Format>(model: &Model<'_, F>, data: &Dataset, draws: u32, seed: u64)
                 let likelihood = likelihood.as_mut().map_err(|error| *error)?;
                 let mut sums = [0.0; 3];
                 for draw in 0..u64::from(draws) {
-                    let seed = seed.wrapping_add(row as u64 * u64::from(draws) + draw);
+                    let seed = seed.rotate_left(32) ^ (row as u64 * u64::from(draws) + draw);
                     let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
                     let Elbo {
                         reconstruction,

@@ -21,7 +21,7 @@ pub struct Exported {
 }
 
 /// Above this the chain does not end in the normal that sampling starts from.
-const PRIOR_LIMIT_NATS: f64 = 0.01;
+pub const PRIOR_LIMIT_NATS: f64 = 0.01;
 
 /// Exports a run with its averaged parameters in place (see [`Run::averaged`]).
 ///

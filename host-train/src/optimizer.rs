@@ -20,11 +20,20 @@ pub struct Hyper {
     pub ema: f64,
     /// Which step this is, from 1, for the correction of the moments' start at zero.
     pub step: u64,
+    /// Decays of the moments and what is added to the root of the second.
+    pub adam: Adam,
 }
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.99;
-const EPSILON: f64 = 1e-8;
+/// AdamW's constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// Decay of the first moment.
+    pub beta_1: f64,
+    /// Decay of the second moment.
+    pub beta_2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
 
 /// One parameter: its `(4, n)` state is value, first moment, second moment, average.
 pub struct Slot {
@@ -92,6 +101,8 @@ pub struct Update {
     pub clip_norm: f64,
     /// Decay of the moving average.
     pub ema: f64,
+    /// AdamW's constants.
+    pub adam: Adam,
 }
 
 impl Optimizer {
@@ -108,7 +119,7 @@ impl Optimizer {
         let norm = square.sqrt();
         anyhow::ensure!(
             norm.is_finite(),
-            "the gradient is not finite at step {}: lower train.learning_rate and resume from the last checkpoint",
+            "the gradient is not finite at step {}: resume from the last checkpoint with a lower train.learning_rate",
             self.step + 1
         );
         self.step += 1;
@@ -121,6 +132,7 @@ impl Optimizer {
                     // A young average would remember the initial weights: it begins short and lengthens.
                     ema: update.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64)),
                     step: self.step,
+                    adam: update.adam,
                 };
                 slot.update(g, hyper)?;
             }
@@ -146,6 +158,9 @@ struct Factors {
     root: f32,
     scale: f32,
     ema: f32,
+    beta_1: f32,
+    beta_2: f32,
+    epsilon: f32,
 }
 
 impl Factors {
@@ -153,10 +168,13 @@ impl Factors {
         let power = h.step.min(1 << 20) as i32;
         Self {
             keep: (1.0 - h.rate * h.decay) as f32,
-            rate: (h.rate / (1.0 - BETA_1.powi(power))) as f32,
-            root: (1.0 / (1.0 - BETA_2.powi(power))).sqrt() as f32,
+            rate: (h.rate / (1.0 - h.adam.beta_1.powi(power))) as f32,
+            root: (1.0 / (1.0 - h.adam.beta_2.powi(power))).sqrt() as f32,
             scale: h.gradient_scale as f32,
             ema: h.ema as f32,
+            beta_1: h.adam.beta_1 as f32,
+            beta_2: h.adam.beta_2 as f32,
+            epsilon: h.adam.epsilon as f32,
         }
     }
 }
@@ -189,7 +207,7 @@ impl InplaceOp2 for FusedAdamW {
         let (first, rest) = rest.split_at_mut(n);
         let (second, average) = rest.split_at_mut(n);
         let f = Factors::new(self.0);
-        let (b1, b2, epsilon) = (BETA_1 as f32, BETA_2 as f32, EPSILON as f32);
+        let (b1, b2, epsilon) = (f.beta_1, f.beta_2, f.epsilon);
         for ((((v, m), s), a), g) in value.iter_mut().zip(first).zip(second).zip(average).zip(gradient) {
             let g = g * f.scale;
             *m = b1 * *m + (1.0 - b1) * g;
@@ -206,9 +224,9 @@ fn composed(state: &Tensor, gradient: &Tensor, hyper: Hyper) -> Result<Tensor> {
     let f = Factors::new(hyper);
     let (value, first, second, average) = (state.get(0)?, state.get(1)?, state.get(2)?, state.get(3)?);
     let g = (gradient * f64::from(f.scale))?;
-    let first = ((first * BETA_1)? + (&g * (1.0 - BETA_1))?)?;
-    let second = ((second * BETA_2)? + (g.sqr()? * (1.0 - BETA_2))?)?;
-    let root = second.sqrt()?.affine(f64::from(f.root), EPSILON)?;
+    let first = ((first * hyper.adam.beta_1)? + (&g * (1.0 - hyper.adam.beta_1))?)?;
+    let second = ((second * hyper.adam.beta_2)? + (g.sqr()? * (1.0 - hyper.adam.beta_2))?)?;
+    let root = second.sqrt()?.affine(f64::from(f.root), hyper.adam.epsilon)?;
     let value = ((value * f64::from(f.keep))? - ((&first * f64::from(f.rate))? / root)?)?;
     let average = ((average * f64::from(f.ema))? + (&value * (1.0 - f64::from(f.ema)))?)?;
     Tensor::stack(&[value, first, second, average], 0)
@@ -218,6 +236,12 @@ fn composed(state: &Tensor, gradient: &Tensor, hyper: Hyper) -> Result<Tensor> {
 mod tests {
     use super::*;
     use candle_core::{Device, Var};
+
+    const ADAM: Adam = Adam {
+        beta_1: 0.9,
+        beta_2: 0.99,
+        epsilon: 1e-8,
+    };
 
     #[test]
     fn fused_and_composed_updates_agree() {
@@ -242,6 +266,7 @@ mod tests {
                 gradient_scale: 0.5,
                 ema: 0.9,
                 step: step as u64,
+                adam: ADAM,
             };
             slot.update(&gradient, hyper).unwrap();
             other = composed(&other, &gradient, hyper).unwrap();
@@ -278,6 +303,7 @@ mod tests {
                 decay: 0.0,
                 clip_norm: 1.0,
                 ema: 0.9,
+                adam: ADAM,
             };
             optimizer.update(&gradients, update).unwrap();
         }

@@ -5,7 +5,7 @@ use crate::config::TrainConfig;
 use crate::data::Dataset;
 use crate::files::write_atomically;
 use crate::loss::{self, Draws};
-use crate::optimizer::Update;
+use crate::optimizer::{Adam, Update};
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -54,35 +54,34 @@ pub fn train(
     let mut log = Log::open(folder.join(LOSSES), run.optimizer.step)?;
     // Before the first step, so that a folder that cannot be written is found now and not in an hour.
     run.save(&checkpoint)?;
+    log.flush()?;
     let bar = progress(config.steps, run.optimizer.step, quiet);
     let to_bits = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
-    let (mut sums, mut summed) = ([0.0f64; 3], 0u64);
     let mut last_save = Instant::now();
     let mut outcome = Outcome::Finished;
     while run.optimizer.step < config.steps {
-        if stop.load(Ordering::Relaxed) || stop_at == Some(run.optimizer.step) {
+        if stop.load(Ordering::Relaxed) || stop_at.is_some_and(|at| run.optimizer.step >= at) {
             outcome = Outcome::Interrupted;
             break;
         }
         let terms = step(run, data, &config)?;
+        let (sums, summed) = &mut run.pending;
         for (sum, term) in sums.iter_mut().zip(terms) {
             *sum += f64::from(term) * to_bits;
         }
-        summed += 1;
+        *summed += 1;
         let done = run.optimizer.step;
         bar.set_position(done);
         if done.is_multiple_of(config.log_every) {
             let row = LossRow {
                 step: done,
-                terms: sums.map(|s| s / summed as f64),
+                terms: sums.map(|s| s / *summed as f64),
             };
-            (sums, summed) = ([0.0; 3], 0);
+            run.pending = ([0.0; 3], 0);
             bar.set_message(row.message());
             log.push(row)?;
         }
-        // Only between rows of the log, so that a resumed run logs the same rows as an uninterrupted one.
-        let due = last_save.elapsed() >= Duration::from_secs(config.checkpoint_seconds);
-        if due && done.is_multiple_of(config.log_every) {
+        if last_save.elapsed() >= Duration::from_secs(config.checkpoint_seconds) {
             run.save(&checkpoint)?;
             log.flush()?;
             last_save = Instant::now();
@@ -128,11 +127,16 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
         decay: config.weight_decay,
         clip_norm: config.clip_norm,
         ema: config.ema,
+        adam: Adam {
+            beta_1: config.beta_1,
+            beta_2: config.beta_2,
+            epsilon: config.epsilon,
+        },
     };
     let values = terms.values()?;
     ensure!(
         values.iter().all(|v| v.is_finite()),
-        "the loss is not finite at step {}: lower train.learning_rate and resume from the last checkpoint",
+        "the loss is not finite at step {}: resume from the last checkpoint with a lower train.learning_rate",
         run.optimizer.step + 1
     );
     run.optimizer.update(&gradients, update)?;

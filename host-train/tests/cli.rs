@@ -166,27 +166,79 @@ fn ctrl_c_leaves_a_checkpoint_that_resumes() {
         .unwrap();
     assert!(killed.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    // With its configured length it would be another run; the same length goes on.
-    let error = fails(at, &["train", "tiny.toml", "--out", "run", "--resume"]);
-    assert!(error.contains("differs from the one"), "{error}");
+    let mut error = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut error).unwrap();
+    // The program says how to go on, and that works.
+    let command = error
+        .split("go on with: host-train ")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap();
     let output = program(at)
-        .args([
-            "train",
-            "tiny.toml",
-            "--out",
-            "run",
-            "--resume",
-            "--steps",
-            "1000000",
-            "--stop-at",
-            "20",
-        ])
+        .args(command.split_whitespace())
+        .args(["--stop-at", "1"])
         .output()
         .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("error:"), "{text}");
+}
+
+#[test]
+fn what_is_optimised_must_stay_the_same_on_resuming() {
+    let folder = trained();
+    let at = folder.path();
+    let error = fails(at, &["train", "tiny.toml", "--out", "run", "--resume", "--seed", "9"]);
+    assert!(error.contains("seed of tiny.toml differs"), "{error}");
+    let text = common::config_text("data.csv").replace("hidden = [16, 16]", "hidden = [16, 17]");
+    std::fs::write(at.join("other.toml"), text).unwrap();
+    let error = fails(at, &["train", "other.toml", "--out", "run", "--resume"]);
+    assert!(error.contains("[model] of other.toml differs"), "{error}");
+    // A longer run may go on; its old weights step aside until it has ended.
+    ok(at, &["train", "tiny.toml", "--out", "run", "--resume", "--steps", "60"]);
+    assert!(at.join("run/previous-1/weights.safetensors").is_file());
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let folder = trained();
+    let at = folder.path();
+    ok(at, &["export", "run", "--format", "f32", "--out", "m.vdm"]);
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("host-train"))
+        .current_dir(at)
+        .args(["sample", "m.vdm", "--count", "20000", "--hex"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
     assert!(
-        matches!(output.status.code(), Some(130)),
+        output.status.success() && output.stderr.is_empty(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The data's path is relative to the configuration; from elsewhere `--config` says where that is.
+#[test]
+fn a_model_finds_its_data_from_another_folder_by_its_configuration() {
+    let folder = trained();
+    let at = folder.path();
+    ok(at, &["export", "run", "--format", "f32", "--out", "m.vdm"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let model = at.join("m.vdm").display().to_string();
+    let config = at.join("tiny.toml").display().to_string();
+    let error = fails(elsewhere.path(), &["evaluate", &model]);
+    assert!(error.contains("--config"), "{error}");
+    ok(elsewhere.path(), &["evaluate", &model, "--config", &config]);
+    let run = at.join("run").display().to_string();
+    ok(
+        elsewhere.path(),
+        &[
+            "export", &run, "--config", &config, "--format", "w8a16", "--out", "m.vdm",
+        ],
     );
 }
 
@@ -329,13 +381,22 @@ impl Drop for Mounted {
 }
 
 #[test]
-fn an_earlier_run_is_kept() {
+fn an_earlier_run_is_kept_and_does_not_pass_for_the_new_one() {
     let folder = trained();
     let at = folder.path();
     let before = std::fs::read(at.join("run").join(CHECKPOINT)).unwrap();
-    ok(at, &["train", "tiny.toml", "--out", "run", "--steps", "5"]);
+    let output = program(at)
+        .args(["train", "tiny.toml", "--out", "run", "--seed", "4", "--stop-at", "3"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(!at.join("run/weights.safetensors").exists());
+    for (n, steps) in [(2, "5"), (3, "6")] {
+        ok(at, &["train", "tiny.toml", "--out", "run", "--steps", steps]);
+        assert!(at.join(format!("run/previous-{n}")).is_dir());
+    }
     assert_eq!(
-        std::fs::read(at.join("run").join(format!("{CHECKPOINT}.previous"))).unwrap(),
+        std::fs::read(at.join("run/previous-1").join(CHECKPOINT)).unwrap(),
         before
     );
 }

@@ -169,6 +169,9 @@ impl<'a, F: Format> Model<'a, F> {
                 name: "offset of gamma",
             });
         }
+        if !increases(bytes, header.gamma as usize, entries as usize) {
+            return Err(ModelError::Field { name: "gamma" });
+        }
         if !header.holds(header.constants, constants * entries) {
             return Err(ModelError::Field {
                 name: "offset of the step constants",
@@ -259,6 +262,21 @@ impl Header {
             None
         }
     }
+}
+
+/// Whether `count` floats are finite and each is above the one before.
+const fn increases(bytes: &[u8], at: usize, count: usize) -> bool {
+    let mut before = f32::NEG_INFINITY;
+    let mut index = 0;
+    while index < count {
+        let value = f32::from_bits(read_u32(bytes, at + 4 * index));
+        if !value.is_finite() || value <= before {
+            return false;
+        }
+        before = value;
+        index += 1;
+    }
+    true
 }
 
 const fn requant_problem<F: Format>(bytes: &[u8], record: &LayerRecord) -> Option<&'static str> {

@@ -74,7 +74,14 @@ pub fn command(args: &Args) -> Result<()> {
     for format in FORMATS {
         arguments.extend(["--models".to_owned(), model(format)]);
     }
-    arguments.extend(["--board".to_owned(), hex, "--out".to_owned(), report.clone()]);
+    arguments.extend([
+        "--board".to_owned(),
+        hex,
+        "--seed".to_owned(),
+        args.seed.to_string(),
+        "--out".to_owned(),
+        report.clone(),
+    ]);
     host_train.run(&arguments)?;
 
     let picture = format!("{FOLDER}/grid.png");

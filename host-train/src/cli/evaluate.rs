@@ -1,9 +1,8 @@
-use super::print_json;
+use super::{load_data, print, print_json};
 use anyhow::{Result, ensure};
 use candle_core::Device;
 use host_train::checkpoint::Run;
-use host_train::config::Config;
-use host_train::data::{self, Dataset, Split};
+use host_train::data::Dataset;
 use host_train::evaluate::{Evaluation, evaluate};
 use host_train::export::float_spec;
 use host_train::runtime::ModelFile;
@@ -42,7 +41,7 @@ impl Args {
             let run = Run::averaged(&self.model, &Device::Cpu)?;
             ModelFile::from_bytes(&float_spec(&run)?.to_bytes()?, self.model.display().to_string())?
         };
-        let split = data_of(&file, self.config.as_deref())?;
+        let split = load_data(|| file.data(), self.config.as_deref())?;
         let mut rows = if self.train_rows { split.train } else { split.test };
         if let Some(limit) = self.rows {
             ensure!(limit >= 1, "--rows 0 leaves nothing to score: at least 1 is needed");
@@ -52,22 +51,10 @@ impl Args {
         if self.json {
             print_json(&score)?;
         } else {
-            print(&score);
+            print_score(&score)?;
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The data of a configuration, or else the model's own.
-pub fn data_of(file: &ModelFile, config: Option<&Path>) -> Result<Split> {
-    let mut spec = match config {
-        Some(path) => Config::read(path)?.data,
-        None => file.data()?,
-    };
-    if let Some(folder) = config.and_then(Path::parent) {
-        spec.resolve(folder);
-    }
-    Ok(data::load(&spec, Path::new(""))?)
 }
 
 fn first_rows(data: &Dataset, limit: usize) -> Dataset {
@@ -79,15 +66,21 @@ fn is_model(path: &Path) -> bool {
     !path.is_dir() && path.extension().is_none_or(|e| e != "safetensors")
 }
 
-fn print(score: &Evaluation) {
-    println!("{} ({}, T = {})", score.file, score.format, score.steps);
-    println!("  rows scored        {:>10} × {} draws", score.rows, score.draws);
-    println!("  reconstruction     {:>10.4} bits/dim", score.reconstruction);
-    println!("  prior              {:>10.4}", score.prior);
-    println!("  diffusion          {:>10.4}", score.diffusion);
-    println!(
+fn print_score(score: &Evaluation) -> Result<()> {
+    print(format_args!("{} ({}, T = {})", score.file, score.format, score.steps))?;
+    print(format_args!(
+        "  rows scored        {:>10} × {} draws",
+        score.rows, score.draws
+    ))?;
+    print(format_args!(
+        "  reconstruction     {:>10.4} bits/dim",
+        score.reconstruction
+    ))?;
+    print(format_args!("  prior              {:>10.4}", score.prior))?;
+    print(format_args!("  diffusion          {:>10.4}", score.diffusion))?;
+    print(format_args!(
         "  negative ELBO      {:>10.4} ± {:.4}",
         score.bits_per_dim, score.standard_error
-    );
-    println!("  file               {:>10} bytes", score.file_bytes);
+    ))?;
+    print(format_args!("  file               {:>10} bytes", score.file_bytes))
 }

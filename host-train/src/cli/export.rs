@@ -1,15 +1,14 @@
-use super::print_json;
+use super::{load_data, print, print_json};
 use ancestral::FormatId;
 use anyhow::Result;
 use candle_core::Device;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use host_train::checkpoint::Run;
-use host_train::data;
 use host_train::export::export;
 use host_train::files::write_atomically;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -22,6 +21,9 @@ pub struct Args {
     /// The model file to write
     #[arg(long)]
     out: PathBuf,
+    /// Take the training rows from this configuration's data instead of the checkpoint's own
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Print one JSON object and nothing else
     #[arg(long)]
     json: bool,
@@ -41,7 +43,7 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = FormatId> {
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
         let run = Run::averaged(&self.checkpoint, &Device::Cpu)?;
-        let split = data::load(&run.config.data, Path::new(""))?;
+        let split = load_data(|| Ok(run.config.data.clone()), self.config.as_deref())?;
         let exported = export(&run, self.format, &split.train)?;
         for warning in &exported.warnings {
             eprintln!("warning: {warning}");
@@ -55,12 +57,12 @@ impl Args {
                 "warnings": exported.warnings,
             }))?;
         } else {
-            println!(
+            print(format_args!(
                 "{}: {}, {} bytes",
                 self.out.display(),
                 self.format,
                 exported.bytes.len()
-            );
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }

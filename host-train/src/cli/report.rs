@@ -1,6 +1,5 @@
-use super::evaluate::data_of;
-use super::print_json;
 use super::sample::square;
+use super::{load_data, print, print_json};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use host_train::checkpoint::Run;
@@ -14,6 +13,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Title of the board's panel.
+const BOARD: &str = "samples, from the board";
 /// Images in a panel.
 const PANEL: usize = 100;
 
@@ -27,6 +28,9 @@ pub struct Args {
     /// Hex lines that a board printed, to be drawn beside the desktop's samples
     #[arg(long)]
     board: Option<PathBuf>,
+    /// Take the data from this configuration instead of the models' own
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Seed of the samples drawn
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -55,7 +59,7 @@ impl Args {
         let mut formats = Vec::new();
         let mut panels = Vec::new();
         for file in &files {
-            let split = data_of(file, None)?;
+            let split = load_data(|| file.data(), self.config.as_deref())?;
             if panels.is_empty() {
                 panels.extend(panel_of_data(&split.test));
             }
@@ -69,7 +73,7 @@ impl Args {
         }
         if let Some(path) = &self.board {
             panels.push(Panel {
-                title: "samples, from the board".to_owned(),
+                title: BOARD.to_owned(),
                 images: board_images(path, run.dim)?,
             });
         }
@@ -80,12 +84,6 @@ impl Args {
             write_grid(path, &panels, side, side, levels)?;
         }
 
-        let mut notes = Vec::new();
-        if self.board.is_some() {
-            notes.push(
-                "The board's samples were drawn in the emulated firmware from the same seed as the desktop's.".into(),
-            );
-        }
         let input = ReportInput {
             title: format!("{}: {}", run.config.data.source, self.run.display()),
             grid_png: picture.clone(),
@@ -99,7 +97,7 @@ impl Args {
                 .collect(),
             formats,
             config_toml: run.config.to_toml()?,
-            notes,
+            notes: notes(&panels),
             commands: self
                 .models
                 .iter()
@@ -110,9 +108,9 @@ impl Args {
         if self.json {
             print_json(&json!({ "report": out, "picture": picture, "formats": input.formats }))?;
         } else {
-            println!("{}", out.display());
+            print(out.display())?;
             if let Some(picture) = picture {
-                println!("{}", picture.display());
+                print(picture.display())?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -125,6 +123,21 @@ fn panel_of_data(data: &Dataset) -> Option<Panel> {
         title: "data, held out".to_owned(),
         images: images?,
     })
+}
+
+/// The board's samples come last: says which of the desktop's they equal.
+fn notes(panels: &[Panel]) -> Vec<String> {
+    let Some((board, desktop)) = panels.split_last().filter(|(last, _)| last.title == BOARD) else {
+        return Vec::new();
+    };
+    let same = desktop.iter().find(|panel| panel.images.starts_with(&board.images));
+    vec![match same {
+        Some(panel) => format!(
+            "The board's samples are byte for byte those of the panel \"{}\".",
+            panel.title
+        ),
+        None => "The board's samples equal those of no other panel: another model, seed or order was used.".to_owned(),
+    }]
 }
 
 fn row(e: Evaluation) -> FormatRow {

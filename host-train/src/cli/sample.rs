@@ -1,4 +1,4 @@
-use super::print_json;
+use super::{print, print_json};
 use anyhow::{Result, bail};
 use host_train::files::write_atomically;
 use host_train::report::{Panel, write_grid};
@@ -41,7 +41,7 @@ impl Args {
         }
         if self.hex {
             for line in samples.hex_lines() {
-                println!("{line}");
+                print(line)?;
             }
         }
         if self.json {

@@ -1,13 +1,13 @@
 use super::print_json;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use candle_core::Device;
-use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
+use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS, put_aside};
 use host_train::config::Config;
 use host_train::data;
 use host_train::evaluate::evaluate;
 use host_train::export::float_spec;
 use host_train::runtime::ModelFile;
-use host_train::train::{Outcome, train};
+use host_train::train::{LOSSES, Outcome, train};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,35 +53,27 @@ impl Args {
         if let Some(seed) = self.seed {
             config.seed = seed;
         }
-        let base = self.config.parent().unwrap_or(Path::new(""));
-        config.data.resolve(base);
-        let folder = match self.out {
-            Some(out) => out,
+        let folder = match &self.out {
+            Some(out) => out.clone(),
             None => Path::new("runs").join(self.config.file_stem().context("the configuration has no name")?),
         };
         let device = if self.cuda { cuda()? } else { Device::Cpu };
-        let split = data::load(&config.data, Path::new(""))?;
-
+        let split = data::load(&config.data, self.config.parent().unwrap_or(Path::new("")))?;
         let checkpoint = folder.join(CHECKPOINT);
         let mut run = if self.resume {
-            let run = Run::resume(&checkpoint, &device)?;
-            ensure!(
-                same_run(&run.config, &config),
-                "the configuration {} differs from the one that {} was trained with: use the same, or a new --out folder",
-                self.config.display(),
-                checkpoint.display()
-            );
-            run
+            self.resumed(config, &checkpoint, &device)?
         } else {
-            if checkpoint.exists() {
-                // An earlier run is worth keeping: the user says what becomes of it.
-                let old = folder.join(format!("{CHECKPOINT}.previous"));
-                std::fs::rename(&checkpoint, &old)
-                    .with_context(|| format!("cannot move the earlier {} out of the way", checkpoint.display()))?;
-                eprintln!("the earlier checkpoint is now {}", old.display());
-            }
             Run::for_data(config, &split, &device)?
         };
+        // What an earlier run left is worth keeping, and must not pass for this one's.
+        let stale: &[&str] = match self.resume {
+            false => &[CHECKPOINT, WEIGHTS, LOSSES],
+            true if run.optimizer.step < run.config.train.steps => &[WEIGHTS],
+            true => &[],
+        };
+        if let Some(old) = put_aside(&folder, stale)? {
+            eprintln!("what an earlier run left is now in {}", old.display());
+        }
 
         let stop = Arc::new(AtomicBool::new(false));
         let handler = Arc::clone(&stop);
@@ -97,10 +89,12 @@ impl Args {
         let outcome = train(&mut run, &split.train, &folder, &stop, self.stop_at, self.json)?;
         if outcome == Outcome::Interrupted {
             eprintln!(
-                "stopped at step {} of {target}; go on with: host-train train {} --out {} --resume",
+                "stopped at step {} of {target}; go on with: host-train train {} --out {} --resume{}{}",
                 run.optimizer.step,
                 self.config.display(),
-                folder.display()
+                folder.display(),
+                self.steps.map_or(String::new(), |steps| format!(" --steps {steps}")),
+                self.seed.map_or(String::new(), |seed| format!(" --seed {seed}")),
             );
             return Ok(ExitCode::from(INTERRUPTED));
         }
@@ -116,22 +110,36 @@ impl Args {
                 "held_out": score,
             }))?;
         } else {
-            println!(
+            super::print(format_args!(
                 "{}: held-out ELBO {:.4} bits/dim (reconstruction {:.4}, prior {:.4}, diffusion {:.4})",
                 weights.display(),
                 score.bits_per_dim,
                 score.reconstruction,
                 score.prior,
                 score.diffusion
-            );
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }
-}
 
-/// The number of steps may grow from one call to the next; the rest must be the same.
-fn same_run(saved: &Config, now: &Config) -> bool {
-    saved == now
+    /// The checkpoint's run under this configuration: how it is optimised may change from here on, what is trained on what may not.
+    fn resumed(&self, config: Config, checkpoint: &Path, device: &Device) -> Result<Run> {
+        let mut run = Run::resume(checkpoint, device)?;
+        let differs = [
+            ("seed", run.config.seed != config.seed),
+            ("[data]", run.config.data != config.data),
+            ("[model]", run.config.model != config.model),
+        ];
+        if let Some((part, _)) = differs.iter().find(|(_, differs)| *differs) {
+            bail!(
+                "{part} of {} differs from what {} was trained with: use the same, or train anew in another --out folder",
+                self.config.display(),
+                checkpoint.display()
+            );
+        }
+        run.set_train(config.train);
+        Ok(run)
+    }
 }
 
 fn cuda() -> Result<Device> {

@@ -1,7 +1,5 @@
 //! The `[data]` table of a run's configuration.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 /// Which rows to learn from and how to read them.
@@ -39,13 +37,6 @@ pub struct DataSpec {
 }
 
 impl DataSpec {
-    /// Makes a relative path start at the current folder instead of at `folder`, where the configuration lies.
-    pub fn resolve(&mut self, folder: &Path) {
-        if self.source != super::digits::NAME {
-            self.source = folder.join(&self.source).display().to_string();
-        }
-    }
-
     /// A data set with every other setting at its default.
     pub fn new(source: impl Into<String>) -> Self {
         Self {

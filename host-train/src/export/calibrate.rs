@@ -2,12 +2,11 @@
 
 use crate::data::Dataset;
 use crate::runtime::{AnyModel, ModelFile};
-use ancestral::F32;
-use ancestral::mlp::forward_observed;
-use ancestral::model::Model;
-use ancestral::number::Number;
-use ancestral::schedule::StepConstants;
-use ancestral::storage::{Buffers, Heap, Storage};
+use ancestral::likelihood::diffuse;
+use ancestral::mlp::{estimate_data, forward_observed};
+use ancestral::sampler::{reverse_step, start};
+use ancestral::storage::{Buffers, Heap, Scratch, Storage};
+use ancestral::{Denoiser, F32, Model};
 use anyhow::{Result, bail};
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro128PlusPlus;
@@ -30,49 +29,54 @@ pub fn measure(file: &ModelFile, train: &Dataset) -> Result<Ranges> {
     let AnyModel::F32(model) = file.parse()? else {
         bail!("calibration runs the float model")
     };
-    let mut observer = Observer::new(&model);
     let mut heap = Heap::for_model(&model);
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(SEED);
     let table = model.step_table();
-    let dim = model.dim();
     let Buffers {
         state,
         estimate,
-        mut scratch,
+        scratch,
         ..
-    } = heap.buffers(dim);
-    for row in 0..ROWS.min(train.len()) {
+    } = heap.buffers(model.dim());
+    let mut observed = Observed {
+        model,
+        scratch,
+        observer: Observer::new(&model),
+    };
+    let rows = ROWS.min(train.len());
+    for row in 0..rows {
         // Rows are spread over the whole set, which may be sorted.
-        let x = train.row(row * train.len() / ROWS.min(train.len()));
+        let x = train.row(row * train.len() / rows);
         for t in 1..=table.steps() {
-            let Some(c) = table.at(t) else { continue };
-            for (z, &x) in state.iter_mut().zip(x) {
-                *z = c.alpha * x + c.sigma * f32::normal(&mut rng);
-            }
-            forward_observed(&model, t, state, &mut scratch, estimate, |l, input| {
-                observer.see(l, input)
-            });
+            diffuse(&table, t, x, state, &mut rng);
+            observed.denoise(state, t, estimate);
         }
     }
     for _ in 0..CHAINS {
-        ancestral::sampler::start(state, &mut rng);
+        start(state, &mut rng);
         for t in (1..=table.steps()).rev() {
-            let Some(c) = table.at(t) else { continue };
-            forward_observed(&model, t, state, &mut scratch, estimate, |l, input| {
-                observer.see(l, input)
-            });
-            walk(&c, table.clip, state, estimate, &mut rng);
+            reverse_step(&table, &mut observed, t, state, estimate, &mut rng);
         }
     }
-    Ok(observer.finish())
+    Ok(observed.observer.finish())
 }
 
-/// The two lines of a step, given the network's output in `estimate`.
-fn walk(c: &StepConstants<f32>, clip: bool, state: &mut [f32], estimate: &[f32], rng: &mut Xoshiro128PlusPlus) {
-    for (z, &f) in state.iter_mut().zip(estimate) {
-        let x = f32::mix2(c.skip, *z, c.out, f);
-        let x = if clip { x.clip_unit() } else { x };
-        *z = f32::mix3(c.keep, *z, c.pull, x, c.spread, f32::normal(rng));
+/// The float model, each of its layers' inputs seen by an observer.
+struct Observed<'m, 's> {
+    model: Model<'m, F32>,
+    scratch: Scratch<'s, f32>,
+    observer: Observer,
+}
+
+impl Denoiser for Observed<'_, '_> {
+    type Number = f32;
+
+    fn denoise(&mut self, z: &[f32], t: usize, estimate: &mut [f32]) {
+        let observer = &mut self.observer;
+        forward_observed(&self.model, t, z, &mut self.scratch, estimate, |l, input| {
+            observer.see(l, input)
+        });
+        estimate_data(&self.model.step_table(), t, z, estimate);
     }
 }
 

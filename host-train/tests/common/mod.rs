@@ -59,9 +59,8 @@ pub fn files(folder: &Path) -> PathBuf {
 
 /// A run that has not begun, and its data.
 pub fn run(folder: &Path) -> (Run, Split) {
-    let mut config = Config::read(&files(folder)).unwrap();
-    config.data.resolve(folder);
-    let split = data::load(&config.data, Path::new("")).unwrap();
+    let config = Config::read(&files(folder)).unwrap();
+    let split = data::load(&config.data, folder).unwrap();
     let run = Run::for_data(config, &split, &candle_core::Device::Cpu).unwrap();
     (run, split)
 }
