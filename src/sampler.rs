@@ -143,7 +143,7 @@ impl<'m, F: Format, S: Storage<F::Number>> Sampler<'m, F, S> {
     /// The last estimate decoded to levels, D of them: after the last step the sample, before it a preview. All 0 for
     /// continuous data, see [`Sampler::values`].
     ///
-    /// The estimate x̂(z_1, 1) is decoded rather than z_0, as Ho et al. (2020, section 3.4) leave out the noise of the
+    /// The estimate x̂(z_1, 1) is decoded rather than z_0, as Ho et al. (2020, section 3.3) leave out the noise of the
     /// last step: what z_0 adds to it is the decoder's uncertainty between neighbouring levels, not data.
     pub fn levels(&mut self) -> &[u8] {
         let decoder = self.model.decoder();
