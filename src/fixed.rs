@@ -4,7 +4,9 @@
 //! |---|---|---|---|---|
 //! | state z, estimate x̂, network output f, noise n | `i16` | Q3.12 | ±8 | 2⁻¹² |
 //! | step constants | `i16` | Q1.14 | ±2 | 2⁻¹⁴ |
-//! | row multiplier of a requantisation | `i32` | mantissa in [2³⁰, 2³¹) | – | – |
+//! | 8-bit activation a | `i8`, stored as a − 128 | 0..=255 | model's | 1/255 |
+//! | multiplier of a [`WideRequant`] | `i32` | mantissa in [2³⁰, 2³¹) | – | 2⁻²² of it |
+//! | multiplier of a [`NarrowRequant`] | `i16` | mantissa in [2¹⁴, 2¹⁵) | – | 2⁻¹⁵ of it |
 //!
 //! One rounding rule serves everything: add half of the last place and shift right arithmetically, so
 //! ties go up (towards +∞). It costs one addition on every core and has no branch on the sign.
@@ -48,91 +50,177 @@ pub const fn saturate(value: i32) -> i16 {
     }
 }
 
-/// One row's requantisation: accumulator → activation, `sat16((acc · multiplier + 2^(shift−1)) >> shift)`.
+/// A row's requantisation where outputs have 16 bits: `sat16(((acc · multiplier + 2^(shift−1)) >> shift) + bias)`.
 ///
-/// The product is 64 bits wide, so it is exact; there is one rounding. It stands in the model file as it
+/// The product is 64 bits wide, so it is exact; there is one rounding; the bias is in the output's unit and cannot be
+/// rounded. The factor is below one, so that what is left of the product fits 32 bits. It stands in the model file as it
 /// stands in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
-pub struct Requant {
-    /// Mantissa of the factor, 0 (a dead row) or in [2³⁰, 2³¹).
+pub struct WideRequant {
+    /// Mantissa of the factor, 0 or in [2³⁰, 2³¹).
     pub multiplier: i32,
-    /// The factor is `multiplier / 2^shift`; 1..=62.
+    /// The factor is `multiplier / 2^shift`; 31..=62.
     pub shift: u32,
 }
 
-impl Requant {
+impl WideRequant {
+    /// Smallest shift: the factor is below one.
+    pub const MIN_SHIFT: u32 = 31;
     /// Largest shift that a 64-bit product leaves room for.
     pub const MAX_SHIFT: u32 = 62;
+    /// The host rounds mantissas to so many bits, so that a product with a 31-bit sum is exact in an `f64` too and
+    /// training can compute what the device computes.
+    const MANTISSA_BITS: u32 = 22;
 
-    /// The closest `multiplier / 2^shift` to a factor, `None` when the factor is negative, not finite or
-    /// too large (2³⁰ and above). Factors too small for the format become 0.
+    /// The closest `multiplier / 2^shift` to a factor (to 22 bits), `None` when the factor is negative, not finite or not
+    /// below one. Factors too small for the format become 0.
     ///
     /// ```
-    /// use ancestral::fixed::Requant;
-    /// let half = Requant::from_factor(0.5).unwrap();
-    /// assert_eq!(half.apply(9), 5); // 4.5, ties up
-    /// assert!(Requant::from_factor(f64::NAN).is_none());
+    /// use ancestral::fixed::WideRequant;
+    /// let half = WideRequant::from_factor(0.5).unwrap();
+    /// assert_eq!(half.apply(9, 0), 5); // 4.5, ties up
+    /// assert_eq!(half.apply(9, -7), -2);
+    /// assert!(WideRequant::from_factor(f64::NAN).is_none());
     /// ```
     pub fn from_factor(factor: f64) -> Option<Self> {
-        if !(0.0..(1u64 << 30) as f64).contains(&factor) {
-            return None;
-        }
-        if factor == 0.0 {
+        let (mantissa, shift) = normalise(factor, Self::MANTISSA_BITS)?;
+        let shift = shift + (31 - Self::MANTISSA_BITS as i32);
+        if mantissa == 0 || shift > Self::MAX_SHIFT as i32 {
             return Some(Self {
                 multiplier: 0,
-                shift: 1,
+                shift: Self::MIN_SHIFT,
             });
         }
-        let (mut mantissa, mut exponent) = libm::frexp(factor); // factor = mantissa · 2^exponent, mantissa in [½, 1)
-        let mut multiplier = libm::round(mantissa * (1u64 << 31) as f64);
-        if multiplier >= (1u64 << 31) as f64 {
-            mantissa /= 2.0;
-            exponent += 1;
-            multiplier = libm::round(mantissa * (1u64 << 31) as f64);
-        }
-        let shift = 31 - exponent;
-        if shift > Self::MAX_SHIFT as i32 {
-            return Some(Self {
-                multiplier: 0,
-                shift: 1,
-            });
-        }
-        if shift < 1 {
-            return None;
-        }
-        Some(Self {
-            multiplier: multiplier as i32,
+        (shift >= Self::MIN_SHIFT as i32).then_some(Self {
+            multiplier: mantissa << (31 - Self::MANTISSA_BITS),
             shift: shift as u32,
         })
     }
 
     /// The factor this stands for.
     pub fn factor(self) -> f64 {
-        self.multiplier as f64 / (1u64 << self.shift.min(Self::MAX_SHIFT)) as f64
+        f64::from(self.multiplier) / (1u64 << self.shift.min(Self::MAX_SHIFT)) as f64
     }
 
     /// Whether the fields are in range; the model parser refuses a file where they are not.
     pub const fn is_valid(self) -> bool {
-        (self.multiplier == 0 || self.multiplier >= 1 << 30) && self.shift >= 1 && self.shift <= Self::MAX_SHIFT
+        (self.multiplier == 0 || self.multiplier >= 1 << 30)
+            && self.shift >= Self::MIN_SHIFT
+            && self.shift <= Self::MAX_SHIFT
     }
 
     /// Requantises one accumulator.
     #[inline(always)]
-    pub const fn apply(self, accumulator: i32) -> i16 {
-        // `& 63` tells the compiler that the shift cannot overflow; parsing has checked 1..=62.
+    pub const fn apply(self, accumulator: i32, bias: i16) -> i16 {
+        // `& 63` tells the compiler that the shift cannot overflow; parsing has checked 31..=62.
         let shift = self.shift & 63;
         let product = accumulator as i64 * self.multiplier as i64;
         let half = (1i64 << shift) >> 1;
-        let rounded = product.wrapping_add(half) >> shift;
-        if rounded > i16::MAX as i64 {
-            i16::MAX
-        } else if rounded < i16::MIN as i64 {
-            i16::MIN
-        } else {
-            rounded as i16
-        }
+        // Below one in magnitude times 2³¹: what is left fits 32 bits.
+        let rounded = (product.wrapping_add(half) >> shift) as i32;
+        saturate(rounded.saturating_add(bias as i32))
     }
+}
+
+/// A row's requantisation where outputs have 8 bits, and of the last layer behind them: no product is wider than 32 bits.
+///
+/// ```text
+/// v = sat16(((acc + offset) >> before) + bias)
+/// y = (v · multiplier + 2^(after−1)) >> after
+/// ```
+///
+/// The first shift rounds down and leaves about 15 bits, many more than the output has; the only other rounding is the last. It
+/// stands in the model file as it stands in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct NarrowRequant {
+    /// `128·Σ w` over the row where the inputs are stored as `a − 128`, else 0: what that storage takes from the sum.
+    pub offset: i32,
+    /// Mantissa of the factor, 0 or in [2¹⁴, 2¹⁵).
+    pub multiplier: i16,
+    /// The first shift; 0..=31.
+    pub before: u8,
+    /// The second shift; 1..=30.
+    pub after: u8,
+}
+
+impl NarrowRequant {
+    /// Largest second shift: what a 30-bit product leaves room for.
+    pub const MAX_AFTER: u32 = 30;
+
+    /// The closest `multiplier / 2^after` to `factor · 2^before`, without an offset; `None` when that is negative, not finite or
+    /// above 2¹⁴.
+    ///
+    /// ```
+    /// use ancestral::fixed::NarrowRequant;
+    /// let r = NarrowRequant::from_factor(0.25, 1).unwrap(); // (9 >> 1) · ½
+    /// assert_eq!(r.apply(9, 0), 2);
+    /// assert_eq!(r.apply(9, 3), 4); // the bias has the unit of the shifted sum: (4 + 3) · ½, ties up
+    /// ```
+    pub fn from_factor(factor: f64, before: u8) -> Option<Self> {
+        if before > 31 {
+            return None;
+        }
+        let (mantissa, shift) = normalise(factor * f64::from(1u32 << before), 15)?;
+        let none = Self {
+            offset: 0,
+            multiplier: 0,
+            before,
+            after: 1,
+        };
+        if mantissa == 0 || shift > Self::MAX_AFTER as i32 {
+            return Some(none);
+        }
+        (shift >= 1).then_some(Self {
+            multiplier: mantissa as i16,
+            after: shift as u8,
+            ..none
+        })
+    }
+
+    /// The factor from the accumulator to the output.
+    pub fn factor(self) -> f64 {
+        f64::from(self.multiplier) / (1u64 << (u32::from(self.before) + u32::from(self.after)).min(63)) as f64
+    }
+
+    /// Whether the fields are in range; the model parser refuses a file where they are not.
+    pub const fn is_valid(self) -> bool {
+        (self.multiplier == 0 || self.multiplier >= 1 << 14)
+            && self.before <= 31
+            && self.after >= 1
+            && self.after as u32 <= Self::MAX_AFTER
+    }
+
+    /// Requantises one accumulator; the result is not yet saturated and lies within ±2³⁰.
+    #[inline(always)]
+    pub const fn apply(self, accumulator: i32, bias: i16) -> i32 {
+        // `& 31` tells the compiler that the shifts cannot overflow; parsing has checked them.
+        let sum = accumulator.wrapping_add(self.offset) >> (self.before & 31);
+        let v = saturate(sum.saturating_add(bias as i32)) as i32;
+        let after = (self.after & 31) as u32;
+        // At most 2¹⁵·2¹⁵ + 2²⁹.
+        (v * self.multiplier as i32).wrapping_add((1i32 << after) >> 1) >> after
+    }
+}
+
+/// `factor ≈ mantissa / 2^shift` with a mantissa of `bits` bits (the first is 1), or (0, 0) for zero. `None` when the factor is negative or
+/// not finite.
+fn normalise(factor: f64, bits: u32) -> Option<(i32, i32)> {
+    if !(factor.is_finite() && factor >= 0.0) {
+        return None;
+    }
+    if factor == 0.0 {
+        return Some((0, 0));
+    }
+    let scale = f64::from(1u32 << bits);
+    let (fraction, mut exponent) = libm::frexp(factor); // fraction · 2^exponent, fraction in [½, 1)
+    let mut mantissa = libm::round(fraction * scale);
+    if mantissa >= scale {
+        mantissa /= 2.0;
+        exponent += 1;
+    }
+    Some((mantissa as i32, bits as i32 - exponent))
 }
 
 #[cfg(test)]
@@ -142,16 +230,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn requant_is_the_rounded_product(acc in any::<i32>(), factor in 1e-9f64..10.0) {
-            let r = Requant::from_factor(factor).unwrap();
+        fn a_wide_requantisation_is_the_rounded_product(acc in any::<i32>(), factor in 1e-9f64..0.999, bias in any::<i16>()) {
+            let r = WideRequant::from_factor(factor).unwrap();
             prop_assert!(r.is_valid());
-            prop_assert!((r.factor() / factor - 1.0).abs() < 1e-9);
-            let exact = (acc as f64 * r.factor() + 0.5).floor().clamp(-32768.0, 32767.0);
-            // f64 holds 53 of the product's 62 bits: allow the last place where it matters.
-            prop_assert!((r.apply(acc) as f64 - exact).abs() <= 1.0);
-            if acc.unsigned_abs() < 1 << 20 {
-                prop_assert_eq!(r.apply(acc) as f64, exact);
-            }
+            prop_assert!((r.factor() / factor - 1.0).abs() < 3e-7);
+            // Exact: 31 bits times 22.
+            let exact = ((f64::from(acc) * r.factor() + 0.5).floor() + f64::from(bias)).clamp(-32768.0, 32767.0);
+            prop_assert_eq!(f64::from(r.apply(acc, bias)), exact);
+        }
+
+        #[test]
+        fn a_narrow_requantisation_is_as_defined(
+            acc in any::<i32>(), factor in 1e-7f64..0.5, before in 0u8..16, bias in any::<i16>()
+        ) {
+            let r = NarrowRequant::from_factor(factor, before).unwrap();
+            prop_assert!(r.is_valid());
+            let scaled = factor * f64::from(1u32 << before);
+            prop_assert!((r.factor() / factor - 1.0).abs() < 1e-4 || scaled < 1e-4);
+            let v = ((f64::from(acc) / f64::from(1u32 << before)).floor() + f64::from(bias)).clamp(-32768.0, 32767.0);
+            let exact = (v * r.factor() * f64::from(1u32 << before) + 0.5).floor();
+            prop_assert_eq!(f64::from(r.apply(acc, bias)), exact);
         }
 
         #[test]
@@ -163,14 +261,20 @@ mod tests {
 
     #[test]
     fn factors_at_the_edges() {
-        assert_eq!(Requant::from_factor(0.0).unwrap().apply(i32::MAX), 0);
-        assert_eq!(Requant::from_factor(1e-30).unwrap().apply(i32::MAX), 0);
-        assert!(Requant::from_factor(-1.0).is_none());
-        assert!(Requant::from_factor(f64::INFINITY).is_none());
-        let one = Requant::from_factor(1.0).unwrap();
-        assert_eq!(one.apply(-12345), -12345);
-        assert_eq!(one.apply(i32::MIN), i16::MIN);
-        // The largest f64 below one rounds up to a mantissa of 2³¹ and must be renormalised.
-        assert_eq!(Requant::from_factor(1.0 - 1e-16).unwrap().factor(), 1.0);
+        assert_eq!(WideRequant::from_factor(0.0).unwrap().apply(i32::MAX, 3), 3);
+        assert_eq!(WideRequant::from_factor(1e-30).unwrap().apply(i32::MAX, 0), 0);
+        for bad in [-1.0, 1.0, 1.0 - 1e-16, f64::INFINITY] {
+            assert!(WideRequant::from_factor(bad).is_none(), "{bad}");
+        }
+        let nearly_one = WideRequant::from_factor(1.0 - 2.0f64.powi(-22)).unwrap();
+        assert_eq!(nearly_one.apply(i32::MIN, i16::MIN), i16::MIN);
+        assert_eq!(nearly_one.apply(i32::MAX, i16::MAX), i16::MAX);
+        assert!(NarrowRequant::from_factor(1e6, 0).is_none());
+        assert!(NarrowRequant::from_factor(0.5, 32).is_none());
+        let r = NarrowRequant::from_factor(1.0 - 1e-16, 0).unwrap();
+        assert_eq!(
+            (r.factor(), r.apply(i32::MIN, i16::MIN), r.apply(i32::MAX, 1)),
+            (1.0, -32768, 32767)
+        );
     }
 }

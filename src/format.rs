@@ -1,7 +1,9 @@
-//! The number formats, each a type: [`F32`](crate::F32), [`W8A16`](crate::W8A16).
+//! The number formats, each a type: [`F32`](crate::F32), [`F16`](crate::F16), [`W8A16`](crate::W8A16), [`W8A8`](crate::W8A8),
+//! [`W4A8`](crate::W4A8).
 //!
-//! A format says what a weight, a bias and an activation are and how one layer's products are made. The sampler, the ELBO
-//! and the walk through the layers are written once over [`Format`].
+//! A format says what a weight, a bias and an activation are, how a layer's sums are made, and how a sum becomes an activation
+//! or an output. The sampler, the ELBO and the walk through the layers are written once over [`Format`]. `docs/numerics.md`
+//! specifies the arithmetic of each.
 
 use crate::model::Layer;
 use crate::number::Number;
@@ -14,19 +16,28 @@ use crate::number::Number;
 pub enum FormatId {
     /// `f32` weights and activations.
     F32 = 0,
+    /// `f16` weights, `f32` activations.
+    F16 = 1,
     /// `i8` weights, `i16` activations.
     W8A16 = 2,
+    /// `i8` weights, 8-bit activations, 16 bits in and out.
+    W8A8 = 3,
+    /// 4-bit weights (8-bit ones where a layer says so), 8-bit activations, 16 bits in and out.
+    W4A8 = 4,
 }
 
 impl FormatId {
-    /// Every format of this version.
-    pub const ALL: &'static [FormatId] = &[FormatId::F32, FormatId::W8A16];
+    /// Every format of this version, from the most exact to the smallest.
+    pub const ALL: &'static [FormatId] = &[Self::F32, Self::F16, Self::W8A16, Self::W8A8, Self::W4A8];
 
     /// The format with this code.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Self::F32),
+            1 => Some(Self::F16),
             2 => Some(Self::W8A16),
+            3 => Some(Self::W8A8),
+            4 => Some(Self::W4A8),
             _ => None,
         }
     }
@@ -35,7 +46,10 @@ impl FormatId {
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::W8A16 => "w8a16",
+            Self::W8A8 => "w8a8",
+            Self::W4A8 => "w4a8",
         }
     }
 }
@@ -46,27 +60,71 @@ impl core::fmt::Display for FormatId {
     }
 }
 
+/// What stands in a file for each row, between the sum and the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequantKind {
+    /// Nothing.
+    None,
+    /// A [`WideRequant`](crate::fixed::WideRequant).
+    Wide,
+    /// A [`NarrowRequant`](crate::fixed::NarrowRequant).
+    Narrow,
+}
+
+/// What goes into a layer.
+pub enum Input<'a, F: Format> {
+    /// The state: the input of the first layer.
+    State(&'a [F::Number]),
+    /// The activations of the layer before.
+    Hidden(&'a [F::Activation]),
+}
+
+impl<F: Format> Clone for Input<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Format> Copy for Input<'_, F> {}
+
+/// What a row adds to its sum.
+pub struct Row<F: Format> {
+    /// The bias at this step.
+    pub bias: F::Bias,
+    /// The requantisation; `()` where there is none.
+    pub requant: F::Requant,
+}
+
 /// A number format of the network.
-pub trait Format: Copy + 'static {
+pub trait Format: Copy + core::fmt::Debug + 'static {
     /// Its code in a model file.
     const ID: FormatId;
-    /// Whether a layer has a [`Requant`](crate::fixed::Requant) for every row.
-    const REQUANTISED: bool;
-    /// What states, estimates and activations are made of.
+    /// What stands in the file for each row: the kind of [`Self::Requant`].
+    const REQUANT: RequantKind;
+    /// Whether activations cannot be negative, so that every hidden layer must be rectified.
+    const RECTIFIED: bool;
+    /// Whether a layer may pack two 4-bit weights into a byte.
+    const PACKS: bool;
+    /// What states, estimates and the network's output are made of.
     type Number: Number;
-    /// One weight, as it lies in the file.
+    /// What goes from one hidden layer to the next.
+    type Activation: bytemuck::Pod + Default + core::fmt::Debug;
+    /// One weight as it lies in the file, or two where the layer is packed.
     type Weight: bytemuck::Pod + core::fmt::Debug;
-    /// One bias, in the accumulator's unit.
-    type Bias: bytemuck::Pod + core::fmt::Debug;
+    /// One bias.
+    type Bias: bytemuck::Pod + Default + core::fmt::Debug;
+    /// What stands in the file for each row; `()` for nothing.
+    type Requant: bytemuck::Pod + Default + core::fmt::Debug;
+    /// A sum of products.
+    type Sum: Copy;
 
-    /// `emit(row, Σ_c weight[row][c]·input[c] + bias[row])` for every row, in the unit of the layer's output, rounded once.
-    ///
-    /// * `bias`: the layer's biases of one step, as long as the layer has rows;
-    /// * `input`: as long as the layer has columns.
-    fn linear(
-        layer: &Layer<'_, Self>,
-        bias: &[Self::Bias],
-        input: &[Self::Number],
-        emit: impl FnMut(usize, Self::Number),
-    );
+    /// `emit(row, Σ_c weight[row][c]·input[c])` for every row in order.
+    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, emit: impl FnMut(usize, Self::Sum));
+
+    /// From a sum to a hidden layer's activation: the bias, the requantisation, the rectifier if `relu`, then the addition of
+    /// the residual layer's input, `skip`.
+    fn activate(row: Row<Self>, sum: Self::Sum, relu: bool, skip: Option<Self::Activation>) -> Self::Activation;
+
+    /// From a sum to the network's output.
+    fn output(row: Row<Self>, sum: Self::Sum) -> Self::Number;
 }

@@ -28,7 +28,7 @@
 //! * [`schedule`] – γ → kernel q(z_t | x), chain q(z_t | z_s), posterior q(z_s | z_t, x), step constants.
 //! * [`noise`] – the standard normal from one 32-bit word.
 //! * [`model`] – the `.vdm` file: layout, checks, [`include_model!`], the writer (feature `alloc`).
-//! * [`format`](mod@format) – the number formats as types: [`F32`], [`W8A16`].
+//! * [`format`](mod@format) – the number formats as types: [`F32`], [`F16`], [`W8A16`], [`W8A8`], [`W4A8`].
 //! * [`kernel`] – inner products.
 //! * [`mlp`] – the network; [`denoiser`] – the trait it implements, for networks of your own.
 //! * [`sampler`] – the ancestral chain: [`Sampler`].
@@ -83,7 +83,7 @@ pub mod storage;
 pub use denoiser::Denoiser;
 pub use format::{Format, FormatId};
 pub use likelihood::{Elbo, Likelihood};
-pub use mlp::{F32, W8A16};
+pub use mlp::{F16, F32, W4A8, W8A8, W8A16};
 pub use model::{Model, ModelError};
 pub use number::{Number, Q3_12};
 pub use rand_core;

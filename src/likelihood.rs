@@ -230,7 +230,7 @@ impl core::fmt::Display for RowError {
 
 impl core::error::Error for RowError {}
 
-impl<F: Format, const DIM: usize, const WIDTH: usize> Likelihood<'static, F, Inline<F::Number, DIM, WIDTH>> {
+impl<F: Format, const DIM: usize, const WIDTH: usize> Likelihood<'static, F, Inline<F, DIM, WIDTH>> {
     /// For a model of [`include_model!`](crate::include_model): the sizes come from its type.
     pub fn new(model: &StaticModel<F, DIM, WIDTH>) -> Self {
         Self {
@@ -240,7 +240,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Likelihood<'static, F, Inl
     }
 }
 
-impl<'m, F: Format, S: Storage<F::Number>> Likelihood<'m, F, S> {
+impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
     /// For a model parsed at run time; `storage` must be large enough for it.
     pub fn with_storage(model: &Model<'m, F>, storage: S) -> Result<Self, ModelError> {
         model.fits(storage.dim(), storage.width())?;

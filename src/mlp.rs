@@ -1,13 +1,17 @@
 //! The MLP denoiser: the walk through the layers, once for every format; one file per format.
 
+mod a8;
+mod f16;
 mod f32;
 mod w8a16;
 
+pub use self::f16::F16;
 pub use self::f32::F32;
+pub use a8::{A8, W4A8, W8A8};
 pub use w8a16::W8A16;
 
 use crate::denoiser::Denoiser;
-use crate::format::Format;
+use crate::format::{Format, Input};
 use crate::model::{Layer, Model, StepTable};
 use crate::number::Number;
 use crate::storage::Scratch;
@@ -16,12 +20,12 @@ use crate::storage::Scratch;
 pub struct Mlp<'m, 's, F: Format> {
     model: Model<'m, F>,
     table: StepTable<'m, F::Number>,
-    scratch: Scratch<'s, F::Number>,
+    scratch: Scratch<'s, F>,
 }
 
 impl<'m, 's, F: Format> Mlp<'m, 's, F> {
     /// Two buffers, each at least as wide as the widest hidden layer.
-    pub fn new(model: &Model<'m, F>, scratch: Scratch<'s, F::Number>) -> Self {
+    pub fn new(model: &Model<'m, F>, scratch: Scratch<'s, F>) -> Self {
         Self {
             model: *model,
             table: model.step_table(),
@@ -61,7 +65,7 @@ pub fn forward<F: Format>(
     model: &Model<'_, F>,
     t: usize,
     z: &[F::Number],
-    scratch: &mut Scratch<'_, F::Number>,
+    scratch: &mut Scratch<'_, F>,
     output: &mut [F::Number],
 ) {
     forward_observed(model, t, z, scratch, output, |_, _| {});
@@ -72,38 +76,42 @@ pub fn forward_observed<F: Format>(
     model: &Model<'_, F>,
     t: usize,
     z: &[F::Number],
-    scratch: &mut Scratch<'_, F::Number>,
+    scratch: &mut Scratch<'_, F>,
     output: &mut [F::Number],
-    mut observe: impl FnMut(usize, &[F::Number]),
+    mut observe: impl FnMut(usize, Input<'_, F>),
 ) {
     let Scratch { first, second } = scratch;
-    let (mut from, mut to): (&mut [F::Number], &mut [F::Number]) = (first, second);
+    let (mut from, mut to): (&mut [F::Activation], &mut [F::Activation]) = (first, second);
     let layers = model.layers();
     let last = layers.len().saturating_sub(1);
     for (index, layer) in layers.enumerate() {
-        let input = if index == 0 { z } else { &*from };
-        let input = input.get(..layer.columns).unwrap_or(&[]);
+        let input = match index {
+            0 => Input::State(z.get(..layer.columns).unwrap_or(&[])),
+            _ => Input::Hidden(from.get(..layer.columns).unwrap_or(&[])),
+        };
         observe(index, input);
         if index == last {
-            apply(&layer, t, input, output);
+            F::sums(&layer, input, |row, sum| {
+                if let Some(slot) = output.get_mut(row) {
+                    *slot = F::output(layer.row(row, t), sum);
+                }
+            });
         } else {
-            apply(&layer, t, input, to);
+            hidden(&layer, t, input, to);
             core::mem::swap(&mut from, &mut to);
         }
     }
 }
 
-/// One layer, with its activation and its residual fused into the write of each output.
-fn apply<F: Format>(layer: &Layer<'_, F>, t: usize, input: &[F::Number], output: &mut [F::Number]) {
-    F::linear(layer, layer.bias(t), input, |row, sum| {
-        let mut y = if layer.relu { sum.relu() } else { sum };
-        if layer.residual
-            && let Some(&x) = input.get(row)
-        {
-            y = x.plus(y);
-        }
+/// One hidden layer, with its rectifier and its residual fused into the write of each output.
+fn hidden<F: Format>(layer: &Layer<'_, F>, t: usize, input: Input<'_, F>, output: &mut [F::Activation]) {
+    let skip: &[F::Activation] = match input {
+        Input::Hidden(input) if layer.residual => input,
+        _ => &[],
+    };
+    F::sums(layer, input, |row, sum| {
         if let Some(slot) = output.get_mut(row) {
-            *slot = y;
+            *slot = F::activate(layer.row(row, t), sum, layer.relu, skip.get(row).copied());
         }
     });
 }

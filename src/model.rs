@@ -20,8 +20,7 @@ pub use parse::Header;
 pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError};
 
 use crate::decoder::Decoder;
-use crate::fixed::Requant;
-use crate::format::Format;
+use crate::format::{Format, RequantKind, Row};
 use crate::number::Number;
 use crate::schedule::StepConstants;
 use core::marker::PhantomData;
@@ -47,14 +46,30 @@ pub struct Layer<'a, F: Format> {
     pub residual: bool,
     /// The biases differ per step.
     pub per_step: bool,
-    /// Row-major, `rows × columns`.
+    /// Two 4-bit weights to an entry of `weights`.
+    pub packed: bool,
+    /// Row-major, `rows` times [`row_len`].
     pub weights: &'a [F::Weight],
     /// `rows`, or nothing where the format needs no requantisation.
-    pub requant: &'a [Requant],
+    pub requant: &'a [F::Requant],
     biases: &'a [F::Bias],
 }
 
 impl<'a, F: Format> Layer<'a, F> {
+    /// The rows of the weight matrix, each as it lies in the file.
+    pub fn rows(&self) -> core::slice::ChunksExact<'a, F::Weight> {
+        self.weights.chunks_exact(row_len(self.columns, self.packed).max(1))
+    }
+
+    /// What row `row` adds to its sum at step `t`.
+    #[inline(always)]
+    pub fn row(&self, row: usize, t: usize) -> Row<F> {
+        Row {
+            bias: self.bias(t).get(row).copied().unwrap_or_default(),
+            requant: self.requant.get(row).copied().unwrap_or_default(),
+        }
+    }
+
     /// The biases at step `t` in `1..=T`: `rows` values.
     pub fn bias(&self, t: usize) -> &'a [F::Bias] {
         let first = if self.per_step {
@@ -64,6 +79,11 @@ impl<'a, F: Format> Layer<'a, F> {
         };
         self.biases.get(first..).and_then(|b| b.get(..self.rows)).unwrap_or(&[])
     }
+}
+
+/// Entries of a row of weights: `columns`, or half as many, rounded up, where two are packed into one.
+pub const fn row_len(columns: usize, packed: bool) -> usize {
+    if packed { columns.div_ceil(2) } else { columns }
 }
 
 /// The tables of the schedule as the runtime uses them: entry `t` of each for `t` in `0..=T`.
@@ -178,11 +198,14 @@ impl<'a, F: Format> Model<'a, F> {
             relu: record.flags & layout::LAYER_RELU != 0,
             residual: record.flags & layout::LAYER_RESIDUAL != 0,
             per_step,
-            weights: self.section(record.weights, rows * columns),
-            requant: if F::REQUANTISED {
-                self.section(record.requant, rows)
-            } else {
-                &[]
+            packed: record.flags & layout::LAYER_PACKED != 0,
+            weights: self.section(
+                record.weights,
+                rows * row_len(columns, record.flags & layout::LAYER_PACKED != 0),
+            ),
+            requant: match F::REQUANT {
+                RequantKind::None => &[],
+                _ => self.section(record.requant, rows),
             },
             biases: self.section(record.biases, bias_rows),
         }

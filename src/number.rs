@@ -99,6 +99,14 @@ pub struct Q3_12(
     pub i16,
 );
 
+/// What a product takes: the value times 4096.
+impl From<Q3_12> for i32 {
+    #[inline(always)]
+    fn from(q: Q3_12) -> i32 {
+        i32::from(q.0)
+    }
+}
+
 impl Number for Q3_12 {
     type Constant = i16;
 

@@ -65,7 +65,7 @@ pub struct Sampler<'m, F: Format, S> {
     t: usize,
 }
 
-impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline<F::Number, DIM, WIDTH>> {
+impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline<F, DIM, WIDTH>> {
     /// A sampler for a model of [`include_model!`](crate::include_model): the sizes come from its type.
     pub fn new(model: &StaticModel<F, DIM, WIDTH>) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline
     }
 }
 
-impl<'m, F: Format, S: Storage<F::Number>> Sampler<'m, F, S> {
+impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// A sampler for a model parsed at run time; `storage` must be large enough for it.
     pub fn with_storage(model: &Model<'m, F>, storage: S) -> Result<Self, ModelError> {
         model.fits(storage.dim(), storage.width())?;
@@ -92,7 +92,7 @@ impl<'m, F: Format, S: Storage<F::Number>> Sampler<'m, F, S> {
         &self.model
     }
 
-    fn buffers(&mut self) -> Buffers<'_, F::Number> {
+    fn buffers(&mut self) -> Buffers<'_, F> {
         self.storage.buffers(self.model.dim())
     }
 

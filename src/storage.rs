@@ -1,64 +1,64 @@
 //! Where the buffers of a sampler or an ELBO live: inside it, sized by the compiler, or on the heap.
 //!
-//! The code that works on them takes slices and is compiled once per number format; these types only hold them.
+//! The code that works on them takes slices and is compiled once per format; these types only hold them.
 
-use crate::number::Number;
+use crate::format::Format;
 
 /// The network's two buffers of activations.
-pub struct Scratch<'s, N> {
+pub struct Scratch<'s, F: Format> {
     /// As wide as the widest hidden layer.
-    pub first: &'s mut [N],
+    pub first: &'s mut [F::Activation],
     /// As wide as the widest hidden layer.
-    pub second: &'s mut [N],
+    pub second: &'s mut [F::Activation],
 }
 
 /// All buffers, borrowed.
-pub struct Buffers<'s, N> {
+pub struct Buffers<'s, F: Format> {
     /// The state z, D values.
-    pub state: &'s mut [N],
+    pub state: &'s mut [F::Number],
     /// The estimate x̂, D values.
-    pub estimate: &'s mut [N],
+    pub estimate: &'s mut [F::Number],
     /// The data: what is scored, or what a sample decodes to; D values.
-    pub data: &'s mut [N],
+    pub data: &'s mut [F::Number],
     /// The same as levels, D of them.
     pub levels: &'s mut [u8],
     /// The network's.
-    pub scratch: Scratch<'s, N>,
+    pub scratch: Scratch<'s, F>,
 }
 
 /// Holds the buffers for a model of at most `dim` dimensions and `width` activations.
-pub trait Storage<N: Number> {
+pub trait Storage<F: Format> {
     /// The largest D it serves.
     fn dim(&self) -> usize;
     /// The widest hidden layer it serves.
     fn width(&self) -> usize;
     /// The buffers, cut to `dim` dimensions (or as many as there are).
-    fn buffers(&mut self, dim: usize) -> Buffers<'_, N>;
+    fn buffers(&mut self, dim: usize) -> Buffers<'_, F>;
 }
 
 /// Buffers in arrays, sized by the compiler: no heap.
 #[derive(Clone, Debug)]
-pub struct Inline<N, const DIM: usize, const WIDTH: usize> {
-    state: [N; DIM],
-    estimate: [N; DIM],
-    data: [N; DIM],
+pub struct Inline<F: Format, const DIM: usize, const WIDTH: usize> {
+    state: [F::Number; DIM],
+    estimate: [F::Number; DIM],
+    data: [F::Number; DIM],
     levels: [u8; DIM],
-    scratch: [[N; WIDTH]; 2],
+    scratch: [[F::Activation; WIDTH]; 2],
 }
 
-impl<N: Number, const DIM: usize, const WIDTH: usize> Default for Inline<N, DIM, WIDTH> {
+impl<F: Format, const DIM: usize, const WIDTH: usize> Default for Inline<F, DIM, WIDTH> {
     fn default() -> Self {
         Self {
-            state: [N::default(); DIM],
-            estimate: [N::default(); DIM],
-            data: [N::default(); DIM],
+            state: [F::Number::default(); DIM],
+            estimate: [F::Number::default(); DIM],
+            data: [F::Number::default(); DIM],
             levels: [0; DIM],
-            scratch: [[N::default(); WIDTH]; 2],
+            scratch: [[F::Activation::default(); WIDTH]; 2],
         }
     }
 }
 
-impl<N: Number, const DIM: usize, const WIDTH: usize> Storage<N> for Inline<N, DIM, WIDTH> {
+impl<F: Format, const DIM: usize, const WIDTH: usize> Storage<F> for Inline<F, DIM, WIDTH> {
     fn dim(&self) -> usize {
         DIM
     }
@@ -67,7 +67,7 @@ impl<N: Number, const DIM: usize, const WIDTH: usize> Storage<N> for Inline<N, D
         WIDTH
     }
 
-    fn buffers(&mut self, dim: usize) -> Buffers<'_, N> {
+    fn buffers(&mut self, dim: usize) -> Buffers<'_, F> {
         let [first, second] = &mut self.scratch;
         Buffers {
             state: cut(&mut self.state, dim),
@@ -82,36 +82,37 @@ impl<N: Number, const DIM: usize, const WIDTH: usize> Storage<N> for Inline<N, D
 /// Buffers on the heap, sized at run time.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Debug)]
-pub struct Heap<N> {
-    state: alloc::vec::Vec<N>,
-    estimate: alloc::vec::Vec<N>,
-    data: alloc::vec::Vec<N>,
+pub struct Heap<F: Format> {
+    state: alloc::vec::Vec<F::Number>,
+    estimate: alloc::vec::Vec<F::Number>,
+    data: alloc::vec::Vec<F::Number>,
     levels: alloc::vec::Vec<u8>,
-    scratch: [alloc::vec::Vec<N>; 2],
+    scratch: [alloc::vec::Vec<F::Activation>; 2],
 }
 
 #[cfg(feature = "alloc")]
-impl<N: Number> Heap<N> {
+impl<F: Format> Heap<F> {
     /// Buffers for `dim` dimensions and `width` activations.
     pub fn new(dim: usize, width: usize) -> Self {
-        let of = |len| alloc::vec![N::default(); len];
+        let state = || alloc::vec![F::Number::default(); dim];
+        let activations = || alloc::vec![F::Activation::default(); width];
         Self {
-            state: of(dim),
-            estimate: of(dim),
-            data: of(dim),
+            state: state(),
+            estimate: state(),
+            data: state(),
             levels: alloc::vec![0; dim],
-            scratch: [of(width), of(width)],
+            scratch: [activations(), activations()],
         }
     }
 
     /// Buffers for a model.
-    pub fn for_model<F: crate::Format<Number = N>>(model: &crate::Model<'_, F>) -> Self {
+    pub fn for_model(model: &crate::Model<'_, F>) -> Self {
         Self::new(model.dim(), model.width())
     }
 }
 
 #[cfg(feature = "alloc")]
-impl<N: Number> Storage<N> for Heap<N> {
+impl<F: Format> Storage<F> for Heap<F> {
     fn dim(&self) -> usize {
         self.state.len()
     }
@@ -120,7 +121,7 @@ impl<N: Number> Storage<N> for Heap<N> {
         self.scratch[0].len()
     }
 
-    fn buffers(&mut self, dim: usize) -> Buffers<'_, N> {
+    fn buffers(&mut self, dim: usize) -> Buffers<'_, F> {
         let [first, second] = &mut self.scratch;
         Buffers {
             state: cut(&mut self.state, dim),

@@ -59,6 +59,6 @@ fn the_elbo_tells_digits_from_other_pictures() {
 /// The memory that a user must set aside is known while compiling, and small.
 #[test]
 fn a_sampler_of_digits_is_under_two_kilobytes() {
-    type Buffers = Inline<ancestral::Q3_12, 64, 256>;
+    type Buffers = Inline<W8A16, 64, 256>;
     assert!(size_of::<Sampler<'static, W8A16, Buffers>>() <= 2048);
 }

@@ -3,12 +3,13 @@
 
 mod common;
 
-use ancestral::fixed::Requant;
-use ancestral::model::{AlignedBytes, Header, SpecError, layout};
+use ancestral::fixed::WideRequant;
+use ancestral::kernel::portable::pack_rows;
+use ancestral::model::{AlignedBytes, Header, ModelSpec, SpecError, layout};
 use ancestral::schedule::ScheduleError;
 use ancestral::storage::{Heap, Inline};
-use ancestral::{F32, Format, FormatId, Likelihood, Model, ModelError, Q3_12, Sampler, W8A16};
-use common::{float_spec, integer_spec};
+use ancestral::{F16, F32, Format, FormatId, Likelihood, Model, ModelError, Sampler, W4A8, W8A8, W8A16};
+use common::{byte_spec, float_spec, half_spec, integer_spec};
 use proptest::prelude::*;
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 
@@ -30,7 +31,7 @@ fn what_is_written_is_read_back() {
     let model = Model::<W8A16>::parse(&bytes).unwrap();
     assert_eq!(
         (model.dim(), model.steps(), model.width(), model.file_len()),
-        (6, 5, 10, bytes.len())
+        (6, 5, 11, bytes.len())
     );
     assert_eq!(model.header().levels, 17);
     assert_eq!(model.note(), "a test");
@@ -75,7 +76,7 @@ fn another_version_is_named() {
     let error = parse::<F32>(&bytes).unwrap_err();
     assert_eq!(error, ModelError::Version { found: 9 });
     assert!(
-        error.to_string().contains("version 9; this build reads version 1"),
+        error.to_string().contains("version 9; this build reads version 2"),
         "{error}"
     );
 }
@@ -108,38 +109,67 @@ fn misaligned_memory_is_refused() {
 fn buffers_that_are_too_small_are_refused() {
     let bytes = AlignedBytes::new(&float_spec(3).to_bytes().unwrap());
     let model = Model::<F32>::parse(&bytes).unwrap();
-    let needed = ModelError::Capacity { dim: 6, width: 10 };
+    let needed = ModelError::Capacity { dim: 6, width: 11 };
     assert_eq!(
-        Sampler::with_storage(&model, Inline::<f32, 5, 10>::default()).err(),
+        Sampler::with_storage(&model, Inline::<F32, 5, 11>::default()).err(),
         Some(needed)
     );
     assert_eq!(
-        Likelihood::with_storage(&model, Inline::<f32, 6, 9>::default()).err(),
+        Likelihood::with_storage(&model, Inline::<F32, 6, 10>::default()).err(),
         Some(needed)
     );
-    assert!(Sampler::with_storage(&model, Inline::<f32, 64, 64>::default()).is_ok());
+    assert!(Sampler::with_storage(&model, Inline::<F32, 64, 64>::default()).is_ok());
 }
 
 #[test]
 fn layers_that_do_not_fit_are_named() {
     let mut spec = float_spec(3);
     spec.layers[1].columns = 9;
-    spec.layers[1].weights.truncate(10 * 9);
+    spec.layers[1].weights.truncate(11 * 9);
     let SpecError::Rejected(ModelError::Layer { index: 1, problem }) = spec.to_bytes().unwrap_err() else {
         panic!()
     };
     assert!(problem.contains("inputs"), "{problem}");
 
     let mut spec = integer_spec(3);
-    spec.layers[2].requant[1] = Requant {
+    spec.layers[2].requant[1] = WideRequant {
         multiplier: -1,
-        shift: 3,
+        shift: 33,
     };
-    let error = spec.to_bytes().unwrap_err();
-    assert!(
-        matches!(error, SpecError::Rejected(ModelError::Layer { index: 2, .. })),
-        "{error}"
+    assert_eq!(problem_of(&spec), (2, "a requantisation is out of range"));
+    let mut spec = byte_spec::<W8A8>(3, 8);
+    spec.layers[1].requant[10].before = 32;
+    assert_eq!(problem_of(&spec), (1, "a requantisation is out of range"));
+}
+
+fn problem_of<F: Format>(spec: &ModelSpec<F>) -> (u16, &'static str) {
+    match spec.to_bytes().unwrap_err() {
+        SpecError::Rejected(ModelError::Layer { index, problem }) => (index, problem),
+        other => panic!("{other}"),
+    }
+}
+
+/// What a format's arithmetic cannot do is refused when the file is read, not computed wrongly.
+#[test]
+fn layers_that_a_format_cannot_run_are_named() {
+    let mut spec = byte_spec::<W8A8>(3, 8);
+    spec.layers[1].packed = true;
+    spec.layers[1].weights = pack_rows(&spec.layers[1].weights, 11);
+    assert_eq!(problem_of(&spec), (1, "this format has no packed weights"));
+
+    let mut spec = byte_spec::<W4A8>(3, 4);
+    spec.layers[0].relu = false;
+    assert_eq!(
+        problem_of(&spec),
+        (0, "in this format every hidden layer has a rectifier")
     );
+    let mut spec = integer_spec(3);
+    spec.layers[0].relu = false;
+    spec.to_bytes().unwrap();
+
+    let mut spec = float_spec(3);
+    spec.layers[2].relu = true;
+    assert_eq!(problem_of(&spec), (2, "the last layer has no rectifier"));
 }
 
 #[test]
@@ -184,8 +214,14 @@ proptest! {
     fn hostile_files_do_not_panic(
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         in_header in any::<bool>(),
+        format in 0..4,
     ) {
-        let mut bytes = integer_spec(3).to_bytes().unwrap();
+        let mut bytes = match format {
+            0 => half_spec(3).to_bytes(),
+            1 => integer_spec(3).to_bytes(),
+            2 => byte_spec::<W8A8>(3, 8).to_bytes(),
+            _ => byte_spec::<W4A8>(3, 4).to_bytes(),
+        }.unwrap();
         let span = if in_header { layout::HEADER_LEN } else { bytes.len() - layout::CRC_LEN };
         for (position, value) in edits {
             bytes[position.index(span)] = value;
@@ -193,14 +229,23 @@ proptest! {
         seal(&mut bytes);
         let bytes = AlignedBytes::new(&bytes);
         let _ = Header::read(&bytes);
-        if let Ok(model) = Model::<W8A16>::parse(&bytes) {
-            let mut rng = Xoshiro128PlusPlus::seed_from_u64(1);
-            let heap = Heap::<Q3_12>::for_model(&model);
-            if model.steps() <= 64 {
-                Sampler::with_storage(&model, heap.clone()).unwrap().sample(&mut rng);
-                let row = vec![0; model.dim()];
-                let _ = Likelihood::with_storage(&model, heap).unwrap().elbo_of_levels(&row, &mut rng);
-            }
-        }
+        run_if_accepted::<F16>(&bytes);
+        run_if_accepted::<W8A16>(&bytes);
+        run_if_accepted::<W8A8>(&bytes);
+        run_if_accepted::<W4A8>(&bytes);
     }
+}
+
+fn run_if_accepted<F: Format>(bytes: &AlignedBytes) {
+    let Ok(model) = Model::<F>::parse(bytes) else { return };
+    if model.steps() > 64 {
+        return;
+    }
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(1);
+    Sampler::with_storage(&model, Heap::for_model(&model))
+        .unwrap()
+        .sample(&mut rng);
+    let row = vec![0; model.dim()];
+    let mut likelihood = Likelihood::with_storage(&model, Heap::for_model(&model)).unwrap();
+    let _ = likelihood.elbo_of_levels(&row, &mut rng);
 }

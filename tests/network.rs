@@ -3,36 +3,87 @@
 
 mod common;
 
+use ancestral::fixed::NarrowRequant;
 use ancestral::mlp::forward;
 use ancestral::model::{AlignedBytes, ModelSpec};
 use ancestral::number::Number;
 use ancestral::storage::{Buffers, Heap, Storage};
-use ancestral::{F32, Format, Model, Q3_12, Sampler, W8A16, noise};
-use common::{float_spec, integer_spec, value};
+use ancestral::{F16, F32, Format, Model, Q3_12, Sampler, W4A8, W8A8, W8A16, noise};
+use common::{byte_spec, float_spec, half_spec, integer_spec, value};
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::Rng, rand_core::SeedableRng};
 
-/// The integers as the specification has them, in 128 bits so that nothing can overflow unseen.
-fn naive_integer(spec: &ModelSpec<W8A16>, t: usize, z: &[i16]) -> Vec<i16> {
+/// `⌊(value + half) / 2^shift⌋` with `half` half of 2^shift: the rounding of the specification.
+fn round(value: i128, shift: u32) -> i128 {
+    (value + ((1 << shift) >> 1)).div_euclid(1 << shift)
+}
+
+fn sat16(value: i128) -> i128 {
+    value.clamp(-32768, 32767)
+}
+
+fn exact_sum(weights: &[i128], h: &[i128]) -> i128 {
+    let sum: i128 = weights.iter().zip(h).map(|(w, h)| w * h).sum();
+    assert!(sum.abs() < 1 << 31, "the test's own model overflows");
+    sum
+}
+
+/// `w8a16` as the specification has it, in 128 bits so that nothing can overflow unseen.
+fn naive_w8a16(spec: &ModelSpec<W8A16>, t: usize, z: &[i16]) -> Vec<i16> {
     let mut h: Vec<i128> = z.iter().map(|&v| i128::from(v)).collect();
     for layer in &spec.layers {
-        let mut next = Vec::new();
-        for row in 0..layer.rows {
-            let mut sum = i128::from(layer.biases[(t - 1) * layer.rows + row]);
-            let weights = &layer.weights[row * layer.columns..(row + 1) * layer.columns];
-            sum += weights.iter().zip(&h).map(|(&w, h)| i128::from(w) * h).sum::<i128>();
-            assert!(sum.abs() < 1 << 31, "the test's own model overflows");
-            let r = layer.requant[row];
-            let scaled = (sum * i128::from(r.multiplier) + (1 << (r.shift - 1))).div_euclid(1 << r.shift);
-            let mut y = scaled.clamp(-32768, 32767);
-            if layer.relu {
-                y = y.max(0);
-            }
-            if layer.residual {
-                y = (y + h[row]).clamp(-32768, 32767);
-            }
-            next.push(y);
-        }
-        h = next;
+        let weights: Vec<i128> = layer.weights.iter().map(|&w| i128::from(w)).collect();
+        h = (0..layer.rows)
+            .map(|row| {
+                let r = layer.requant[row];
+                let sum = exact_sum(&weights[row * layer.columns..(row + 1) * layer.columns], &h);
+                let bias = i128::from(layer.biases[(t - 1) * layer.rows + row]);
+                let mut y = sat16(round(sum * i128::from(r.multiplier), r.shift) + bias);
+                if layer.relu {
+                    y = y.max(0);
+                }
+                if layer.residual { sat16(y + h[row]) } else { y }
+            })
+            .collect();
+    }
+    h.iter().map(|&v| v as i16).collect()
+}
+
+/// The formats with 8-bit activations as the specification has them: activations are 0..=255, and nobody subtracts 128.
+fn naive_a8<F>(spec: &ModelSpec<F>, t: usize, z: &[i16]) -> Vec<i16>
+where
+    F: Format<Weight = i8, Bias = i16, Requant = NarrowRequant>,
+{
+    let mut h: Vec<i128> = z.iter().map(|&v| i128::from(v)).collect();
+    let last = spec.layers.len() - 1;
+    for (index, layer) in spec.layers.iter().enumerate() {
+        let stride = if layer.packed {
+            layer.columns.div_ceil(2)
+        } else {
+            layer.columns
+        };
+        h = (0..layer.rows)
+            .map(|row| {
+                let bytes = &layer.weights[row * stride..(row + 1) * stride];
+                let weights: Vec<i128> = (0..layer.columns)
+                    .map(|c| {
+                        if !layer.packed {
+                            return i128::from(bytes[c]);
+                        }
+                        let nibble = (bytes[c / 2] as u8 >> (4 * (c % 2))) & 15;
+                        i128::from(nibble) - if nibble > 7 { 16 } else { 0 }
+                    })
+                    .collect();
+                let r = layer.requant[row];
+                let bias = i128::from(layer.biases[(t - 1) * layer.rows + row]);
+                let v = sat16(exact_sum(&weights, &h).div_euclid(1 << r.before) + bias);
+                let y = round(v * i128::from(r.multiplier), u32::from(r.after));
+                match (index == last, layer.residual) {
+                    (true, _) => sat16(y),
+                    (false, true) => (y.clamp(0, 255) + h[row]).min(255),
+                    (false, false) => y.clamp(0, 255),
+                }
+            })
+            .collect();
     }
     h.iter().map(|&v| v as i16).collect()
 }
@@ -66,18 +117,63 @@ fn run<F: Format>(bytes: &[u8], t: usize, z: &[F::Number]) -> Vec<F::Number> {
     estimate.to_vec()
 }
 
-#[test]
-fn integers_are_exactly_as_specified() {
-    let spec = integer_spec(4);
+/// Runs 200 states, up to the ends of the range, where saturation works, through both.
+fn compare<F: Format<Number = Q3_12>>(spec: &ModelSpec<F>, naive: impl Fn(usize, &[i16]) -> Vec<i16>) {
     let bytes = spec.to_bytes().unwrap();
+    let mut different = std::collections::BTreeSet::new();
     for case in 0..200 {
-        // Up to the ends of the range, where saturation works.
         let gain = [1.0, 4.0, 8.0][case % 3];
         let z: Vec<i16> = (0..6).map(|d| (value(77 * case + d) * gain * 4095.9) as i16).collect();
         let t = 1 + case % 4;
         let wrapped: Vec<Q3_12> = z.iter().map(|&v| Q3_12(v)).collect();
-        let got: Vec<i16> = run::<W8A16>(&bytes, t, &wrapped).iter().map(|q| q.0).collect();
-        assert_eq!(got, naive_integer(&spec, t, &z), "case {case}");
+        let got: Vec<i16> = run::<F>(&bytes, t, &wrapped).iter().map(|q| q.0).collect();
+        assert_eq!(got, naive(t, &z), "{} case {case}", F::ID);
+        different.extend(got);
+    }
+    assert!(different.len() > 500, "the outputs hardly vary: {}", different.len());
+}
+
+#[test]
+fn integers_are_exactly_as_specified() {
+    let spec = integer_spec(4);
+    compare(&spec, |t, z| naive_w8a16(&spec, t, z));
+    let spec = byte_spec::<W8A8>(4, 8);
+    compare(&spec, |t, z| naive_a8(&spec, t, z));
+    let spec = byte_spec::<W4A8>(4, 4);
+    compare(&spec, |t, z| naive_a8(&spec, t, z));
+    // Layers of 8-bit weights may stand in a file of 4-bit ones: the same numbers.
+    let spec = byte_spec::<W4A8>(4, 8);
+    compare(&spec, |t, z| naive_a8(&spec, t, z));
+}
+
+/// A coarse network is still the network: 8-bit activations stay near the floats.
+#[test]
+fn bytes_approximate_the_floats() {
+    let (float, bytes) = (float_spec(4), byte_spec::<W8A8>(4, 8).to_bytes().unwrap());
+    for case in 0..50 {
+        let z: Vec<f32> = (0..6).map(|d| value(77 * case + d)).collect();
+        let t = 1 + case % 4;
+        let wrapped: Vec<Q3_12> = z.iter().map(|&v| Q3_12::from_f32(v)).collect();
+        for (got, want) in run::<W8A8>(&bytes, t, &wrapped).iter().zip(naive_float(&float, t, &z)) {
+            assert!((f64::from(got.to_f32()) - want).abs() < 0.1, "{} {want}", got.to_f32());
+        }
+    }
+}
+
+/// Half precision is single precision with rounded weights: the same bits.
+#[test]
+fn half_floats_are_floats_with_rounded_weights() {
+    let half = half_spec(4);
+    let mut single = float_spec(4);
+    for (single, half) in single.layers.iter_mut().zip(&half.layers) {
+        single.weights = half.weights.iter().map(|w| w.to_f32()).collect();
+        single.biases = half.biases.iter().map(|b| b.to_f32()).collect();
+    }
+    let (half, single) = (half.to_bytes().unwrap(), single.to_bytes().unwrap());
+    for case in 0..50 {
+        let z: Vec<f32> = (0..6).map(|d| 3.0 * value(77 * case + d)).collect();
+        let t = 1 + case % 4;
+        assert_eq!(run::<F16>(&half, t, &z), run::<F32>(&single, t, &z));
     }
 }
 
@@ -102,14 +198,14 @@ fn a_whole_chain_is_exactly_as_specified() {
     let model = Model::<W8A16>::parse(&bytes).unwrap();
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(99);
     let normal = |rng: &mut Xoshiro128PlusPlus| (noise::normal_q28(rng.next_u32()) + (1 << 15)) >> 16;
-    let round = |v: i64| ((v + (1 << 13)) >> 14).clamp(-32768, 32767);
+    let rounded = |v: i64| sat16(round(i128::from(v), 14)) as i64;
     let mut z: Vec<i64> = (0..6).map(|_| i64::from(normal(&mut rng))).collect();
     for t in (1..=4).rev() {
         let [skip, out, keep, pull, spread, ..] = model.step_table().constants[t].map(i64::from);
-        let f = naive_integer(&spec, t, &z.iter().map(|&v| v as i16).collect::<Vec<_>>());
+        let f = naive_w8a16(&spec, t, &z.iter().map(|&v| v as i16).collect::<Vec<_>>());
         for (z, f) in z.iter_mut().zip(f) {
-            let x = round(skip * *z + out * i64::from(f)).clamp(-4096, 4096);
-            *z = round(keep * *z + pull * x + spread * i64::from(normal(&mut rng)));
+            let x = rounded(skip * *z + out * i64::from(f)).clamp(-4096, 4096);
+            *z = rounded(keep * *z + pull * x + spread * i64::from(normal(&mut rng)));
         }
     }
     let mut sampler = Sampler::with_storage(&model, Heap::for_model(&model)).unwrap();

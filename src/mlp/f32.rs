@@ -1,25 +1,51 @@
-use crate::format::{Format, FormatId};
+use crate::format::{Format, FormatId, Input, RequantKind, Row};
 use crate::kernel::portable::dot_f32;
 use crate::model::Layer;
+use crate::number::Number;
 
 /// `f32` weights and activations: the reference on the desktop, and a choice for cores with an FPU.
 ///
-/// Semantics: `y = dot(w, x) + b`, the dot product in the fixed order of
-/// [`dot_f32`]; no fused multiply-add, so the bits are the same on every core.
+/// Semantics: `y = dot(w, x) + b`, the dot product in the fixed order of [`dot_f32`]; then the rectifier, then in a residual layer the
+/// addition of the input. No fused multiply-add, so the bits are the same on every core.
 #[derive(Clone, Copy, Debug)]
 pub struct F32;
 
 impl Format for F32 {
     const ID: FormatId = FormatId::F32;
-    const REQUANTISED: bool = false;
+    const REQUANT: RequantKind = RequantKind::None;
+    const RECTIFIED: bool = false;
+    const PACKS: bool = false;
     type Number = f32;
+    type Activation = f32;
     type Weight = f32;
     type Bias = f32;
+    type Requant = ();
+    type Sum = f32;
 
-    fn linear(layer: &Layer<'_, Self>, bias: &[f32], input: &[f32], mut emit: impl FnMut(usize, f32)) {
-        let rows = layer.weights.chunks_exact(layer.columns.max(1));
-        for (row, (weights, bias)) in rows.zip(bias).enumerate() {
-            emit(row, dot_f32(weights, input) + bias);
+    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, mut emit: impl FnMut(usize, f32)) {
+        let (Input::State(input) | Input::Hidden(input)) = input;
+        for (row, weights) in layer.rows().enumerate() {
+            emit(row, dot_f32(weights, input));
         }
+    }
+
+    #[inline(always)]
+    fn activate(row: Row<Self>, sum: f32, relu: bool, skip: Option<f32>) -> f32 {
+        activate(sum + row.bias, relu, skip)
+    }
+
+    #[inline(always)]
+    fn output(row: Row<Self>, sum: f32) -> f32 {
+        sum + row.bias
+    }
+}
+
+/// The rectifier and the residual addition, for formats whose activations have the type of the state.
+#[inline(always)]
+pub(super) fn activate<N: Number>(sum: N, relu: bool, skip: Option<N>) -> N {
+    let y = if relu { sum.relu() } else { sum };
+    match skip {
+        Some(x) => x.plus(y),
+        None => y,
     }
 }

@@ -4,7 +4,7 @@
 /// First four bytes of every file.
 pub const MAGIC: [u8; 4] = *b"aVDM";
 /// The version this crate reads and writes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Every section begins at a multiple of this.
 pub const ALIGNMENT: usize = 8;
 /// Length of the header.
@@ -63,6 +63,8 @@ pub const LAYER_RELU: u16 = 1;
 pub const LAYER_RESIDUAL: u16 = 2;
 /// Flag of a layer: one row of biases per step.
 pub const LAYER_PER_STEP: u16 = 4;
+/// Flag of a layer: two 4-bit weights to a byte.
+pub const LAYER_PACKED: u16 = 8;
 
 /// One layer record: `rows, columns, flags, 0` as `u16`, then three offsets as `u32`, then four zero bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

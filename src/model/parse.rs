@@ -1,7 +1,7 @@
-use super::layout::{self, LayerRecord, read_u16, read_u32};
-use super::{Model, ModelError};
-use crate::fixed::Requant;
-use crate::format::{Format, FormatId};
+use super::layout::{self, LayerRecord, byte, read_u16, read_u32};
+use super::{Model, ModelError, row_len};
+use crate::fixed::{NarrowRequant, WideRequant};
+use crate::format::{Format, FormatId, RequantKind};
 use crate::number::Number;
 use crate::schedule::Prediction;
 use core::marker::PhantomData;
@@ -207,7 +207,7 @@ impl<'a, F: Format> Model<'a, F> {
         while index < header.layers {
             let record = LayerRecord::read(bytes, header.layer_table as usize, index as usize);
             let last = index + 1 == header.layers;
-            let problem = match header.layer_problem::<F>(&record, columns, last) {
+            let problem = match header.layer_problem::<F>(&record, columns, index == 0, last) {
                 None => requant_problem::<F>(bytes, &record),
                 problem => problem,
             };
@@ -234,9 +234,17 @@ impl Header {
             && offset as u64 + length <= end
     }
 
-    const fn layer_problem<F: Format>(&self, record: &LayerRecord, columns: u16, last: bool) -> Option<&'static str> {
+    const fn layer_problem<F: Format>(
+        &self,
+        record: &LayerRecord,
+        columns: u16,
+        first: bool,
+        last: bool,
+    ) -> Option<&'static str> {
         let (rows, flags) = (record.rows as u64, record.flags);
-        let known = layout::LAYER_RELU | layout::LAYER_RESIDUAL | layout::LAYER_PER_STEP;
+        let known = layout::LAYER_RELU | layout::LAYER_RESIDUAL | layout::LAYER_PER_STEP | layout::LAYER_PACKED;
+        let packed = flags & layout::LAYER_PACKED != 0;
+        let row = row_len(columns as usize, packed) as u64;
         let bias_rows = if flags & layout::LAYER_PER_STEP != 0 {
             rows * self.steps as u64
         } else {
@@ -252,11 +260,21 @@ impl Header {
             Some("it is wider than the header says")
         } else if flags & layout::LAYER_RESIDUAL != 0 && record.rows != record.columns {
             Some("a residual layer must have as many outputs as inputs")
-        } else if !self.holds(record.weights, rows * columns as u64 * size_of::<F::Weight>() as u64) {
+        } else if flags & layout::LAYER_RESIDUAL != 0 && (first || last) {
+            Some("only a layer between two hidden ones can be residual")
+        } else if flags & layout::LAYER_RELU != 0 && last {
+            Some("the last layer has no rectifier")
+        } else if F::RECTIFIED && !last && flags & layout::LAYER_RELU == 0 {
+            Some("in this format every hidden layer has a rectifier")
+        } else if packed && !F::PACKS {
+            Some("this format has no packed weights")
+        } else if !self.holds(record.weights, rows * row * size_of::<F::Weight>() as u64) {
             Some("its weights lie outside the file")
         } else if !self.holds(record.biases, bias_rows * size_of::<F::Bias>() as u64) {
             Some("its biases lie outside the file")
-        } else if F::REQUANTISED && !self.holds(record.requant, rows * size_of::<Requant>() as u64) {
+        } else if !matches!(F::REQUANT, RequantKind::None)
+            && !self.holds(record.requant, rows * size_of::<F::Requant>() as u64)
+        {
             Some("its requantisations lie outside the file")
         } else {
             None
@@ -280,17 +298,25 @@ const fn increases(bytes: &[u8], at: usize, count: usize) -> bool {
 }
 
 const fn requant_problem<F: Format>(bytes: &[u8], record: &LayerRecord) -> Option<&'static str> {
-    if !F::REQUANTISED {
-        return None;
-    }
     let mut row = 0;
     while row < record.rows as usize {
-        let at = record.requant as usize + row * size_of::<Requant>();
-        let requant = Requant {
-            multiplier: read_u32(bytes, at) as i32,
-            shift: read_u32(bytes, at + 4),
+        let at = record.requant as usize + row * size_of::<F::Requant>();
+        let valid = match F::REQUANT {
+            RequantKind::None => true,
+            RequantKind::Wide => WideRequant {
+                multiplier: read_u32(bytes, at) as i32,
+                shift: read_u32(bytes, at + 4),
+            }
+            .is_valid(),
+            RequantKind::Narrow => NarrowRequant {
+                offset: read_u32(bytes, at) as i32,
+                multiplier: read_u16(bytes, at + 4) as i16,
+                before: byte(bytes, at + 6),
+                after: byte(bytes, at + 7),
+            }
+            .is_valid(),
         };
-        if !requant.is_valid() {
+        if !valid {
             return Some("a requantisation is out of range");
         }
         row += 1;

@@ -1,7 +1,7 @@
 use super::layout::{self, LayerRecord, write_at};
 use super::parse::checksum;
-use crate::fixed::Requant;
-use crate::format::Format;
+use super::row_len;
+use crate::format::{Format, RequantKind};
 use crate::number::Number;
 use crate::schedule::{Prediction, Schedule, ScheduleError, alpha, snr, softplus};
 use alloc::boxed::Box;
@@ -47,12 +47,14 @@ pub struct LayerSpec<F: Format> {
     pub relu: bool,
     /// The input is added to the output.
     pub residual: bool,
-    /// Row-major, `rows × columns`.
+    /// Two 4-bit weights to an entry of `weights`.
+    pub packed: bool,
+    /// Row-major, `rows` times [`row_len`].
     pub weights: Vec<F::Weight>,
     /// `rows`, or `T × rows` with one row of biases per step.
     pub biases: Vec<F::Bias>,
     /// `rows`, or empty where the format has no requantisation.
-    pub requant: Vec<Requant>,
+    pub requant: Vec<F::Requant>,
 }
 
 /// A model to be written. The tables of the schedule are not part of it: they are computed here from `gamma`, by the one
@@ -235,13 +237,14 @@ impl<F: Format> ModelSpec<F> {
                 layer: Some(index),
             };
             let per_step = steps > 1 && layer.biases.len() == layer.rows * steps;
-            if layer.weights.len() != layer.rows * layer.columns {
+            if layer.weights.len() != layer.rows * row_len(layer.columns, layer.packed) {
                 return Err(wrong("the weight matrix"));
             }
             if !per_step && layer.biases.len() != layer.rows {
                 return Err(wrong("the bias table"));
             }
-            if F::REQUANTISED && layer.requant.len() != layer.rows {
+            let requantised = F::REQUANT != RequantKind::None;
+            if requantised && layer.requant.len() != layer.rows {
                 return Err(wrong("the requantisation table"));
             }
             let flag = |on: bool, bit: u16| if on { bit } else { 0 };
@@ -250,10 +253,11 @@ impl<F: Format> ModelSpec<F> {
                 columns: u16::try_from(layer.columns).map_err(|_| wrong("the list of columns"))?,
                 flags: flag(layer.relu, layout::LAYER_RELU)
                     | flag(layer.residual, layout::LAYER_RESIDUAL)
-                    | flag(per_step, layout::LAYER_PER_STEP),
+                    | flag(per_step, layout::LAYER_PER_STEP)
+                    | flag(layer.packed, layout::LAYER_PACKED),
                 weights: section(out, bytemuck::cast_slice(&layer.weights)),
                 biases: section(out, bytemuck::cast_slice(&layer.biases)),
-                requant: if F::REQUANTISED {
+                requant: if requantised {
                     section(out, bytemuck::cast_slice(&layer.requant))
                 } else {
                     0

@@ -1,13 +1,15 @@
 //! Small models made on the spot.
 #![allow(dead_code)] // each test program uses its own part
 
-use ancestral::fixed::Requant;
+use ancestral::fixed::{NarrowRequant, WideRequant};
+use ancestral::kernel::portable::pack_rows;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::schedule::Prediction;
-use ancestral::{F32, W8A16};
+use ancestral::{F16, F32, Format, W8A16};
+use half::f16;
 
-/// `(rows, columns)` of the layers: 6 dimensions, two hidden layers of 10.
-pub const SIZES: [(usize, usize); 3] = [(10, 6), (10, 10), (6, 10)];
+/// `(rows, columns)` of the layers: 6 dimensions, two hidden layers of 11 (odd, so that packed rows have a half-empty byte).
+pub const SIZES: [(usize, usize); 3] = [(11, 6), (11, 11), (6, 11)];
 
 /// A repeatable value in [−1, 1).
 pub fn value(index: usize) -> f32 {
@@ -27,6 +29,7 @@ pub fn float_spec(steps: usize) -> ModelSpec<F32> {
             columns,
             relu: index < 2,
             residual: index == 1,
+            packed: false,
             weights: (0..rows * columns)
                 .map(|i| value(1000 * index + i) / (columns as f32).sqrt())
                 .collect(),
@@ -48,26 +51,98 @@ pub fn float_spec(steps: usize) -> ModelSpec<F32> {
     }
 }
 
-/// The same shape in integers.
-pub fn integer_spec(steps: usize) -> ModelSpec<W8A16> {
+/// What a specification in another format has in common with that of floats.
+fn with_layers<F: Format>(layers: Vec<LayerSpec<F>>, steps: usize) -> ModelSpec<F> {
     let float = float_spec(steps);
-    let layers = float.layers.iter().map(|layer| LayerSpec {
-        rows: layer.rows,
-        columns: layer.columns,
-        relu: layer.relu,
-        residual: layer.residual,
-        weights: layer.weights.iter().map(|w| (w * 127.0) as i8).collect(),
-        biases: layer.biases.iter().map(|b| (b * 127.0 * 4096.0) as i32).collect(),
-        requant: vec![Requant::from_factor(1.0 / 127.0).unwrap(); layer.rows],
-    });
     ModelSpec {
         prediction: float.prediction,
         clip: float.clip,
         levels: float.levels,
-        gamma: float.gamma.clone(),
-        mean: Vec::new(),
-        scale: Vec::new(),
-        note: float.note.clone(),
-        layers: layers.collect(),
+        gamma: float.gamma,
+        mean: float.mean,
+        scale: float.scale,
+        note: float.note,
+        layers,
     }
+}
+
+/// The same network in half precision.
+pub fn half_spec(steps: usize) -> ModelSpec<F16> {
+    let half = |values: Vec<f32>| values.into_iter().map(f16::from_f32).collect();
+    let layers = float_spec(steps).layers.into_iter().map(|layer| LayerSpec {
+        rows: layer.rows,
+        columns: layer.columns,
+        relu: layer.relu,
+        residual: layer.residual,
+        packed: false,
+        weights: half(layer.weights),
+        biases: half(layer.biases),
+        requant: Vec::new(),
+    });
+    with_layers(layers.collect(), steps)
+}
+
+/// In 8-bit weights and 16-bit activations, hidden ones in Q3.12 too.
+pub fn integer_spec(steps: usize) -> ModelSpec<W8A16> {
+    let layers = float_spec(steps).layers.into_iter().map(|layer| LayerSpec {
+        rows: layer.rows,
+        columns: layer.columns,
+        relu: layer.relu,
+        residual: layer.residual,
+        packed: false,
+        weights: layer.weights.iter().map(|w| (w * 127.0) as i8).collect(),
+        biases: layer.biases.iter().map(|b| (b * 4096.0) as i16).collect(),
+        requant: vec![WideRequant::from_factor(1.0 / 127.0).unwrap(); layer.rows],
+    });
+    with_layers(layers.collect(), steps)
+}
+
+/// In 8-bit activations of up to 4; the hidden layers' weights in `bits` bits (8, or 4 where the format packs).
+pub fn byte_spec<F>(steps: usize, bits: u32) -> ModelSpec<F>
+where
+    F: Format<Weight = i8, Bias = i16, Requant = NarrowRequant>,
+{
+    const STATE: f64 = 1.0 / 4096.0;
+    const HIDDEN: f64 = 4.0 / 255.0;
+    const BEFORE: [u8; 3] = [8, 4, 1];
+    let float = float_spec(steps);
+    let last = float.layers.len() - 1;
+    let mut layers = Vec::new();
+    for (index, layer) in float.layers.into_iter().enumerate() {
+        let packed = bits == 4 && index != 0 && index != last;
+        let largest = if packed { 7.0 } else { 127.0 };
+        let input = if index == 0 { STATE } else { HIDDEN };
+        let output = if index == last { STATE } else { HIDDEN };
+        let unit = input / largest;
+        let plain: Vec<i8> = layer.weights.iter().map(|&w| (f64::from(w) * largest) as i8).collect();
+        let before = BEFORE[index];
+        let requant = plain.chunks(layer.columns).map(|row| NarrowRequant {
+            offset: if index == 0 {
+                0
+            } else {
+                128 * row.iter().map(|&w| i32::from(w)).sum::<i32>()
+            },
+            ..NarrowRequant::from_factor(unit / output, before).unwrap()
+        });
+        let bias_unit = unit * f64::from(1 << before);
+        layers.push(LayerSpec {
+            rows: layer.rows,
+            columns: layer.columns,
+            relu: layer.relu,
+            residual: layer.residual,
+            packed,
+            requant: requant.collect(),
+            biases: layer
+                .biases
+                .iter()
+                .map(|&b| (f64::from(b) / bias_unit) as i16)
+                .collect(),
+            weights: if packed {
+                pack_rows(&plain, layer.columns)
+            } else {
+                plain
+            },
+        });
+    }
+    with_layers(layers, steps)
 }

@@ -1,0 +1,126 @@
+//! The two formats with 8-bit activations differ in their weights alone.
+
+use crate::fixed::{NarrowRequant, saturate};
+use crate::format::{Format, FormatId, Input, RequantKind, Row};
+use crate::kernel::portable::{dot_i4, dot_i8};
+use crate::model::Layer;
+use crate::number::Q3_12;
+
+/// An 8-bit activation: 0..=255 in the model's unit of hidden activations.
+///
+/// Hidden layers are rectified, so a sign would waste a bit. It is stored as `a − 128`, because the cores that multiply sixteen bytes at a
+/// time multiply signed ones; what that takes from a row's sum, `128·Σ w`, stands in the row's
+/// [`NarrowRequant::offset`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
+pub struct A8(
+    /// The value less 128.
+    pub i8,
+);
+
+impl A8 {
+    /// Saturates at 0 and 255.
+    #[inline(always)]
+    pub const fn new(value: i32) -> Self {
+        let clamped = if value < 0 {
+            0
+        } else if value > 255 {
+            255
+        } else {
+            value
+        };
+        Self((clamped - 128) as i8)
+    }
+
+    /// 0..=255.
+    #[inline(always)]
+    pub const fn value(self) -> i32 {
+        self.0 as i32 + 128
+    }
+}
+
+impl Default for A8 {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+/// What the sum takes: the value less 128.
+impl From<A8> for i32 {
+    #[inline(always)]
+    fn from(a: A8) -> i32 {
+        i32::from(a.0)
+    }
+}
+
+/// 8-bit weights, 8-bit activations, 16 bits in and out: for cores without a long multiply, and for Helium.
+///
+/// Semantics: the sum `Σ w·(a − 128)` (the first layer: `Σ w·z`) is exact in 32 bits; [`NarrowRequant::apply`] adds `128·Σ w` back, brings
+/// it to about 15 bits, adds the bias there, and multiplies once; a hidden layer's result saturates at 0 and 255, which is the
+/// rectifier, and in a residual layer the input is added, saturating at 255; the last layer's is Q3.12 and saturates at 16 bits. All
+/// hidden layers share one unit.
+#[derive(Clone, Copy, Debug)]
+pub struct W8A8;
+
+/// 4-bit weights, 8-bit activations: half the flash of [`W8A8`], whose semantics it has.
+///
+/// A packed layer has two weights in −8..=7 to a byte, the even column's in the low half; a layer that is not packed has
+/// 8-bit weights, as the first and the last usually do.
+#[derive(Clone, Copy, Debug)]
+pub struct W4A8;
+
+fn sums<F: Format<Weight = i8, Activation = A8, Number = Q3_12>>(
+    layer: &Layer<'_, F>,
+    input: Input<'_, F>,
+    mut emit: impl FnMut(usize, i32),
+) {
+    for (row, weights) in layer.rows().enumerate() {
+        emit(
+            row,
+            match (input, layer.packed) {
+                (Input::State(z), false) => dot_i8(weights, z),
+                (Input::State(z), true) => dot_i4(weights, z),
+                (Input::Hidden(a), false) => dot_i8(weights, a),
+                (Input::Hidden(a), true) => dot_i4(weights, a),
+            },
+        );
+    }
+}
+
+macro_rules! eight_bit_activations {
+    ($format:ident, packs: $packs:literal) => {
+        impl Format for $format {
+            const ID: FormatId = FormatId::$format;
+            const REQUANT: RequantKind = RequantKind::Narrow;
+            const RECTIFIED: bool = true;
+            const PACKS: bool = $packs;
+            type Number = Q3_12;
+            type Activation = A8;
+            type Weight = i8;
+            type Bias = i16;
+            type Requant = NarrowRequant;
+            type Sum = i32;
+
+            fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, emit: impl FnMut(usize, i32)) {
+                sums(layer, input, emit);
+            }
+
+            #[inline(always)]
+            fn activate(row: Row<Self>, sum: i32, _relu: bool, skip: Option<A8>) -> A8 {
+                let y = A8::new(row.requant.apply(sum, row.bias));
+                match skip {
+                    Some(x) => A8::new(x.value() + y.value()),
+                    None => y,
+                }
+            }
+
+            #[inline(always)]
+            fn output(row: Row<Self>, sum: i32) -> Q3_12 {
+                Q3_12(saturate(row.requant.apply(sum, row.bias)))
+            }
+        }
+    };
+}
+
+eight_bit_activations!(W8A8, packs: false);
+eight_bit_activations!(W4A8, packs: true);

@@ -1,0 +1,43 @@
+use super::f32::activate;
+use crate::format::{Format, FormatId, Input, RequantKind, Row};
+use crate::kernel::portable::dot_f16;
+use crate::kernel::widen;
+use crate::model::Layer;
+use half::f16;
+
+/// `f16` weights and biases, `f32` arithmetic: half the flash of `f32`, and no calibration.
+///
+/// Semantics: those of [`F32`](crate::F32) with every weight and bias widened exactly, so the bits are those of the `f32` network with
+/// the rounded weights, on every core. Cores with an FPU widen in hardware (`vcvtb.f32.f16`).
+#[derive(Clone, Copy, Debug)]
+pub struct F16;
+
+impl Format for F16 {
+    const ID: FormatId = FormatId::F16;
+    const REQUANT: RequantKind = RequantKind::None;
+    const RECTIFIED: bool = false;
+    const PACKS: bool = false;
+    type Number = f32;
+    type Activation = f32;
+    type Weight = f16;
+    type Bias = f16;
+    type Requant = ();
+    type Sum = f32;
+
+    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, mut emit: impl FnMut(usize, f32)) {
+        let (Input::State(input) | Input::Hidden(input)) = input;
+        for (row, weights) in layer.rows().enumerate() {
+            emit(row, dot_f16(weights, input));
+        }
+    }
+
+    #[inline(always)]
+    fn activate(row: Row<Self>, sum: f32, relu: bool, skip: Option<f32>) -> f32 {
+        activate(sum + widen(row.bias.to_bits()), relu, skip)
+    }
+
+    #[inline(always)]
+    fn output(row: Row<Self>, sum: f32) -> f32 {
+        sum + widen(row.bias.to_bits())
+    }
+}
