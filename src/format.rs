@@ -96,7 +96,7 @@ pub struct Row<F: Format> {
 }
 
 /// A number format of the network.
-pub trait Format: Copy + core::fmt::Debug + 'static {
+pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// Its code in a model file.
     const ID: FormatId;
     /// What stands in the file for each row: the kind of [`Self::Requant`].
@@ -108,13 +108,13 @@ pub trait Format: Copy + core::fmt::Debug + 'static {
     /// What states, estimates and the network's output are made of.
     type Number: Number;
     /// What goes from one hidden layer to the next.
-    type Activation: bytemuck::Pod + Default + core::fmt::Debug;
+    type Activation: bytemuck::Pod + Default + Send + Sync + core::fmt::Debug;
     /// One weight as it lies in the file, or two where the layer is packed.
-    type Weight: bytemuck::Pod + core::fmt::Debug;
+    type Weight: bytemuck::Pod + Send + Sync + core::fmt::Debug;
     /// One bias.
-    type Bias: bytemuck::Pod + Default + core::fmt::Debug;
+    type Bias: bytemuck::Pod + Default + Send + Sync + core::fmt::Debug;
     /// What stands in the file for each row; `()` for nothing.
-    type Requant: bytemuck::Pod + Default + core::fmt::Debug;
+    type Requant: bytemuck::Pod + Default + Send + Sync + core::fmt::Debug;
     /// A sum of products.
     type Sum: Copy;
 

@@ -80,6 +80,7 @@ pub mod sampler;
 pub mod schedule;
 pub mod storage;
 
+pub use bytemuck;
 pub use denoiser::Denoiser;
 pub use format::{Format, FormatId};
 pub use likelihood::{Elbo, Likelihood};

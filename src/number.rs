@@ -9,9 +9,9 @@ use crate::schedule::StepConstants;
 use rand_core::Rng;
 
 /// A state value and its arithmetic.
-pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug {
+pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug + Send + Sync {
     /// A constant of the step table.
-    type Constant: bytemuck::Pod + Default + core::fmt::Debug;
+    type Constant: bytemuck::Pod + Default + core::fmt::Debug + Send + Sync;
 
     /// The nearest value; saturates.
     fn from_f32(value: f32) -> Self;

@@ -36,6 +36,17 @@ pub trait Storage<F: Format> {
     fn buffers(&mut self, dim: usize) -> Buffers<'_, F>;
 }
 
+/// Bytes of all the buffers of a model: what [`Inline`] takes but for padding.
+///
+/// ```
+/// use ancestral::{W8A8, W8A16, storage::buffer_bytes};
+/// assert_eq!(buffer_bytes::<W8A16>(64, 256), 3 * 64 * 2 + 64 + 2 * 256 * 2);
+/// assert_eq!(buffer_bytes::<W8A8>(64, 256), 3 * 64 * 2 + 64 + 2 * 256);
+/// ```
+pub const fn buffer_bytes<F: Format>(dim: usize, width: usize) -> usize {
+    dim * (3 * size_of::<F::Number>() + 1) + 2 * width * size_of::<F::Activation>()
+}
+
 /// Buffers in arrays, sized by the compiler: no heap.
 #[derive(Clone, Debug)]
 pub struct Inline<F: Format, const DIM: usize, const WIDTH: usize> {

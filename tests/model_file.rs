@@ -26,7 +26,7 @@ fn seal(bytes: &mut [u8]) {
 
 #[test]
 fn what_is_written_is_read_back() {
-    let spec = integer_spec(5);
+    let spec = integer_spec(&float_spec(5));
     let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
     let model = Model::<W8A16>::parse(&bytes).unwrap();
     assert_eq!(
@@ -131,13 +131,13 @@ fn layers_that_do_not_fit_are_named() {
     };
     assert!(problem.contains("inputs"), "{problem}");
 
-    let mut spec = integer_spec(3);
+    let mut spec = integer_spec(&float_spec(3));
     spec.layers[2].requant[1] = WideRequant {
         multiplier: -1,
         shift: 33,
     };
     assert_eq!(problem_of(&spec), (2, "a requantisation is out of range"));
-    let mut spec = byte_spec::<W8A8>(3, 8);
+    let mut spec = byte_spec::<W8A8>(&float_spec(3), 8);
     spec.layers[1].requant[10].before = 32;
     assert_eq!(problem_of(&spec), (1, "a requantisation is out of range"));
 }
@@ -152,18 +152,18 @@ fn problem_of<F: Format>(spec: &ModelSpec<F>) -> (u16, &'static str) {
 /// What a format's arithmetic cannot do is refused when the file is read, not computed wrongly.
 #[test]
 fn layers_that_a_format_cannot_run_are_named() {
-    let mut spec = byte_spec::<W8A8>(3, 8);
+    let mut spec = byte_spec::<W8A8>(&float_spec(3), 8);
     spec.layers[1].packed = true;
     spec.layers[1].weights = pack_rows(&spec.layers[1].weights, 11);
     assert_eq!(problem_of(&spec), (1, "this format has no packed weights"));
 
-    let mut spec = byte_spec::<W4A8>(3, 4);
+    let mut spec = byte_spec::<W4A8>(&float_spec(3), 4);
     spec.layers[0].relu = false;
     assert_eq!(
         problem_of(&spec),
         (0, "in this format every hidden layer has a rectifier")
     );
-    let mut spec = integer_spec(3);
+    let mut spec = integer_spec(&float_spec(3));
     spec.layers[0].relu = false;
     spec.to_bytes().unwrap();
 
@@ -191,7 +191,7 @@ fn specifications_that_make_no_file_say_why() {
 /// A first γ so low that σ_0 rounds away in Q1.14 would make the ELBO look better than it is.
 #[test]
 fn noise_below_the_formats_resolution_is_refused() {
-    let mut spec = integer_spec(3);
+    let mut spec = integer_spec(&float_spec(3));
     spec.gamma[0] = -16.0;
     let error = spec.to_bytes().unwrap_err();
     assert!(matches!(error, SpecError::Resolution { step: 0, .. }), "{error}");
@@ -203,7 +203,7 @@ fn noise_below_the_formats_resolution_is_refused() {
 proptest! {
     #[test]
     fn any_flipped_bit_is_noticed(position in any::<prop::sample::Index>(), bit in 0u8..8) {
-        let mut bytes = integer_spec(3).to_bytes().unwrap();
+        let mut bytes = integer_spec(&float_spec(3)).to_bytes().unwrap();
         let position = position.index(bytes.len());
         bytes[position] ^= 1 << bit;
         prop_assert!(parse::<W8A16>(&bytes).is_err());
@@ -217,10 +217,10 @@ proptest! {
         format in 0..4,
     ) {
         let mut bytes = match format {
-            0 => half_spec(3).to_bytes(),
-            1 => integer_spec(3).to_bytes(),
-            2 => byte_spec::<W8A8>(3, 8).to_bytes(),
-            _ => byte_spec::<W4A8>(3, 4).to_bytes(),
+            0 => half_spec(&float_spec(3)).to_bytes(),
+            1 => integer_spec(&float_spec(3)).to_bytes(),
+            2 => byte_spec::<W8A8>(&float_spec(3), 8).to_bytes(),
+            _ => byte_spec::<W4A8>(&float_spec(3), 4).to_bytes(),
         }.unwrap();
         let span = if in_header { layout::HEADER_LEN } else { bytes.len() - layout::CRC_LEN };
         for (position, value) in edits {

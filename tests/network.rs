@@ -135,21 +135,21 @@ fn compare<F: Format<Number = Q3_12>>(spec: &ModelSpec<F>, naive: impl Fn(usize,
 
 #[test]
 fn integers_are_exactly_as_specified() {
-    let spec = integer_spec(4);
+    let spec = integer_spec(&float_spec(4));
     compare(&spec, |t, z| naive_w8a16(&spec, t, z));
-    let spec = byte_spec::<W8A8>(4, 8);
+    let spec = byte_spec::<W8A8>(&float_spec(4), 8);
     compare(&spec, |t, z| naive_a8(&spec, t, z));
-    let spec = byte_spec::<W4A8>(4, 4);
+    let spec = byte_spec::<W4A8>(&float_spec(4), 4);
     compare(&spec, |t, z| naive_a8(&spec, t, z));
     // Layers of 8-bit weights may stand in a file of 4-bit ones: the same numbers.
-    let spec = byte_spec::<W4A8>(4, 8);
+    let spec = byte_spec::<W4A8>(&float_spec(4), 8);
     compare(&spec, |t, z| naive_a8(&spec, t, z));
 }
 
 /// A coarse network is still the network: 8-bit activations stay near the floats.
 #[test]
 fn bytes_approximate_the_floats() {
-    let (float, bytes) = (float_spec(4), byte_spec::<W8A8>(4, 8).to_bytes().unwrap());
+    let (float, bytes) = (float_spec(4), byte_spec::<W8A8>(&float_spec(4), 8).to_bytes().unwrap());
     for case in 0..50 {
         let z: Vec<f32> = (0..6).map(|d| value(77 * case + d)).collect();
         let t = 1 + case % 4;
@@ -163,7 +163,7 @@ fn bytes_approximate_the_floats() {
 /// Half precision is single precision with rounded weights: the same bits.
 #[test]
 fn half_floats_are_floats_with_rounded_weights() {
-    let half = half_spec(4);
+    let half = half_spec(&float_spec(4));
     let mut single = float_spec(4);
     for (single, half) in single.layers.iter_mut().zip(&half.layers) {
         single.weights = half.weights.iter().map(|w| w.to_f32()).collect();
@@ -193,7 +193,7 @@ fn floats_follow_the_specification() {
 /// A whole chain, by hand from the definitions of a step: what the device computes, in 64-bit integers.
 #[test]
 fn a_whole_chain_is_exactly_as_specified() {
-    let spec = integer_spec(4);
+    let spec = integer_spec(&float_spec(4));
     let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
     let model = Model::<W8A16>::parse(&bytes).unwrap();
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(99);
@@ -215,7 +215,7 @@ fn a_whole_chain_is_exactly_as_specified() {
 
 #[test]
 fn a_chain_by_steps_is_the_whole_chain() {
-    let bytes = AlignedBytes::new(&integer_spec(7).to_bytes().unwrap());
+    let bytes = AlignedBytes::new(&integer_spec(&float_spec(7)).to_bytes().unwrap());
     let model = Model::<W8A16>::parse(&bytes).unwrap();
     let mut sampler = Sampler::with_storage(&model, Heap::for_model(&model)).unwrap();
     let whole = sampler.draw(&mut Xoshiro128PlusPlus::seed_from_u64(5)).to_vec();

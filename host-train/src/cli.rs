@@ -1,7 +1,9 @@
 //! The command line.
 
+mod compare;
 mod evaluate;
 mod export;
+mod quantize;
 mod report;
 mod sample;
 mod train;
@@ -31,8 +33,12 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Make a model file from a checkpoint
     Export(export::Args),
+    /// Make a model file in an integer format from a checkpoint: calibrate, and fine-tune if asked
+    Quantize(quantize::Args),
     /// Draw samples from a model file
     Sample(sample::Args),
+    /// Put model files of one data set side by side: ELBO, size, work, sample quality
+    Compare(compare::Args),
     /// Write an HTML report of a run, and a picture where the data is square
     Report(report::Args),
 }
@@ -44,7 +50,9 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Export(args) => args.run(),
+            Command::Quantize(args) => args.run(),
             Command::Sample(args) => args.run(),
+            Command::Compare(args) => args.run(),
             Command::Report(args) => args.run(),
         }
     }

@@ -1,11 +1,15 @@
 //! The exact ELBO of held-out data through an exported model, in the core's own arithmetic.
 
 use crate::data::Dataset;
-use crate::runtime::ModelFile;
+use crate::runtime::{AnyModel, ModelFile};
 use crate::with_model;
-use ancestral::storage::Heap;
-use ancestral::{Elbo, Format, Likelihood, Model};
-use anyhow::{Result, ensure};
+use ancestral::likelihood::elbo;
+use ancestral::mlp::{estimate_data, forward};
+use ancestral::model::StepTable;
+use ancestral::number::Number as _;
+use ancestral::storage::{Buffers, Heap, Scratch, Storage as _};
+use ancestral::{Denoiser, Elbo, F32, Format, Likelihood, Model, Q3_12};
+use anyhow::{Result, bail, ensure};
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rayon::prelude::*;
@@ -69,7 +73,12 @@ pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64) -> Resu
     );
     ensure!(draws >= 1, "at least one draw of the noise is needed");
     let scores = with_model!(file.parse()?, model => score(&model, data, draws, seed))?;
+    Ok(summarise(file, data, draws, seed, &scores))
+}
 
+/// Means over the rows of what [`score`] gives.
+fn summarise(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, scores: &[[f64; 3]]) -> Evaluation {
+    let header = *file.header();
     let per_row = 1.0 / (f64::from(draws) * data.dim as f64 * std::f64::consts::LN_2);
     let count = scores.len() as f64;
     let mean = |term: fn(&[f64; 3]) -> f64| scores.iter().map(term).sum::<f64>() * per_row / count;
@@ -77,7 +86,7 @@ pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64) -> Resu
     let bits_per_dim = scores.iter().map(total).sum::<f64>() / count;
     let square = scores.iter().map(|s| (total(s) - bits_per_dim).powi(2)).sum::<f64>();
     let prior = mean(|s| s[1]);
-    Ok(Evaluation {
+    Evaluation {
         file: file.name.clone(),
         format: header.format.name().to_owned(),
         steps: usize::from(header.steps),
@@ -91,7 +100,7 @@ pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64) -> Resu
         diffusion: mean(|s| s[2]),
         prior_nats_per_dim: prior * std::f64::consts::LN_2,
         file_bytes: file.len(),
-    })
+    }
 }
 
 fn kind_name(levels: u16) -> String {
@@ -112,8 +121,7 @@ fn score<F: Format>(model: &Model<'_, F>, data: &Dataset, draws: u32, seed: u64)
                 let likelihood = likelihood.as_mut().map_err(|error| *error)?;
                 let mut sums = [0.0; 3];
                 for draw in 0..u64::from(draws) {
-                    let seed = seed.rotate_left(32) ^ (row as u64 * u64::from(draws) + draw);
-                    let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
+                    let mut rng = noise(seed, row as u64 * u64::from(draws) + draw);
                     let Elbo {
                         reconstruction,
                         prior,
@@ -129,5 +137,95 @@ fn score<F: Format>(model: &Model<'_, F>, data: &Dataset, draws: u32, seed: u64)
                 Ok(sums)
             },
         )
+        .collect()
+}
+
+/// The generator of one draw of the noise for one row.
+fn noise(seed: u64, index: u64) -> Xoshiro128PlusPlus {
+    Xoshiro128PlusPlus::seed_from_u64(seed.rotate_left(32) ^ index)
+}
+
+/// Scores every row with the network in `f32` and everything around it (state, noise, step constants) in Q3.12: what the integer
+/// formats lose before their networks lose anything.
+///
+/// * `float`: the model in `f32`;
+/// * `integer`: the same model in an integer format, for its step table.
+pub fn evaluate_state(
+    float: &ModelFile,
+    integer: &ModelFile,
+    data: &Dataset,
+    draws: u32,
+    seed: u64,
+) -> Result<Evaluation> {
+    let (AnyModel::F32(network), true) = (float.parse()?, float.gamma()? == integer.gamma()?) else {
+        bail!("{} and {} are not one model in two formats", float.name, integer.name)
+    };
+    let scores = match integer.parse()? {
+        AnyModel::W8A16(model) => score_state(&network, &model, data, draws, seed),
+        AnyModel::W8A8(model) => score_state(&network, &model, data, draws, seed),
+        AnyModel::W4A8(model) => score_state(&network, &model, data, draws, seed),
+        AnyModel::F32(_) | AnyModel::F16(_) => bail!("{} has no integers", integer.name),
+    };
+    let mut score = summarise(float, data, draws, seed, &scores);
+    score.format = "f32 in q3.12".to_owned();
+    Ok(score)
+}
+
+/// The float network behind a state in Q3.12.
+struct Rounded<'m, 's> {
+    network: &'s Model<'m, F32>,
+    scratch: Scratch<'s, F32>,
+    z: Vec<f32>,
+    output: Vec<f32>,
+    table: StepTable<'s, Q3_12>,
+}
+
+impl Denoiser for Rounded<'_, '_> {
+    type Number = Q3_12;
+
+    fn denoise(&mut self, z: &[Q3_12], t: usize, estimate: &mut [Q3_12]) {
+        for (to, from) in self.z.iter_mut().zip(z) {
+            *to = from.to_f32();
+        }
+        forward(self.network, t, &self.z, &mut self.scratch, &mut self.output);
+        for (to, &from) in estimate.iter_mut().zip(&self.output) {
+            *to = Q3_12::from_f32(from);
+        }
+        estimate_data(&self.table, t, z, estimate);
+    }
+}
+
+fn score_state<F: Format<Number = Q3_12>>(
+    network: &Model<'_, F32>,
+    model: &Model<'_, F>,
+    data: &Dataset,
+    draws: u32,
+    seed: u64,
+) -> Vec<[f64; 3]> {
+    let (table, decoder) = (model.step_table(), model.decoder());
+    (0..data.len())
+        .into_par_iter()
+        .map(|row| {
+            let mut heap = Heap::for_model(network);
+            let Buffers { scratch, .. } = heap.buffers(data.dim);
+            let mut denoiser = Rounded {
+                network,
+                scratch,
+                z: vec![0.0; data.dim],
+                output: vec![0.0; data.dim],
+                table,
+            };
+            let x: Vec<Q3_12> = data.row(row).iter().map(|&v| Q3_12::from_f32(v)).collect();
+            let (mut state, mut estimate) = (x.clone(), x.clone());
+            let mut sums = [0.0; 3];
+            for draw in 0..u64::from(draws) {
+                let mut rng = noise(seed, row as u64 * u64::from(draws) + draw);
+                let e = elbo(&table, &decoder, &mut denoiser, &x, &mut state, &mut estimate, &mut rng);
+                for (sum, term) in sums.iter_mut().zip([e.reconstruction, e.prior, e.diffusion]) {
+                    *sum += f64::from(term);
+                }
+            }
+            sums
+        })
         .collect()
 }

@@ -1,16 +1,16 @@
-//! From a checkpoint to a model file: the step's embedding is folded into biases, the numbers are quantised, the schedule
-//! becomes a table.
-
-mod calibrate;
-mod w8a16;
+//! From a checkpoint to a model file: the step's embedding is folded into biases, the numbers are rounded
+//! ([`quantise`](mod@crate::quantise)), the schedule becomes a table.
 
 use crate::checkpoint::Run;
 use crate::data::{Dataset, Kind};
-use crate::runtime::ModelFile;
+use crate::quantise::finetune::FineTune;
+use crate::quantise::integers::IntegerFormat;
+use crate::quantise::{Summary, proof, quantise, with_layers};
 use ancestral::model::{LayerSpec, ModelSpec};
-use ancestral::{F32, FormatId};
+use ancestral::{F16, F32, FormatId, W4A8, W8A8, W8A16};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
+use half::f16;
 
 /// The bytes of a model file and what the user should know about it.
 pub struct Exported {
@@ -18,6 +18,8 @@ pub struct Exported {
     pub bytes: Vec<u8>,
     /// Sentences for the user.
     pub warnings: Vec<String>,
+    /// How the integers were found, where there are any.
+    pub summary: Option<Summary>,
 }
 
 /// Above this the chain does not end in the normal that sampling starts from.
@@ -25,8 +27,16 @@ pub const PRIOR_LIMIT_NATS: f64 = 0.01;
 
 /// Exports a run with its averaged parameters in place (see [`Run::averaged`]).
 ///
-/// * `train`: the training rows; integer formats measure their activations on them.
-pub fn export(run: &Run, format: FormatId, train: &Dataset) -> Result<Exported> {
+/// * `train`: the training rows; integer formats are calibrated on them;
+/// * `finetune`: how an integer format goes on after calibration, if at all;
+/// * `progress(step, loss)`: called while it does.
+pub fn export(
+    run: &Run,
+    format: FormatId,
+    train: &Dataset,
+    finetune: Option<&FineTune>,
+    progress: impl Fn(u64, f64),
+) -> Result<Exported> {
     ensure!(
         train.dim == run.dim && train.kind == run.kind,
         "the training data is not the one that the checkpoint was trained on ({} dimensions, not {}, or other levels or units)",
@@ -34,17 +44,61 @@ pub fn export(run: &Run, format: FormatId, train: &Dataset) -> Result<Exported> 
         run.dim
     );
     let spec = float_spec(run)?;
+    proof::check_float(&spec)?;
     let warnings = prior_warning(&spec, train);
-    let bytes = match format {
-        FormatId::F32 => spec.to_bytes()?,
-        FormatId::W8A16 => {
-            let float = ModelFile::from_bytes(&spec.to_bytes()?, "the float model".to_owned())?;
-            let ranges = calibrate::measure(&float, train)?;
-            w8a16::quantise(&spec, &ranges)?.to_bytes()?
-        }
+    let integers = |made: (Vec<u8>, Summary)| (made.0, Some(made.1));
+    let (bytes, summary) = match format {
+        FormatId::F32 => (spec.to_bytes()?, None),
+        FormatId::F16 => (half(&spec)?.to_bytes()?, None),
+        FormatId::W8A16 => integers(made::<W8A16>(&spec, train, finetune, progress)?),
+        FormatId::W8A8 => integers(made::<W8A8>(&spec, train, finetune, progress)?),
+        FormatId::W4A8 => integers(made::<W4A8>(&spec, train, finetune, progress)?),
         other => bail!("this program does not export the format {other}"),
     };
-    Ok(Exported { bytes, warnings })
+    Ok(Exported {
+        bytes,
+        warnings,
+        summary,
+    })
+}
+
+fn made<F: IntegerFormat>(
+    spec: &ModelSpec<F32>,
+    train: &Dataset,
+    finetune: Option<&FineTune>,
+    progress: impl Fn(u64, f64),
+) -> Result<(Vec<u8>, Summary)> {
+    let made = quantise::<F>(spec, train, finetune, progress)?;
+    Ok((made.spec.to_bytes()?, made.summary))
+}
+
+/// The model with weights and biases in half precision.
+pub fn half(spec: &ModelSpec<F32>) -> Result<ModelSpec<F16>> {
+    let mut layers = Vec::new();
+    for (index, layer) in spec.layers.iter().enumerate() {
+        let round = |values: &[f32], width: usize| -> Result<Vec<f16>> {
+            let halves: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
+            if let Some(bad) = halves.iter().position(|h| !h.is_finite()) {
+                bail!(
+                    "layer {index}, row {}: the value {} is beyond the range of half precision (65504)",
+                    bad / width % layer.rows,
+                    values.get(bad).copied().unwrap_or(f32::NAN)
+                );
+            }
+            Ok(halves)
+        };
+        layers.push(LayerSpec {
+            rows: layer.rows,
+            columns: layer.columns,
+            relu: layer.relu,
+            residual: layer.residual,
+            packed: false,
+            weights: round(&layer.weights, layer.columns)?,
+            biases: round(&layer.biases, 1)?,
+            requant: Vec::new(),
+        });
+    }
+    Ok(with_layers(spec, layers))
 }
 
 /// The model in `f32` with the embedding folded into one row of biases per step.
@@ -60,22 +114,16 @@ pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
     let mut layers = Vec::new();
     let mut first_row = 0;
     for (index, (weights, &(rows, columns))) in run.network.weights()?.into_iter().zip(&sizes).enumerate() {
-        finite(&weights, columns, index)?;
         let biases: Vec<f32> = table
             .iter()
             .flat_map(|row| row.iter().skip(first_row).take(rows).copied())
             .collect();
-        if let Some(bad) = biases.iter().position(|b| !b.is_finite()) {
-            bail!(
-                "layer {index}, row {}: a bias is not finite; the training has diverged",
-                bad % rows
-            );
-        }
         layers.push(LayerSpec {
             rows,
             columns,
             relu: index != last,
             residual: shape.residual(index),
+            packed: false,
             weights,
             biases,
             requant: Vec::new(),
@@ -96,17 +144,6 @@ pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
         note: toml::to_string(&run.config.data)?,
         layers,
     })
-}
-
-fn finite(weights: &[f32], columns: usize, layer: usize) -> Result<()> {
-    if let Some(bad) = weights.iter().position(|w| !w.is_finite()) {
-        bail!(
-            "layer {layer}, row {}, column {}: a weight is not finite; the training has diverged",
-            bad / columns,
-            bad % columns
-        );
-    }
-    Ok(())
 }
 
 /// The prior term over the training rows, if it is too large.

@@ -1,14 +1,16 @@
 //! Trains a variational diffusion model, quantises it, exports it for the `ancestral` runtime, and evaluates what was exported.
 //!
 //! The way of the data: [`data`] → [`train`](mod@train) (the [`network`], its [`gamma`] table, the [`loss`], the [`optimizer`]) →
-//! [`checkpoint`] → [`export`] → a `.vdm` file → [`runtime`] (the core, unchanged) → [`mod@evaluate`], [`sample`], [`report`].
+//! [`checkpoint`] → [`export`] ([`quantise`](mod@quantise)) → a `.vdm` file → [`runtime`] (the core, unchanged) → [`mod@evaluate`], [`sample`], [`report`].
 //!
 //! Nothing of the core is written again here: step constants, file layout, noise and every evaluation of an exported model are
 //! the core's own, so the desktop's numbers are the device's numbers.
 
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 pub mod data;
+pub mod distance;
 pub mod evaluate;
 pub mod export;
 pub mod files;
@@ -16,6 +18,7 @@ pub mod gamma;
 pub mod loss;
 pub mod network;
 pub mod optimizer;
+pub mod quantise;
 pub mod report;
 pub mod rng;
 pub mod runtime;

@@ -2,7 +2,7 @@
 
 use crate::data::DataSpec;
 use ancestral::model::{AlignedBytes, Header};
-use ancestral::{F32, FormatId, Model, W8A16};
+use ancestral::{F16, F32, FormatId, Model, W4A8, W8A8, W8A16};
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -18,8 +18,14 @@ pub struct ModelFile {
 pub enum AnyModel<'a> {
     /// `f32`.
     F32(Model<'a, F32>),
+    /// `f16`.
+    F16(Model<'a, F16>),
     /// `w8a16`.
     W8A16(Model<'a, W8A16>),
+    /// `w8a8`.
+    W8A8(Model<'a, W8A8>),
+    /// `w4a8`.
+    W4A8(Model<'a, W4A8>),
 }
 
 /// Runs an expression with the model of an [`AnyModel`], whichever its format.
@@ -28,7 +34,10 @@ macro_rules! with_model {
     ($any:expr, $model:ident => $body:expr) => {
         match $any {
             $crate::runtime::AnyModel::F32($model) => $body,
+            $crate::runtime::AnyModel::F16($model) => $body,
             $crate::runtime::AnyModel::W8A16($model) => $body,
+            $crate::runtime::AnyModel::W8A8($model) => $body,
+            $crate::runtime::AnyModel::W4A8($model) => $body,
         }
     };
 }
@@ -68,7 +77,10 @@ impl ModelFile {
     pub fn parse(&self) -> Result<AnyModel<'_>> {
         let model = match self.header.format {
             FormatId::F32 => Model::parse(&self.bytes).map(AnyModel::F32),
+            FormatId::F16 => Model::parse(&self.bytes).map(AnyModel::F16),
             FormatId::W8A16 => Model::parse(&self.bytes).map(AnyModel::W8A16),
+            FormatId::W8A8 => Model::parse(&self.bytes).map(AnyModel::W8A8),
+            FormatId::W4A8 => Model::parse(&self.bytes).map(AnyModel::W4A8),
             other => anyhow::bail!("{}: this program does not run the format {other}", self.name),
         };
         model.with_context(|| format!("{} is not a usable model", self.name))

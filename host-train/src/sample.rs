@@ -7,6 +7,7 @@ use ancestral::{Format, Model, Sampler};
 use anyhow::Result;
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro128PlusPlus;
+use rayon::prelude::*;
 
 /// Rows drawn from a model.
 pub enum Samples {
@@ -20,6 +21,33 @@ pub enum Samples {
 /// `Sampler::sample` in a loop draws.
 pub fn sample(file: &ModelFile, count: usize, seed: u64) -> Result<Samples> {
     with_model!(file.parse()?, model => draw(&model, count, seed))
+}
+
+/// Draws `count` rows on all cores: row i from a generator of its own, seeded with `seed·2³² + i`, so that the result does not depend
+/// on the number of threads.
+pub fn sample_many(file: &ModelFile, count: usize, seed: u64) -> Result<Samples> {
+    with_model!(file.parse()?, model => draw_many(&model, count, seed))
+}
+
+fn draw_many<F: Format>(model: &Model<'_, F>, count: usize, seed: u64) -> Result<Samples> {
+    let sampler = || Sampler::with_storage(model, Heap::for_model(model));
+    let rng = |index: usize| Xoshiro128PlusPlus::seed_from_u64(seed.rotate_left(32) ^ index as u64);
+    let rows = (0..count).into_par_iter();
+    if model.header().levels != 0 {
+        let rows = rows.map_init(sampler, |sampler, index| {
+            let sampler = sampler.as_mut().map_err(|error| *error)?;
+            Ok(sampler.sample(&mut rng(index)).to_vec())
+        });
+        return Ok(Samples::Levels(rows.collect::<Result<_>>()?));
+    }
+    let rows = rows.map_init(sampler, |sampler, index| {
+        let sampler = sampler.as_mut().map_err(|error| *error)?;
+        sampler.draw(&mut rng(index));
+        let mut values = vec![0.0; model.dim()];
+        sampler.values(&mut values);
+        Ok(values)
+    });
+    Ok(Samples::Values(rows.collect::<Result<_>>()?))
 }
 
 fn draw<F: Format>(model: &Model<'_, F>, count: usize, seed: u64) -> Result<Samples> {

@@ -51,7 +51,7 @@ fn digits_look_like_digits() {
     let split = data::load(&DataSpec::new("digits"), Path::new(".")).unwrap();
     let pixels = split.test.row_bytes(0).unwrap();
     let picture: Vec<String> = pixels
-        .chunks(data::digits::SIDE)
+        .chunks(data::builtin::DIGITS_SIDE)
         .map(|line| line.iter().map(|&k| b" .:*#"[usize::from(k) / 4] as char).collect())
         .collect();
     #[rustfmt::skip]

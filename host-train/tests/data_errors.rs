@@ -149,11 +149,11 @@ fn missing_file_and_unknown_extension() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(
         message_in(folder.path(), "d.csv", |_| ()),
-        "d.csv does not exist: set `source` to \"digits\" or to a path relative to the folder of the configuration"
+        "d.csv does not exist: set `source` to \"digits\", \"ecg\" or to a path relative to the folder of the configuration"
     );
     assert_eq!(
         message("digit", b"1", |_| ()),
-        "digit has an unknown extension: give a .csv, .csv.gz, .npy or .npz file, or \"digits\""
+        "digit has an unknown extension: give a .csv, .csv.gz, .npy or .npz file, or \"digits\" or \"ecg\""
     );
 }
 

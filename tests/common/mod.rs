@@ -10,6 +10,8 @@ use half::f16;
 
 /// `(rows, columns)` of the layers: 6 dimensions, two hidden layers of 11 (odd, so that packed rows have a half-empty byte).
 pub const SIZES: [(usize, usize); 3] = [(11, 6), (11, 11), (6, 11)];
+/// Of the model that all cores run: long enough rows for every kernel's blocks and for what is left over, small enough for 16 KiB.
+pub const PARITY: [(usize, usize); 3] = [(37, 9), (37, 37), (9, 37)];
 
 /// A repeatable value in [−1, 1).
 pub fn value(index: usize) -> f32 {
@@ -22,8 +24,13 @@ fn gamma(steps: usize) -> Vec<f32> {
 
 /// A model of floats with `steps` steps.
 pub fn float_spec(steps: usize) -> ModelSpec<F32> {
+    float_spec_of(&SIZES, steps)
+}
+
+/// A model of floats with layers of these sizes.
+pub fn float_spec_of(sizes: &[(usize, usize); 3], steps: usize) -> ModelSpec<F32> {
     let layer = |index: usize| {
-        let (rows, columns) = SIZES[index];
+        let (rows, columns) = sizes[index];
         LayerSpec {
             rows,
             columns,
@@ -52,39 +59,38 @@ pub fn float_spec(steps: usize) -> ModelSpec<F32> {
 }
 
 /// What a specification in another format has in common with that of floats.
-fn with_layers<F: Format>(layers: Vec<LayerSpec<F>>, steps: usize) -> ModelSpec<F> {
-    let float = float_spec(steps);
+fn with_layers<F: Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> ModelSpec<F> {
     ModelSpec {
         prediction: float.prediction,
         clip: float.clip,
         levels: float.levels,
-        gamma: float.gamma,
-        mean: float.mean,
-        scale: float.scale,
-        note: float.note,
+        gamma: float.gamma.clone(),
+        mean: float.mean.clone(),
+        scale: float.scale.clone(),
+        note: float.note.clone(),
         layers,
     }
 }
 
 /// The same network in half precision.
-pub fn half_spec(steps: usize) -> ModelSpec<F16> {
-    let half = |values: Vec<f32>| values.into_iter().map(f16::from_f32).collect();
-    let layers = float_spec(steps).layers.into_iter().map(|layer| LayerSpec {
+pub fn half_spec(float: &ModelSpec<F32>) -> ModelSpec<F16> {
+    let half = |values: &[f32]| values.iter().map(|&v| f16::from_f32(v)).collect();
+    let layers = float.layers.iter().map(|layer| LayerSpec {
         rows: layer.rows,
         columns: layer.columns,
         relu: layer.relu,
         residual: layer.residual,
         packed: false,
-        weights: half(layer.weights),
-        biases: half(layer.biases),
+        weights: half(&layer.weights),
+        biases: half(&layer.biases),
         requant: Vec::new(),
     });
-    with_layers(layers.collect(), steps)
+    with_layers(float, layers.collect())
 }
 
 /// In 8-bit weights and 16-bit activations, hidden ones in Q3.12 too.
-pub fn integer_spec(steps: usize) -> ModelSpec<W8A16> {
-    let layers = float_spec(steps).layers.into_iter().map(|layer| LayerSpec {
+pub fn integer_spec(float: &ModelSpec<F32>) -> ModelSpec<W8A16> {
+    let layers = float.layers.iter().map(|layer| LayerSpec {
         rows: layer.rows,
         columns: layer.columns,
         relu: layer.relu,
@@ -94,21 +100,20 @@ pub fn integer_spec(steps: usize) -> ModelSpec<W8A16> {
         biases: layer.biases.iter().map(|b| (b * 4096.0) as i16).collect(),
         requant: vec![WideRequant::from_factor(1.0 / 127.0).unwrap(); layer.rows],
     });
-    with_layers(layers.collect(), steps)
+    with_layers(float, layers.collect())
 }
 
 /// In 8-bit activations of up to 4; the hidden layers' weights in `bits` bits (8, or 4 where the format packs).
-pub fn byte_spec<F>(steps: usize, bits: u32) -> ModelSpec<F>
+pub fn byte_spec<F>(float: &ModelSpec<F32>, bits: u32) -> ModelSpec<F>
 where
     F: Format<Weight = i8, Bias = i16, Requant = NarrowRequant>,
 {
     const STATE: f64 = 1.0 / 4096.0;
     const HIDDEN: f64 = 4.0 / 255.0;
     const BEFORE: [u8; 3] = [8, 4, 1];
-    let float = float_spec(steps);
     let last = float.layers.len() - 1;
     let mut layers = Vec::new();
-    for (index, layer) in float.layers.into_iter().enumerate() {
+    for (index, layer) in float.layers.iter().enumerate() {
         let packed = bits == 4 && index != 0 && index != last;
         let largest = if packed { 7.0 } else { 127.0 };
         let input = if index == 0 { STATE } else { HIDDEN };
@@ -144,5 +149,5 @@ where
             },
         });
     }
-    with_layers(layers, steps)
+    with_layers(float, layers)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::boards::{BOARDS, Board};
+use crate::boards::{BOARDS, Board, Machine};
 use crate::paths;
 use crate::process;
 use crate::setup::{self, Toolchain};
@@ -91,9 +91,9 @@ pub fn command(args: &Args) -> Result<()> {
         count: args.count,
         seed: args.seed,
     };
-    let toolchain = setup::ensure(board)?;
+    let toolchain = setup::ensure(&board.machine)?;
     let elf = build(board, &toolchain, &content)?;
-    let output = run(board, &elf, Duration::from_secs(args.timeout), Echo::Yes)?;
+    let output = run(&board.machine, &elf, Duration::from_secs(args.timeout), Echo::Yes)?;
     if let Some(path) = &args.out {
         fs::write(path, output).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -111,10 +111,15 @@ pub fn build(board: &Board, toolchain: &Toolchain, content: &Content) -> Result<
     let mut cargo = toolchain.cargo("build");
     process::run(content.prepare(board, &mut cargo).arg("--quiet"))
         .with_context(|| format!("cannot build the firmware {}", board.name))?;
-    Ok(paths::bare_metal_target()
-        .join(board.target)
+    Ok(elf(&board.machine, board.name))
+}
+
+/// Where a release build of the package `name` lies.
+pub fn elf(machine: &Machine, name: &str) -> PathBuf {
+    paths::bare_metal_target()
+        .join(machine.target)
         .join("release")
-        .join(board.name))
+        .join(name)
 }
 
 /// Whether the firmware's output is shown while it runs.
@@ -130,9 +135,9 @@ pub enum Echo {
 
 /// Runs a firmware in QEMU and returns what it printed. An exit status other than success is an
 /// error, and so is not coming to an end.
-pub fn run(board: &Board, elf: &Path, timeout: Duration, echo: Echo) -> Result<String> {
-    let mut qemu = Command::new(board.qemu);
-    qemu.args(board.qemu_args)
+pub fn run(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo) -> Result<String> {
+    let mut qemu = Command::new(machine.qemu);
+    qemu.args(machine.qemu_args)
         .args([
             "-nographic",
             "-semihosting-config",
@@ -140,7 +145,8 @@ pub fn run(board: &Board, elf: &Path, timeout: Duration, echo: Echo) -> Result<S
             "-kernel",
         ])
         .arg(elf);
-    emulate(&mut qemu, timeout, echo).with_context(|| format!("the firmware {} failed", board.name))
+    emulate(&mut qemu, timeout, echo)
+        .with_context(|| format!("the firmware failed on {} ({})", machine.name, machine.core))
 }
 
 fn emulate(qemu: &mut Command, timeout: Duration, echo: Echo) -> Result<String> {

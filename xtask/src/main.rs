@@ -4,6 +4,7 @@
 //! - [`firmware`] builds the firmware of one [board](boards) with a model in it and runs it in QEMU.
 //! - [`mod@test`] runs every check there is, in order; continuous integration runs exactly this.
 //! - [`demo`] goes the whole way once: train, export, sample, emulate, report.
+//! - [`parity`] runs every number format on every emulated core.
 //! - [`models`] makes the models that are in the repository.
 //!
 //! Everything here is glue: it starts other programs ([`process`]) and compares text
@@ -15,6 +16,7 @@ mod demo;
 mod firmware;
 mod host_train;
 mod models;
+mod parity;
 mod paths;
 mod process;
 mod setup;
@@ -43,6 +45,8 @@ enum Command {
     Test(test::Args),
     /// Train, export, sample on the desktop and on the emulated board, and leave a report
     Demo(demo::Args),
+    /// Run every number format on every emulated core and compare with the desktop to the bit
+    Parity(parity::Args),
     /// Train and export the models that are in the repository (models/)
     Models,
 }
@@ -53,6 +57,7 @@ fn run(command: Command) -> Result<()> {
         Command::Firmware(args) => firmware::command(&args),
         Command::Test(args) => test::command(&args),
         Command::Demo(args) => demo::command(&args),
+        Command::Parity(args) => parity::command(&args),
         Command::Models => models::command(),
     }
 }

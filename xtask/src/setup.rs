@@ -18,7 +18,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::boards::{BOARDS, Board};
+use crate::boards::{MACHINES, Machine};
 use crate::paths;
 use crate::process;
 
@@ -155,20 +155,20 @@ fn inherited_flags() -> Vec<String> {
     plain.split_whitespace().map(str::to_owned).collect()
 }
 
-/// `cargo xtask setup`: everything that every board needs.
+/// `cargo xtask setup`: everything that every machine needs.
 pub fn everything() -> Result<()> {
-    for board in BOARDS {
-        let toolchain = ensure(board)?;
-        println!("{}", toolchain.shown());
-        println!("{}: {}", board.qemu, qemu::version(board)?);
+    for machine in MACHINES {
+        let toolchain = ensure(machine)?;
+        println!("{} ({}): {}", machine.name, machine.core, toolchain.shown());
+        println!("{}: {}", machine.qemu, qemu::version(machine)?);
     }
     Ok(())
 }
 
-/// Everything that one board needs; says nothing and takes no time when it is there.
-pub fn ensure(board: &Board) -> Result<Toolchain> {
-    let toolchain = ensure_target(board.target)?;
-    qemu::ensure(board)?;
+/// Everything that one machine needs; says nothing and takes no time when it is there.
+pub fn ensure(machine: &Machine) -> Result<Toolchain> {
+    let toolchain = ensure_target(machine.target)?;
+    qemu::ensure(machine)?;
     Ok(toolchain)
 }
 

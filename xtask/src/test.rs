@@ -145,7 +145,7 @@ fn renew_vectors() -> Result<Outcome> {
 fn on_board(checks: &mut Checks, board: &Board, bless: bool) -> Result<()> {
     let name = board.name;
     // Quick: the first check did the work.
-    let toolchain = setup::ensure(board)?;
+    let toolchain = setup::ensure(&board.machine)?;
     let content = Content::golden();
     for features in ["", "alloc", "defmt"] {
         let with = if features.is_empty() {
@@ -153,7 +153,7 @@ fn on_board(checks: &mut Checks, board: &Board, bless: bool) -> Result<()> {
         } else {
             features
         };
-        checks.check(&format!("the core builds for {}, {with}", board.target), || {
+        checks.check(&format!("the core builds for {}, {with}", board.machine.target), || {
             passes(
                 toolchain
                     .cargo("check")
@@ -181,7 +181,7 @@ fn on_board(checks: &mut Checks, board: &Board, bless: bool) -> Result<()> {
     let mut output = String::new();
     checks.check(&format!("{name}: runs in QEMU"), || {
         let elf = firmware::build(board, &toolchain, &content)?;
-        output = firmware::run(board, &elf, FIRMWARE_TIMEOUT, Echo::No)?;
+        output = firmware::run(&board.machine, &elf, FIRMWARE_TIMEOUT, Echo::No)?;
         Ok(Outcome::Passed)
     })?;
     checks.check(&format!("{name}: draws what the desktop draws"), || {

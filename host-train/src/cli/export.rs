@@ -5,10 +5,10 @@ use candle_core::Device;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use host_train::checkpoint::Run;
-use host_train::export::export;
+use host_train::export::{Exported, export};
 use host_train::files::write_atomically;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -30,7 +30,7 @@ pub struct Args {
 }
 
 /// The names of the core's formats.
-fn formats() -> impl clap::builder::TypedValueParser<Value = FormatId> {
+pub fn formats() -> impl clap::builder::TypedValueParser<Value = FormatId> {
     PossibleValuesParser::new(FormatId::ALL.iter().map(|f| f.name())).try_map(|name| {
         FormatId::ALL
             .iter()
@@ -44,26 +44,48 @@ impl Args {
     pub fn run(self) -> Result<ExitCode> {
         let run = Run::averaged(&self.checkpoint, &Device::Cpu)?;
         let split = load_data(|| Ok(run.config.data.clone()), self.config.as_deref())?;
-        let exported = export(&run, self.format, &split.train)?;
-        for warning in &exported.warnings {
-            eprintln!("warning: {warning}");
-        }
+        let exported = export(&run, self.format, &split.train, None, |_, _| {})?;
         write_atomically(&self.out, |out| Ok(out.write_all(&exported.bytes)?))?;
-        if self.json {
-            print_json(&json!({
-                "file": self.out,
-                "format": self.format.name(),
-                "file_bytes": exported.bytes.len(),
-                "warnings": exported.warnings,
-            }))?;
-        } else {
-            print(format_args!(
-                "{}: {}, {} bytes",
-                self.out.display(),
-                self.format,
-                exported.bytes.len()
-            ))?;
-        }
+        report(&self.out, self.format, &exported, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Says what was written, and what the user should know about it.
+pub fn report(out: &Path, format: FormatId, exported: &Exported, as_json: bool) -> Result<()> {
+    for warning in &exported.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if as_json {
+        return print_json(&json!({
+            "file": out,
+            "format": format.name(),
+            "file_bytes": exported.bytes.len(),
+            "quantisation": exported.summary,
+            "warnings": exported.warnings,
+        }));
+    }
+    print(format_args!(
+        "{}: {format}, {} bytes",
+        out.display(),
+        exported.bytes.len()
+    ))?;
+    if let Some(s) = &exported.summary {
+        print(format_args!(
+            "  error of x-hat on {} states: {:.5} nats/dim after calibration{}",
+            s.states,
+            s.calibrated_nats_per_dim,
+            s.finetuned_nats_per_dim
+                .map_or(String::new(), |n| format!(", {n:.5} after fine-tuning"))
+        ))?;
+        print(format_args!(
+            "  one unit for the hidden activations of every step: {:.5} nats/dim on the states of calibration; a unit for each step: {:.5}",
+            s.one_unit_nats_per_dim, s.unit_per_step_nats_per_dim
+        ))?;
+        print(format_args!(
+            "  hidden activations are held up to {:.2} of the largest seen; the largest varies by {:.2} over the steps",
+            s.hidden_range, s.range_over_steps
+        ))?;
+    }
+    Ok(())
 }

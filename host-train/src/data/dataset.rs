@@ -26,6 +26,14 @@ impl Kind {
         }
     }
 
+    /// A row in the file's units as the model sees it; the inverse of [`Kind::to_raw`].
+    pub fn from_raw(&self, row: &[f32]) -> Vec<f32> {
+        let columns = row.iter().enumerate();
+        columns
+            .map(|(column, &raw)| self.to_model(column, f64::from(raw)))
+            .collect()
+    }
+
     /// A row of `dim` model values in the file's units: levels (not rounded), or the measured quantity.
     pub fn to_raw(&self, row: &[f32]) -> Vec<f32> {
         match self {

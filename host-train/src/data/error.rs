@@ -47,14 +47,14 @@ impl fmt::Display for LevelFault {
 pub enum DataError {
     /// The file is not there.
     #[error(
-        "{file} does not exist: set `source` to \"digits\" or to a path relative to the folder of the configuration"
+        "{file} does not exist: set `source` to \"digits\", \"ecg\" or to a path relative to the folder of the configuration"
     )]
     Missing {
         /// Path of the file.
         file: String,
     },
     /// The file's name says nothing about its format.
-    #[error("{file} has an unknown extension: give a .csv, .csv.gz, .npy or .npz file, or \"digits\"")]
+    #[error("{file} has an unknown extension: give a .csv, .csv.gz, .npy or .npz file, or \"digits\" or \"ecg\"")]
     UnknownFormat {
         /// Path of the file.
         file: String,

@@ -1,4 +1,4 @@
-//! Data sets: from a file, or the built-in digits, to rows that a model can learn from.
+//! Data sets: from a file, or built in, to rows that a model can learn from.
 //!
 //! A [`DataSpec`] is the `[data]` table of a run's configuration. [`load`] reads what it names, checks every number,
 //! holds back some rows, and maps the file's units to the model's. The same specification always gives the same
@@ -13,9 +13,9 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 
+pub mod builtin;
 mod csv;
 mod dataset;
-pub mod digits;
 mod error;
 mod normalise;
 mod npy;
@@ -36,11 +36,10 @@ use table::{Table, unreadable};
 /// configuration.
 pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
     check_settings(spec)?;
-    let is_builtin = spec.source == digits::NAME;
-    let table = if is_builtin {
-        digits::read()?
-    } else {
-        read_file(spec, &base_dir.join(&spec.source))?
+    let builtin = builtin::find(&spec.source);
+    let table = match builtin {
+        Some(set) => set.read()?,
+        None => read_file(spec, &base_dir.join(&spec.source))?,
     };
     if let Some(expected) = spec.dim
         && expected != table.dim
@@ -53,11 +52,7 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
     }
 
     let rows = table.len();
-    let default_test_rows = if is_builtin {
-        digits::TEST_ROWS
-    } else {
-        (rows / 10).max(1)
-    };
+    let default_test_rows = builtin.map_or((rows / 10).max(1), |set| set.test_rows);
     let test_rows = spec.test_rows.unwrap_or(default_test_rows);
     if test_rows >= rows {
         return Err(DataError::TooFewRows {
@@ -68,7 +63,7 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
     }
     let deal = split::deal(rows, test_rows, spec.split_seed);
 
-    let kind = match spec.levels.or(is_builtin.then_some(digits::LEVELS)) {
+    let kind = match spec.levels.or(builtin.and_then(|set| set.levels)) {
         Some(levels) => normalise::levels(&table, levels)?,
         None => normalise::continuous(&table, &deal.train)?,
     };

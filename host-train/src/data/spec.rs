@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// `"digits"` for the built-in set, or the path of a `.csv`, `.csv.gz`, `.npy` or `.npz` file, relative to the
+    /// `"digits"` or `"ecg"` for a built-in set, or the path of a `.csv`, `.csv.gz`, `.npy` or `.npz` file, relative to the
     /// configuration's folder.
     pub source: String,
     /// The array inside an `.npz`; not needed where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<String>,
-    /// Number of levels of discretised data (values `0..levels`); absent for continuous data. `digits` has 17.
+    /// Number of levels of discretised data (values `0..levels`); absent for continuous data. `digits` has 17, `ecg` none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levels: Option<u16>,
     /// Values in a row, to be checked against the file.
@@ -28,7 +28,7 @@ pub struct DataSpec {
     /// Column to drop because it is a label. `digits` comes without its label whatever is written here.
     #[serde(default)]
     pub label_column: LabelColumn,
-    /// Rows held back for evaluation: by default 297 of `digits`, a tenth of a file.
+    /// Rows held back for evaluation: by default 297 of `digits`, 287 of `ecg`, a tenth of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_rows: Option<usize>,
     /// Seed of the permutation that chooses the rows held back.

@@ -39,6 +39,12 @@ impl Canvas {
         }
     }
 
+    /// The grey of a pixel, 0 outside.
+    #[cfg(test)]
+    pub fn pixel(&self, x: usize, y: usize) -> u8 {
+        self.pixels.get(y * self.width + x).copied().unwrap_or(0)
+    }
+
     /// Writes one line, cut to `width` pixels.
     pub fn write(&mut self, text: &str, left: usize, top: usize, width: usize, grey: u8) {
         let text: String = text.chars().take(width / LETTER_WIDTH).collect();

@@ -5,6 +5,7 @@ mod charts;
 mod grid;
 mod html;
 mod losses;
+mod traces;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ pub use charts::{elbo_chart, gamma_chart, loss_chart};
 pub use grid::{Panel, write_grid};
 pub use html::write_report;
 pub use losses::{LossRow, read_losses};
+pub use traces::{Traces, write_traces};
 
 /// Everything that a report shows. A part that is empty leaves its section out.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,0 +1,152 @@
+//! One model in several number formats, side by side: likelihood, size, work, and how good the samples are.
+
+use crate::data::{Dataset, Split};
+use crate::distance::{Rows, energy_distance, noise_floor};
+use crate::evaluate::{Evaluation, evaluate, evaluate_state};
+use crate::runtime::{AnyModel, ModelFile};
+use crate::sample::{Samples, sample_many};
+use crate::with_model;
+use ancestral::storage::buffer_bytes;
+use ancestral::{Format, FormatId, Model};
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// A row of the table, and an object of the JSON list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// The ELBO by term.
+    #[serde(flatten)]
+    pub score: Evaluation,
+    /// `bits_per_dim` less that of the reference, on the same noise.
+    pub delta: Option<f64>,
+    /// Standard error of `delta`'s row means is not that of `bits_per_dim`: the rows are the same.
+    pub reference: Option<String>,
+    /// RAM of a sampler's buffers.
+    pub ram_bytes: usize,
+    /// Multiply-accumulates of the network for one sample.
+    pub macs_per_sample: u64,
+    /// Energy distance D² between the samples and all rows of the data, in model units.
+    pub energy_distance: Option<f64>,
+    /// The 95 % point of D² between random halves of the data.
+    pub energy_floor: Option<f64>,
+}
+
+/// How to compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Noise draws per row and step of the ELBO.
+    pub draws: u32,
+    /// Samples per file for the distance; 0 leaves it out.
+    pub samples: usize,
+    /// Seed of both.
+    pub seed: u64,
+    /// Also score the float network behind a fixed-point state.
+    pub state: bool,
+}
+
+/// Random halves of the data that the floor is taken from.
+const SPLITS: usize = 200;
+
+/// A file's row of the table and its samples, for a picture.
+pub struct Compared {
+    /// The numbers.
+    pub row: Comparison,
+    /// The samples, if any were drawn.
+    pub samples: Option<Samples>,
+}
+
+/// Compares files on the held-out rows of `split`; the first file in `f32` is the reference, or the first file.
+///
+/// * `progress`: told what is about to be done.
+pub fn compare(
+    files: &[ModelFile],
+    split: &Split,
+    settings: &Settings,
+    mut progress: impl FnMut(&str),
+) -> Result<Vec<Compared>> {
+    let is_float = |f: &&ModelFile| f.header().format == FormatId::F32;
+    let reference = files.iter().find(is_float).or(files.first());
+    let reference = reference.context("there is nothing to compare: name at least one model file")?;
+    let all = [split.train.rows.as_slice(), split.test.rows.as_slice()].concat();
+    let data = Rows {
+        dim: split.test.dim,
+        values: &all,
+    };
+    let floor = (settings.samples > 0).then(|| noise_floor(data, SPLITS, settings.seed).1);
+    progress(&format!("scoring {}", reference.name));
+    let base = evaluate(reference, &split.test, settings.draws, settings.seed)?;
+    let mut rows = Vec::new();
+    for file in files {
+        let score = if file.name == reference.name {
+            base.clone()
+        } else {
+            progress(&format!("scoring {}", file.name));
+            evaluate(file, &split.test, settings.draws, settings.seed)?
+        };
+        let samples = if settings.samples > 0 {
+            progress(&format!("sampling {}", file.name));
+            Some(sample_many(file, settings.samples, settings.seed)?)
+        } else {
+            None
+        };
+        let distance = samples.as_ref().map(|s| {
+            let values = in_model_units(s, &split.test);
+            let samples = Rows {
+                dim: split.test.dim,
+                values: &values,
+            };
+            energy_distance(samples, data)
+        });
+        let (ram_bytes, macs_per_sample) = with_model!(file.parse()?, model => costs(&model));
+        rows.push(Compared {
+            row: Comparison {
+                delta: Some(score.bits_per_dim - base.bits_per_dim),
+                reference: Some(reference.name.clone()),
+                score,
+                ram_bytes,
+                macs_per_sample,
+                energy_distance: distance,
+                energy_floor: floor,
+            },
+            samples,
+        });
+    }
+    if settings.state
+        && let AnyModel::F32(float) = reference.parse()?
+    {
+        let integer = files
+            .iter()
+            .find(|f| !matches!(f.header().format, FormatId::F32 | FormatId::F16));
+        let integer =
+            integer.context("the state in Q3.12 is scored with an integer format's table: name such a file, too")?;
+        progress("scoring the float network behind a state in Q3.12");
+        let score = evaluate_state(reference, integer, &split.test, settings.draws, settings.seed)?;
+        let (ram_bytes, macs_per_sample) = costs(&float);
+        rows.push(Compared {
+            row: Comparison {
+                delta: Some(score.bits_per_dim - base.bits_per_dim),
+                reference: Some(reference.name.clone()),
+                score,
+                ram_bytes,
+                macs_per_sample,
+                energy_distance: None,
+                energy_floor: None,
+            },
+            samples: None,
+        });
+    }
+    Ok(rows)
+}
+
+fn in_model_units(samples: &Samples, data: &Dataset) -> Vec<f32> {
+    samples.rows().iter().flat_map(|row| data.kind.from_raw(row)).collect()
+}
+
+/// Bytes of RAM, and multiply-accumulates of a sample.
+fn costs<F: Format>(model: &Model<'_, F>) -> (usize, u64) {
+    let macs: u64 = model.layers().map(|l| l.rows as u64 * l.columns as u64).sum();
+    (
+        buffer_bytes::<F>(model.dim(), model.width()),
+        macs * model.steps() as u64,
+    )
+}

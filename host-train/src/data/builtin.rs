@@ -1,0 +1,54 @@
+//! The built-in sets. They are part of the program, so that it runs from any folder; `data/README.md` tells where they come from.
+
+use flate2::read::GzDecoder;
+
+use super::csv;
+use super::error::DataError;
+use super::spec::LabelColumn;
+use super::table::Table;
+
+/// Width and height of an image of `digits`, in pixels.
+pub const DIGITS_SIDE: usize = 8;
+
+/// One built-in set.
+pub(super) struct Builtin {
+    /// What a configuration calls it.
+    pub name: &'static str,
+    /// Number of levels; `None` for continuous data.
+    pub levels: Option<u16>,
+    /// Rows held back for evaluation unless the configuration says otherwise.
+    pub test_rows: usize,
+    label: LabelColumn,
+    file: &'static [u8],
+}
+
+const ALL: &[Builtin] = &[
+    // 1,797 handwritten digits of 8×8 pixels with 17 grey levels: 0 (paper) to 16 (ink). 1,500 are learnt from.
+    Builtin {
+        name: "digits",
+        levels: Some(17),
+        test_rows: 297,
+        label: LabelColumn::Last,
+        file: include_bytes!("../../../data/digits.csv.gz"),
+    },
+    // 1,687 windows of 32 samples of an electrocardiogram at 180 Hz, in mV. 1,400 are learnt from.
+    Builtin {
+        name: "ecg",
+        levels: None,
+        test_rows: 287,
+        label: LabelColumn::None,
+        file: include_bytes!("../../../data/ecg.csv.gz"),
+    },
+];
+
+/// The set of that name.
+pub(super) fn find(name: &str) -> Option<&'static Builtin> {
+    ALL.iter().find(|set| set.name == name)
+}
+
+impl Builtin {
+    /// The rows without their labels, in the file's order.
+    pub(super) fn read(&self) -> Result<Table, DataError> {
+        csv::read(self.name, GzDecoder::new(self.file), self.label)
+    }
+}

@@ -1,0 +1,203 @@
+//! From a float model to one of the integer formats.
+//!
+//! [`calibrate`](fn@calibrate) looks at what goes through the float model along whole chains ([`states`], [`moments`]), chooses a unit for each row
+//! of weights and one for the hidden activations so that the ELBO loses least, and rounds with feedback ([`rounding`]).
+//! [`finetune`](mod@finetune) goes on from there: the integer network is trained to give what the float one gives. [`integers`] is the only place where real
+//! numbers become a file's integers; [`proof`] says which models are refused.
+
+pub mod finetune;
+pub mod integers;
+pub mod moments;
+pub mod proof;
+pub mod rounding;
+pub mod states;
+
+use crate::data::Dataset;
+use crate::runtime::{AnyModel, ModelFile};
+use ancestral::model::{AlignedBytes, LayerSpec, ModelSpec};
+use ancestral::{F32, Model};
+use anyhow::{Context as _, Result, bail};
+use finetune::FineTune;
+use integers::{IntegerFormat, Network, Quantised};
+use serde::Serialize;
+use states::{States, Teacher};
+
+/// What [`quantise`] did, for the user.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Number format.
+    pub format: String,
+    /// States that the error is measured on: noised training rows and chains that calibration did not see.
+    pub states: usize,
+    /// `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` in nats per dimension after calibration: what quantisation adds to the ELBO where
+    /// its error is independent of the model's own.
+    pub calibrated_nats_per_dim: f64,
+    /// The same after fine-tuning.
+    pub finetuned_nats_per_dim: Option<f64>,
+    /// On the states of calibration: the error with the chosen unit of hidden activations, and with the best unit for each step by
+    /// itself. Had a unit per step been worth its place in the file, the second would be much smaller.
+    pub one_unit_nats_per_dim: f64,
+    /// See `one_unit_nats_per_dim`.
+    pub unit_per_step_nats_per_dim: f64,
+    /// The largest hidden activation that the chosen unit holds, as a share of the largest seen.
+    pub hidden_range: f64,
+    /// The largest hidden activation at the step where it is largest, by the one at the step where it is smallest.
+    pub range_over_steps: f64,
+}
+
+/// A quantised model and how it was made.
+pub struct Made<F: IntegerFormat> {
+    /// To be written.
+    pub spec: ModelSpec<F>,
+    /// To be shown.
+    pub summary: Summary,
+}
+
+/// Rows and chains that calibration looks at, that fine-tuning learns from, and that the error is measured on.
+const CALIBRATION: states::Amount = states::Amount {
+    rows: 96,
+    chains: 64,
+    seed: 0xCA11,
+};
+const CHECK: states::Amount = states::Amount {
+    rows: 64,
+    chains: 32,
+    seed: 0xC4EC,
+};
+
+/// Quantises a float model.
+///
+/// * `train`: the training rows;
+/// * `finetune`: how to go on after calibration, if at all.
+pub fn quantise<F: IntegerFormat>(
+    float: &ModelSpec<F32>,
+    train: &Dataset,
+    finetune: Option<&FineTune>,
+    progress: impl Fn(u64, f64),
+) -> Result<Made<F>> {
+    proof::check_float(float)?;
+    let file = ModelFile::from_bytes(&float.to_bytes()?, "the float model".to_owned())?;
+    let AnyModel::F32(model) = file.parse()? else {
+        bail!("quantisation starts from the float model")
+    };
+    let seen = states::collect(&model, train, &CALIBRATION);
+    let moments = moments::measure(&model, &seen)?;
+    let teacher = Teacher::new(&model, seen);
+    let check = Teacher::new(&model, states::collect(&model, train, &CHECK));
+
+    let dim = model.dim() as f64;
+    let total = |quantised: &Quantised<F>| -> Result<f64> {
+        let damage = damage(float, quantised, &check)?;
+        Ok(damage.iter().sum::<f64>() / dim)
+    };
+    let calibrated = calibrate::<F>(float, &moments, &teacher)?;
+    let mut network = calibrated.network;
+    let mut quantised = network.quantise::<F>()?;
+    let mut summary = Summary {
+        format: F::ID.name().to_owned(),
+        states: check.states.len(),
+        calibrated_nats_per_dim: total(&quantised)?,
+        finetuned_nats_per_dim: None,
+        one_unit_nats_per_dim: calibrated.one_unit / dim,
+        unit_per_step_nats_per_dim: calibrated.unit_per_step / dim,
+        hidden_range: calibrated.share,
+        range_over_steps: moments.range_over_steps(),
+    };
+    if let Some(settings) = finetune {
+        finetune::run::<F>(&mut network, float, train, settings, progress)?;
+        let tuned = network.quantise::<F>()?;
+        let after = total(&tuned)?;
+        summary.finetuned_nats_per_dim = Some(after);
+        // Training can only be judged by its result: the better of the two is kept.
+        if after < summary.calibrated_nats_per_dim {
+            quantised = tuned;
+        }
+    }
+    proof::check_integers(&quantised)?;
+    Ok(Made {
+        spec: assemble(float, quantised),
+        summary,
+    })
+}
+
+/// Shares of the largest hidden activation seen that are tried as the largest that can be held. More than the largest seen leaves room for
+/// what calibration did not meet; less than that saturates the few for the sake of the many.
+const RANGES: [f64; 10] = [1.25, 1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3];
+
+/// What [`calibrate`] found.
+pub struct Calibrated {
+    /// In real units, on the grid that the integers will have.
+    pub network: Network,
+    /// Which of the ranges was best.
+    pub share: f64,
+    /// What is lost with it, in nats per row.
+    pub one_unit: f64,
+    /// What would be lost with the best range for each step, in nats per row.
+    pub unit_per_step: f64,
+}
+
+/// Chooses units and rounds.
+pub fn calibrate<F: IntegerFormat>(
+    float: &ModelSpec<F32>,
+    moments: &moments::Moments,
+    teacher: &Teacher,
+) -> Result<Calibrated> {
+    let largest = moments.largest_hidden()?;
+    let mut network = Network::from_float::<F>(float);
+    rounding::round_all(&mut network, moments);
+    let mut tries = Vec::new();
+    for share in RANGES {
+        network.hidden_unit = network.unit_for::<F>(share * largest);
+        let loss = damage(float, &network.quantise::<F>()?, teacher)?;
+        tries.push((share, network.hidden_unit, loss));
+    }
+    let total = |try_: &(f64, f64, Vec<f64>)| try_.2.iter().sum::<f64>();
+    let best = tries.iter().min_by(|a, b| total(a).total_cmp(&total(b)));
+    let best = best.context("no range was tried")?;
+    let steps = 0..best.2.len();
+    let least = |t: usize| {
+        let at = tries.iter().filter_map(|(.., loss)| loss.get(t));
+        at.fold(f64::INFINITY, |m, &l| m.min(l))
+    };
+    network.hidden_unit = best.1;
+    Ok(Calibrated {
+        share: best.0,
+        one_unit: total(best),
+        unit_per_step: steps.map(least).sum(),
+        network,
+    })
+}
+
+/// What the integer network's error costs at each step, in nats per row; see [`Summary::calibrated_nats_per_dim`].
+pub fn damage<F: IntegerFormat>(
+    float: &ModelSpec<F32>,
+    quantised: &Quantised<F>,
+    teacher: &Teacher,
+) -> Result<Vec<f64>> {
+    let bytes = AlignedBytes::new(&assemble(float, quantised.clone()).to_bytes()?);
+    Ok(teacher.damage(&Model::<F>::parse(&bytes)?))
+}
+
+/// The float model with another network in it.
+pub fn assemble<F: IntegerFormat>(float: &ModelSpec<F32>, network: Quantised<F>) -> ModelSpec<F> {
+    with_layers(float, network.layers)
+}
+
+/// What a specification in another format has in common with that of floats, around other layers.
+pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> ModelSpec<F> {
+    ModelSpec {
+        prediction: float.prediction,
+        clip: float.clip,
+        levels: float.levels,
+        gamma: float.gamma.clone(),
+        mean: float.mean.clone(),
+        scale: float.scale.clone(),
+        note: float.note.clone(),
+        layers,
+    }
+}
+
+/// States of a float model, for tests and for fine-tuning.
+pub fn states_of(model: &Model<'_, F32>, train: &Dataset, amount: &states::Amount) -> States {
+    states::collect(model, train, amount)
+}

@@ -1,0 +1,107 @@
+//! What goes into each layer of the float model.
+
+use super::states::States;
+use ancestral::format::Input;
+use ancestral::mlp::forward_observed;
+use ancestral::number::Number;
+use ancestral::storage::{Buffers, Heap, Storage};
+use ancestral::{F32, Model};
+use anyhow::{Result, bail};
+
+/// Per layer: the statistics of its inputs over whole chains.
+pub struct Moments {
+    /// The largest magnitude seen, by layer and step (`layers × T`).
+    largest: Vec<Vec<f32>>,
+    /// `⟨x xᵀ⟩`, row-major, `columns × columns`: what an error in a weight costs.
+    pub second: Vec<Vec<f64>>,
+}
+
+/// The matrix costs n² a state: so many states are plenty to fill it.
+const SECOND_MOMENTS: usize = 1500;
+
+/// Runs the float model over the states.
+pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
+    let columns: Vec<usize> = model.layers().map(|l| l.columns).collect();
+    let mut moments = Moments {
+        largest: vec![vec![0.0; model.steps()]; columns.len()],
+        second: columns.iter().map(|c| vec![0.0; c * c]).collect(),
+    };
+    let every = states.len().div_ceil(SECOND_MOMENTS).max(1);
+    // A stride that has a factor in common with T would see some steps only.
+    let every = (every..).find(|&e| coprime(e, model.steps())).unwrap_or(1);
+    let counted = states.len().div_ceil(every).max(1) as f64;
+    let mut heap = Heap::for_model(model);
+    let mut z = vec![0.0; states.dim];
+    for (index, (state, t)) in states.iter().enumerate() {
+        for (to, from) in z.iter_mut().zip(state) {
+            *to = from.to_f32();
+        }
+        let Buffers {
+            estimate, mut scratch, ..
+        } = heap.buffers(model.dim());
+        forward_observed(model, t, &z, &mut scratch, estimate, |layer, input| {
+            let (Input::State(input) | Input::Hidden(input)) = input;
+            if let Some(slot) = moments.largest.get_mut(layer).and_then(|l| l.get_mut(t - 1)) {
+                *slot = input.iter().fold(*slot, |m, x| m.max(x.abs()));
+            }
+            if index % every == 0
+                && let Some(second) = moments.second.get_mut(layer)
+            {
+                add_outer(second, input, 1.0 / counted);
+            }
+        });
+    }
+    for (layer, largest) in moments.largest.iter().enumerate().skip(1) {
+        if largest.iter().all(|&l| l == 0.0) {
+            bail!(
+                "layer {}: every output is 0 at every step: the layer is dead, train again with another seed or a lower rate",
+                layer - 1
+            );
+        }
+    }
+    Ok(moments)
+}
+
+fn coprime(a: usize, b: usize) -> bool {
+    let (mut a, mut b) = (a, b);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a == 1
+}
+
+fn add_outer(second: &mut [f64], input: &[f32], share: f64) {
+    for (row, &a) in second.chunks_exact_mut(input.len().max(1)).zip(input) {
+        let a = f64::from(a) * share;
+        if a != 0.0 {
+            for (m, &b) in row.iter_mut().zip(input) {
+                *m += a * f64::from(b);
+            }
+        }
+    }
+}
+
+impl Moments {
+    /// The largest activation of any hidden layer. They share one unit, because residual layers add their input to their
+    /// output.
+    pub fn largest_hidden(&self) -> Result<f64> {
+        let largest = self.largest.iter().skip(1).flatten().fold(0.0f32, |m, &l| m.max(l));
+        if !largest.is_finite() {
+            bail!("a hidden activation is not finite: the weights are too large, train again");
+        }
+        Ok(f64::from(largest))
+    }
+
+    /// How much the largest activation varies over the steps: largest by smallest.
+    pub fn range_over_steps(&self) -> f64 {
+        let steps = self.largest.first().map_or(0, Vec::len);
+        let at = |t: usize| {
+            let of_layers = self.largest.iter().skip(1).filter_map(|l| l.get(t));
+            of_layers.fold(0.0f32, |m, &l| m.max(l))
+        };
+        let (low, high) = (0..steps)
+            .map(at)
+            .fold((f32::INFINITY, 0.0f32), |(low, high), l| (low.min(l), high.max(l)));
+        f64::from(high) / f64::from(low)
+    }
+}

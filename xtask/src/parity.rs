@@ -1,0 +1,63 @@
+//! The same bits on every core: one firmware, six machines, the desktop's golden lines.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::boards::{MACHINES, Machine};
+use crate::compare;
+use crate::firmware::{self, Echo};
+use crate::paths;
+use crate::process;
+use crate::setup;
+
+/// What `cargo xtask parity` takes.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only this machine
+    #[arg(long)]
+    machine: Option<String>,
+}
+
+/// A core takes seconds; a firmware that hangs must not hang the run.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The folder and package of the firmware.
+const FIRMWARE: &str = "parity";
+
+/// `cargo xtask parity`.
+pub fn command(args: &Args) -> Result<()> {
+    match &args.machine {
+        Some(name) => check(Machine::find(name)?),
+        None => MACHINES.iter().try_for_each(check),
+    }
+}
+
+/// Builds and runs the firmware on one machine and compares every line.
+pub fn check(machine: &Machine) -> Result<()> {
+    let toolchain = setup::ensure(machine)?;
+    let folder = paths::root().join("firmware-examples").join(FIRMWARE);
+    let mut cargo = toolchain.cargo("build");
+    cargo
+        .current_dir(folder)
+        .args(["--release", "--quiet"])
+        .env("ANCESTRAL_MACHINE", machine.name);
+    process::run(&mut cargo).with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
+    let output = firmware::run(machine, &firmware::elf(machine, FIRMWARE), TIMEOUT, Echo::No)?;
+    let golden = paths::root().join("tests/golden/parity.txt");
+    let golden = fs::read_to_string(&golden).with_context(|| format!("cannot read {}", paths::shown(&golden)))?;
+    compare::same_text(&golden, &output).with_context(|| {
+        format!(
+            "{} ({}) does not compute what the desktop does",
+            machine.core, machine.name
+        )
+    })?;
+    println!(
+        "{} ({}): {} lines, all five formats, equal to the desktop's",
+        machine.core,
+        machine.name,
+        output.lines().count()
+    );
+    Ok(())
+}
