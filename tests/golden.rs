@@ -3,12 +3,15 @@
 //!
 //! `host-train sample MODEL --count 10 --seed 7 --hex` made them; `cargo xtask test --bless` renews them.
 
-use ancestral::{F32, Format, Likelihood, Sampler, W8A16, include_model};
+use ancestral::{F16, F32, Format, Likelihood, Sampler, W4A8, W8A8, W8A16, include_model};
 use ancestral::{model::StaticModel, storage::Inline};
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 
 include_model!(FLOAT: F32 = "../models/digits-t64-f32.vdm");
+include_model!(HALF: F16 = "../models/digits-t64-f16.vdm");
 include_model!(INTEGER: W8A16 = "../models/digits-t64-w8a16.vdm");
+include_model!(BYTE: W8A8 = "../models/digits-t64-w8a8.vdm");
+include_model!(NIBBLE: W4A8 = "../models/digits-t64-w4a8.vdm");
 
 const SEED: u64 = 7;
 
@@ -29,11 +32,14 @@ fn check<F: Format, const D: usize, const W: usize>(model: &StaticModel<F, D, W>
 #[test]
 fn float_samples_are_the_golden_ones() {
     check(&FLOAT, include_str!("golden/digits-t64-f32.hex"));
+    check(&HALF, include_str!("golden/digits-t64-f16.hex"));
 }
 
 #[test]
 fn integer_samples_are_the_golden_ones() {
     check(&INTEGER, include_str!("golden/digits-t64-w8a16.hex"));
+    check(&BYTE, include_str!("golden/digits-t64-w8a8.hex"));
+    check(&NIBBLE, include_str!("golden/digits-t64-w4a8.hex"));
 }
 
 /// What a person would call a digit is likely, what they would not is unlikely; every score is finite.
@@ -59,6 +65,6 @@ fn the_elbo_tells_digits_from_other_pictures() {
 /// The memory that a user must set aside is known while compiling, and small.
 #[test]
 fn a_sampler_of_digits_is_under_two_kilobytes() {
-    type Buffers = Inline<W8A16, 64, 256>;
-    assert!(size_of::<Sampler<'static, W8A16, Buffers>>() <= 2048);
+    assert!(size_of::<Sampler<'static, W8A16, Inline<W8A16, 64, 256>>>() <= 2048);
+    assert!(size_of::<Sampler<'static, W4A8, Inline<W4A8, 64, 256>>>() <= 1536);
 }

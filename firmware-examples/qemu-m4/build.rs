@@ -31,12 +31,14 @@ fn prepare() -> Result<(), String> {
     }
     fs::copy(&model, out.join("model.vdm")).map_err(|error| format!("cannot copy the model {model}: {error}"))?;
 
+    let format = format_of(&model)?;
     let count: u32 = number("ANCESTRAL_COUNT", 10)?;
     let seed: u64 = number("ANCESTRAL_SEED", 7)?;
     write(
         &out.join("settings.rs"),
         &format!(
-            "/// How many samples are drawn.\npub const COUNT: u32 = {count};\n\
+            "/// Number format of the model.\npub type Format = ancestral::{format};\n\
+             /// How many samples are drawn.\npub const COUNT: u32 = {count};\n\
              /// Seed of the generator.\npub const SEED: u64 = {seed};\n"
         ),
     )?;
@@ -50,6 +52,21 @@ fn prepare() -> Result<(), String> {
         println!("cargo::rustc-link-arg=-Tdefmt.x");
     }
     Ok(())
+}
+
+/// The type of the model's number format. Everything else about the file is checked where it is included.
+fn format_of(model: &str) -> Result<&'static str, String> {
+    let bytes = fs::read(model).map_err(|error| format!("cannot read the model {model}: {error}"))?;
+    match bytes.get(6) {
+        Some(0) => Ok("F32"),
+        Some(1) => Ok("F16"),
+        Some(2) => Ok("W8A16"),
+        Some(3) => Ok("W8A8"),
+        Some(4) => Ok("W4A8"),
+        _ => Err(format!(
+            "{model} is not an ancestral model, or of a number format that this firmware does not know"
+        )),
+    }
 }
 
 fn variable(name: &str) -> Result<Option<String>, String> {

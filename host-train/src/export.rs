@@ -45,7 +45,7 @@ pub fn export(
     );
     let spec = float_spec(run)?;
     proof::check_float(&spec)?;
-    let warnings = prior_warning(&spec, train);
+    let warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
     let integers = |made: (Vec<u8>, Summary)| (made.0, Some(made.1));
     let (bytes, summary) = match format {
         FormatId::F32 => (spec.to_bytes()?, None),
@@ -147,7 +147,7 @@ pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
 }
 
 /// The prior term over the training rows, if it is too large.
-fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset) -> Vec<String> {
+fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<String> {
     let last = f64::from(spec.gamma.last().copied().unwrap_or(0.0));
     let energy: f64 = train.rows.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
     let values = train.rows.len();
@@ -155,9 +155,14 @@ fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset) -> Vec<String> {
     if nats <= PRIOR_LIMIT_NATS {
         return Vec::new();
     }
+    let remedy = if learned {
+        "train with more steps T, or with learn_gamma = false and a model.gamma_last above that"
+    } else {
+        "raise model.gamma_last and train again"
+    };
     vec![format!(
         "the prior term is {nats:.4} nats/dim, above {PRIOR_LIMIT_NATS}: the chain does not reach the standard normal that \
-         samples start from; raise model.gamma_last (it is {last:.2}) and train again"
+         samples start from (it ends at gamma {last:.2}); {remedy}"
     )]
 }
 

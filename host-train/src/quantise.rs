@@ -27,7 +27,7 @@ use states::{States, Teacher};
 pub struct Summary {
     /// Number format.
     pub format: String,
-    /// States that the error is measured on: noised training rows and chains that calibration did not see.
+    /// States that the error is measured on: noised training rows and chains that neither calibration nor fine-tuning has seen.
     pub states: usize,
     /// `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` in nats per dimension after calibration: what quantisation adds to the ELBO where
     /// its error is independent of the model's own.
@@ -53,11 +53,16 @@ pub struct Made<F: IntegerFormat> {
     pub summary: Summary,
 }
 
-/// Rows and chains that calibration looks at, that fine-tuning learns from, and that the error is measured on.
+/// Rows and chains that calibration looks at, that decide when fine-tuning was best, and that the error is reported on.
 const CALIBRATION: states::Amount = states::Amount {
     rows: 96,
     chains: 64,
     seed: 0xCA11,
+};
+const JUDGES: states::Amount = states::Amount {
+    rows: 64,
+    chains: 32,
+    seed: 0x70D6,
 };
 const CHECK: states::Amount = states::Amount {
     rows: 64,
@@ -104,14 +109,14 @@ pub fn quantise<F: IntegerFormat>(
         range_over_steps: moments.range_over_steps(),
     };
     if let Some(settings) = finetune {
-        finetune::run::<F>(&mut network, float, train, settings, progress)?;
-        let tuned = network.quantise::<F>()?;
-        let after = total(&tuned)?;
-        summary.finetuned_nats_per_dim = Some(after);
-        // Training can only be judged by its result: the better of the two is kept.
-        if after < summary.calibrated_nats_per_dim {
-            quantised = tuned;
-        }
+        let judges = Teacher::new(&model, states::collect(&model, train, &JUDGES));
+        let judge = |network: &Network| -> Result<f64> {
+            let damage = damage(float, &network.quantise::<F>()?, &judges)?;
+            Ok(damage.iter().sum())
+        };
+        finetune::run::<F>(&mut network, float, train, settings, judge, progress)?;
+        quantised = network.quantise::<F>()?;
+        summary.finetuned_nats_per_dim = Some(total(&quantised)?);
     }
     proof::check_integers(&quantised)?;
     Ok(Made {

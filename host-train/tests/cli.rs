@@ -105,6 +105,58 @@ fn the_whole_way() {
     assert!(at.join("run/grid.png").is_file());
 }
 
+/// Every format of one model, side by side.
+#[test]
+fn formats_are_compared() {
+    let folder = trained();
+    let at = folder.path();
+    for format in ["f32", "f16"] {
+        ok(
+            at,
+            &["export", "run", "--format", format, "--out", &format!("{format}.vdm")],
+        );
+    }
+    for format in ["w8a16", "w8a8", "w4a8"] {
+        let model = format!("{format}.vdm");
+        let mut arguments = vec!["quantize", "run", "--format", format, "--out", &model, "--json"];
+        if format == "w4a8" {
+            arguments.extend(["--finetune", "--steps", "20", "--batch", "32"]);
+        }
+        let made: serde_json::Value = serde_json::from_str(&ok(at, &arguments)).unwrap();
+        let errors = &made["quantisation"];
+        assert!(errors["calibrated_nats_per_dim"].as_f64().unwrap() > 0.0, "{made}");
+        assert_eq!(errors["finetuned_nats_per_dim"].is_null(), format != "w4a8");
+    }
+    let files = ["w8a16.vdm", "f16.vdm", "f32.vdm", "w8a8.vdm", "w4a8.vdm"];
+    let base = ["compare", "--samples", "200", "--picture", "p.png"];
+    let text = ok(at, &[&base[..], &files, &["--state", "--json"]].concat());
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let formats: Vec<_> = list.iter().map(|row| row["format"].as_str().unwrap()).collect();
+    assert_eq!(formats, ["w8a16", "f16", "f32", "w8a8", "w4a8", "f32 in q3.12"]);
+    for row in &list {
+        let number = |key: &str| row[key].as_f64().unwrap();
+        assert_eq!(row["reference"], "f32.vdm");
+        assert!((number("bits_per_dim") - list[2]["bits_per_dim"].as_f64().unwrap() - number("delta")).abs() < 1e-12);
+        assert_eq!(number("macs_per_sample"), f64::from(8 * (4 * 16 + 16 * 16 + 16 * 4)));
+        assert!(row["format"] == "f32 in q3.12" || number("energy_distance").is_finite());
+    }
+    assert_eq!(list[2]["delta"], 0.0);
+    assert!(list[1]["delta"].as_f64().unwrap().abs() < 0.01, "{}", list[1]);
+    let bytes = |index: usize| list[index]["file_bytes"].as_u64().unwrap();
+    assert!(bytes(4) < bytes(3) && bytes(3) < bytes(1) && bytes(1) < bytes(2));
+    assert!(list[3]["ram_bytes"].as_u64() < list[0]["ram_bytes"].as_u64());
+    // The same scores as by themselves.
+    let alone: serde_json::Value = serde_json::from_str(&ok(at, &["evaluate", "w4a8.vdm", "--json"])).unwrap();
+    assert_eq!(alone["bits_per_dim"], list[4]["bits_per_dim"]);
+    assert!(at.join("p.png").is_file());
+    assert!(ok(at, &[&base[..], &files].concat()).contains("random halves of the data"));
+
+    let error = fails(at, &["quantize", "run", "--format", "f16", "--out", "no.vdm"]);
+    assert!(error.contains("needs no quantisation"), "{error}");
+    let error = fails(at, &["compare", "f32.vdm", "--state", "--samples", "0"]);
+    assert!(error.contains("name such a file"), "{error}");
+}
+
 #[test]
 fn continuous_data_goes_the_whole_way() {
     let folder = tempfile::tempdir().unwrap();
@@ -127,6 +179,36 @@ fn continuous_data_goes_the_whole_way() {
     ok(at, &["export", "run", "--format", "w8a16", "--out", "m.vdm"]);
     let score: serde_json::Value = serde_json::from_str(&ok(at, &["evaluate", "m.vdm", "--json"])).unwrap();
     assert!(score["bits_per_dim"].as_f64().unwrap().is_finite());
+    ok(
+        at,
+        &[
+            "quantize",
+            "run",
+            "--format",
+            "w8a8",
+            "--finetune",
+            "--steps",
+            "8",
+            "--out",
+            "b.vdm",
+        ],
+    );
+    let compare = [
+        "compare",
+        "m.vdm",
+        "b.vdm",
+        "--samples",
+        "100",
+        "--picture",
+        "p.png",
+        "--json",
+    ];
+    let list: Vec<serde_json::Value> = serde_json::from_str(&ok(at, &compare)).unwrap();
+    assert_eq!(
+        (&list[0]["reference"], &list[1]["format"]),
+        (&"m.vdm".into(), &"w8a8".into())
+    );
+    assert!(at.join("p.png").is_file());
     ok(at, &["sample", "m.vdm", "--count", "50", "--out", "s.csv"]);
     let csv = std::fs::read_to_string(at.join("s.csv")).unwrap();
     let first: Vec<f32> = csv

@@ -198,7 +198,7 @@ fn the_integer_model_costs_little() {
     run.config.train.steps = 300;
     go(&mut run, &split, folder.path(), None);
     let float = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
-    let exported = export(&run, ancestral::FormatId::W8A16, &split.train).unwrap();
+    let exported = export(&run, ancestral::FormatId::W8A16, &split.train, None, |_, _| {}).unwrap();
     let file = ModelFile::from_bytes(&exported.bytes, "integer".into()).unwrap();
     let integer = evaluate(&file, &split.test, 16, 0).unwrap();
     assert_eq!(integer.format, "w8a16");
@@ -214,13 +214,16 @@ fn the_integer_model_costs_little() {
 #[test]
 fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = common::run(folder.path());
-    let good = export(&run, ancestral::FormatId::F32, &split.train).unwrap();
+    let (mut run, split) = common::run(folder.path());
+    go(&mut run, &split, &folder.path().join("good"), None);
+    let good = export(&run, ancestral::FormatId::F32, &split.train, None, |_, _| {}).unwrap();
     assert!(good.warnings.is_empty());
     let mut config = run.config.clone();
     config.model.gamma_last = 1.0;
-    let short = Run::for_data(config, &split, &Device::Cpu).unwrap();
-    let exported = export(&short, ancestral::FormatId::F32, &split.train).unwrap();
+    config.model.learn_gamma = false;
+    let mut short = Run::for_data(config, &split, &Device::Cpu).unwrap();
+    go(&mut short, &split, &folder.path().join("short"), None);
+    let exported = export(&short, ancestral::FormatId::F32, &split.train, None, |_, _| {}).unwrap();
     assert!(exported.warnings[0].contains("prior term is") && exported.warnings[0].contains("gamma_last"));
     assert_eq!(Header::read(&exported.bytes).unwrap().steps, 8);
 }
@@ -236,7 +239,7 @@ fn weights_that_are_not_finite_are_refused_with_their_place() {
         .var
         .set(&Tensor::from_vec(values, (16, 16), &Device::Cpu).unwrap())
         .unwrap();
-    let error = export(&run, ancestral::FormatId::F32, &split.train)
+    let error = export(&run, ancestral::FormatId::F32, &split.train, None, |_, _| {})
         .err()
         .unwrap()
         .to_string();

@@ -47,8 +47,8 @@ enum Command {
     Demo(demo::Args),
     /// Run every number format on every emulated core and compare with the desktop to the bit
     Parity(parity::Args),
-    /// Train and export the models that are in the repository (models/)
-    Models,
+    /// Make the models that are in the repository (models/)
+    Models(models::Args),
 }
 
 fn run(command: Command) -> Result<()> {
@@ -58,7 +58,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::command(&args),
         Command::Demo(args) => demo::command(&args),
         Command::Parity(args) => parity::command(&args),
-        Command::Models => models::command(),
+        Command::Models(args) => models::command(&args),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The models in the repository, made from nothing but the data set and a configuration.
+//! The models in the repository: trained from nothing but a data set and a configuration, or exported again from the shipped weights.
 
 use std::fs;
 
@@ -7,23 +7,60 @@ use anyhow::{Context, Result};
 use crate::host_train::HostTrain;
 use crate::paths;
 
+/// What `cargo xtask models` takes.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Train first, instead of taking the weights in models/
+    #[arg(long)]
+    train: bool,
+    /// Only the models of this data set
+    #[arg(long, value_parser = SETS)]
+    only: Option<String>,
+}
+
+/// The data sets; each has a configuration of its name in `host-train/configs/`.
+const SETS: [&str; 2] = ["digits", "ecg"];
+
+/// The number formats, and whether they are quantised.
+const FORMATS: [(&str, bool); 5] = [
+    ("f32", false),
+    ("f16", false),
+    ("w8a16", true),
+    ("w8a8", true),
+    ("w4a8", true),
+];
+
 /// `cargo xtask models`.
-pub fn command() -> Result<()> {
+pub fn command(args: &Args) -> Result<()> {
     let host_train = HostTrain::release()?;
-    host_train.run(["train", "host-train/configs/digits.toml", "--out", "runs/digits"])?;
-    for format in ["f32", "w8a16"] {
-        let model = format!("models/digits-t64-{format}.vdm");
-        host_train.run(["export", "runs/digits", "--format", format, "--out", &model])?;
-        println!("{model}");
+    for set in SETS {
+        if args.only.as_deref().is_none_or(|only| only == set) {
+            make(&host_train, set, args.train)?;
+        }
     }
-    // The averaged weights: what the model files were made from, without the state of the optimiser.
-    let checkpoint = "models/digits-t64.safetensors";
-    fs::copy(
-        paths::root().join("runs/digits/weights.safetensors"),
-        paths::root().join(checkpoint),
-    )
-    .with_context(|| format!("cannot copy runs/digits/weights.safetensors to {checkpoint}"))?;
-    println!("{checkpoint}");
-    println!("now renew the firmware's golden output: cargo xtask test --bless");
+    println!("now renew the golden vectors and the firmware's output: cargo xtask test --bless");
+    Ok(())
+}
+
+fn make(host_train: &HostTrain, set: &str, train: bool) -> Result<()> {
+    let weights = format!("models/{set}-t64.safetensors");
+    if train {
+        let run = format!("runs/{set}");
+        let config = format!("host-train/configs/{set}.toml");
+        host_train.run(["train", &config, "--out", &run])?;
+        // The averaged weights: what the model files are made from, without the state of the optimiser.
+        let made = format!("{run}/weights.safetensors");
+        fs::copy(paths::root().join(&made), paths::root().join(&weights))
+            .with_context(|| format!("cannot copy {made} to {weights}"))?;
+    }
+    for (format, quantised) in FORMATS {
+        let model = format!("models/{set}-t64-{format}.vdm");
+        let common = [&weights, "--format", format, "--out", &model];
+        if quantised {
+            host_train.run([&["quantize"][..], &common, &["--finetune"]].concat())?;
+        } else {
+            host_train.run([&["export"][..], &common].concat())?;
+        }
+    }
     Ok(())
 }

@@ -34,6 +34,14 @@ pub fn command(args: &Args) -> Result<()> {
     }
 }
 
+/// Format and lock file of the firmware, each handed to `check` with its title.
+pub fn check_sources(check: &mut impl FnMut(&str, &dyn Fn() -> Result<()>) -> Result<()>) -> Result<()> {
+    let folder = paths::root().join("firmware-examples").join(FIRMWARE);
+    let cargo = |arguments: [&str; 2]| process::run(process::cargo().current_dir(&folder).args(arguments));
+    check("parity: lock file is up to date", &|| cargo(["fetch", "--locked"]))?;
+    check("parity: format", &|| cargo(["fmt", "--check"]))
+}
+
 /// Builds and runs the firmware on one machine and compares every line.
 pub fn check(machine: &Machine) -> Result<()> {
     let toolchain = setup::ensure(machine)?;

@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::boards::{BOARDS, Board};
+use crate::boards::{BOARDS, Board, MACHINES};
 use crate::compare;
 use crate::firmware::{self, Content, Echo};
 use crate::host_train::HostTrain;
+use crate::parity;
 use crate::paths;
 use crate::process;
 use crate::setup::{self, Toolchain};
+
+/// Number formats, by the names that are part of file names.
+const FORMATS: [&str; 5] = ["f32", "f16", "w8a16", "w8a8", "w4a8"];
 
 /// Long enough for a busy machine; a firmware that hangs must not hang the run.
 const FIRMWARE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -92,12 +96,27 @@ pub fn command(args: &Args) -> Result<()> {
     })?;
     if args.bless {
         checks.check("golden vectors of the desktop", renew_vectors)?;
+        checks.check("small models and lines that every core computes", || {
+            for test in ["parity_models", "parity"] {
+                process::run(
+                    process::cargo()
+                        .args(["test", "--quiet", "--test", test])
+                        .env("BLESS", "1"),
+                )?;
+            }
+            Ok(Outcome::Passed)
+        })?;
     }
     if !args.only_firmware {
         desktop(&mut checks)?;
     }
     for board in BOARDS {
         on_board(&mut checks, board, args.bless)?;
+    }
+    parity::check_sources(&mut |title, action| checks.check(title, || action().map(|()| Outcome::Passed)))?;
+    for machine in MACHINES {
+        let title = format!("{} ({}): every format, the desktop's bits", machine.core, machine.name);
+        checks.check(&title, || parity::check(machine).map(|()| Outcome::Passed))?;
     }
     println!("\n{}", checks.summary(0));
     Ok(())
@@ -132,7 +151,7 @@ fn desktop(checks: &mut Checks) -> Result<()> {
 fn renew_vectors() -> Result<Outcome> {
     let host_train = HostTrain::debug()?;
     let content = Content::golden();
-    for format in ["f32", "w8a16"] {
+    for format in FORMATS {
         let model = paths::root().join(format!("models/digits-t64-{format}.vdm"));
         let path = paths::root().join(format!("tests/golden/digits-t64-{format}.hex"));
         let lines = host_train.hex(&model, content.count, content.seed)?;
@@ -188,6 +207,21 @@ fn on_board(checks: &mut Checks, board: &Board, bless: bool) -> Result<()> {
         let desktop = HostTrain::debug()?.hex(&content.model, content.count, content.seed)?;
         let count = compare::same_digits(&output, &desktop)?;
         println!("{count} samples, the same bytes");
+        Ok(Outcome::Passed)
+    })?;
+    checks.check(&format!("{name}: draws what the desktop draws in every format"), || {
+        for format in FORMATS {
+            let content = Content {
+                model: paths::root().join(format!("models/digits-t64-{format}.vdm")),
+                count: 2,
+                seed: Content::SEED + 1,
+            };
+            let elf = firmware::build(board, &toolchain, &content)?;
+            let output = firmware::run(&board.machine, &elf, FIRMWARE_TIMEOUT, Echo::No)?;
+            let desktop = HostTrain::debug()?.hex(&content.model, content.count, content.seed)?;
+            let count = compare::same_digits(&output, &desktop)?;
+            println!("{format}: {count} samples, the same bytes");
+        }
         Ok(Outcome::Passed)
     })?;
     checks.check(&format!("{name}: prints what it should"), || {

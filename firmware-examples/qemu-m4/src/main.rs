@@ -9,15 +9,17 @@
 #[cfg_attr(feature = "defmt", path = "console_defmt.rs")]
 mod console;
 
-use ancestral::{Sampler, W8A16, include_model};
+use ancestral::{Sampler, include_model};
 use cortex_m_rt::entry;
 use cortex_m_semihosting::debug;
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
-include_model!(DIGITS: W8A16 = concat!(env!("OUT_DIR"), "/model.vdm"));
+// The build script has put the model here, and found out its number format. Your own firmware will name it:
+// include_model!(DIGITS: W8A16 = "digits.vdm");
+include_model!(DIGITS: Format = concat!(env!("OUT_DIR"), "/model.vdm"));
 
-// COUNT and SEED.
+// Format, COUNT and SEED.
 include!(concat!(env!("OUT_DIR"), "/settings.rs"));
 
 #[entry]

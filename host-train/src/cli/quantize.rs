@@ -30,7 +30,7 @@ pub struct Args {
     /// States in a batch
     #[arg(long, default_value_t = FineTune::default().batch, requires = "finetune")]
     batch: usize,
-    /// Adam's learning rate at the start [default: 1e-5 for w8a16, 5e-5 for w8a8, 3e-4 for w4a8]
+    /// Adam's learning rate at the start [default: 3e-6 for w8a16, 1e-5 for w8a8, 5e-5 for w4a8]
     #[arg(long, requires = "finetune")]
     learning_rate: Option<f64>,
     /// Seed of the batches

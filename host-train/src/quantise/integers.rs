@@ -40,7 +40,7 @@ pub trait IntegerFormat: Format<Number = Q3_12, Weight = i8, Bias = i16, Sum = i
 
 impl IntegerFormat for W8A16 {
     const HIDDEN_MAX: f64 = i16::MAX as f64;
-    const RATE: f64 = 1e-5;
+    const RATE: f64 = 3e-6;
 
     fn weight_bits(_edge: bool) -> u32 {
         8
@@ -99,8 +99,8 @@ macro_rules! eight_bit_activations {
     };
 }
 
-eight_bit_activations!(W8A8, 8, 5e-5);
-eight_bit_activations!(W4A8, 4, 3e-4);
+eight_bit_activations!(W8A8, 8, 1e-5);
+eight_bit_activations!(W4A8, 4, 5e-5);
 
 /// The network in real units, and the units in which it will be rounded.
 #[derive(Clone, Debug)]

@@ -1,0 +1,245 @@
+//! Quantisation: what is trained is what the core computes, it helps, and what a format cannot run is refused by name.
+
+mod common;
+
+use ancestral::mlp::forward;
+use ancestral::model::{AlignedBytes, ModelSpec};
+use ancestral::storage::{Buffers, Heap, Storage};
+use ancestral::{F32, Model, Q3_12, W4A8, W8A8, W8A16};
+use candle_core::Device;
+use host_train::checkpoint::Run;
+use host_train::data::{Dataset, Split};
+use host_train::export::{float_spec, half};
+use host_train::quantise::finetune::{Batch, FineTune, Student, run as finetune};
+use host_train::quantise::integers::{IntegerFormat, Network};
+use host_train::quantise::states::{Amount, States, Teacher, collect};
+use host_train::quantise::{Summary, assemble, calibrate, moments, proof, quantise};
+use host_train::train::train;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, OnceLock};
+
+/// A small trained model, and its data. Training it takes a second, so it is done once.
+fn trained() -> &'static (ModelSpec<F32>, Split) {
+    static TRAINED: OnceLock<(ModelSpec<F32>, Split)> = OnceLock::new();
+    TRAINED.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut run, split): (Run, Split) = common::run(folder.path());
+        run.config.train.steps = 400;
+        let stop = AtomicBool::new(false);
+        train(&mut run, &split.train, Path::new(folder.path()), &stop, None, true).unwrap();
+        run.optimizer.show_average().unwrap();
+        (float_spec(&run).unwrap(), split)
+    })
+}
+
+fn with_float<T>(spec: &ModelSpec<F32>, body: impl FnOnce(&Model<'_, F32>) -> T) -> T {
+    let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
+    body(&Model::parse(&bytes).unwrap())
+}
+
+const SOME: Amount = Amount {
+    rows: 40,
+    chains: 20,
+    seed: 5,
+};
+
+fn states(spec: &ModelSpec<F32>, data: &Dataset) -> States {
+    with_float(spec, |model| collect(model, data, &SOME))
+}
+
+fn calibrated<F: IntegerFormat>(spec: &ModelSpec<F32>, data: &Dataset) -> Network {
+    let (moments, teacher) = with_float(spec, |model| {
+        let states = collect(model, data, &SOME);
+        (moments::measure(model, &states).unwrap(), Teacher::new(model, states))
+    });
+    calibrate::<F>(spec, &moments, &teacher).unwrap().network
+}
+
+/// The integers of the core on every state.
+fn core_outputs<F: IntegerFormat>(spec: &ModelSpec<F32>, network: &Network, states: &States) -> Vec<i16> {
+    let bytes = assemble(spec, network.quantise::<F>().unwrap()).to_bytes().unwrap();
+    let bytes = AlignedBytes::new(&bytes);
+    let model = Model::<F>::parse(&bytes).unwrap();
+    let mut heap = Heap::for_model(&model);
+    let mut out = Vec::new();
+    for (z, t) in states.iter() {
+        let Buffers {
+            estimate, mut scratch, ..
+        } = heap.buffers(model.dim());
+        forward(&model, t, z, &mut scratch, estimate);
+        out.extend(estimate.iter().map(|q: &Q3_12| q.0));
+    }
+    out
+}
+
+fn same_bits<F: IntegerFormat>() {
+    let (spec, split) = trained();
+    let states = states(spec, &split.train);
+    let everything: Vec<usize> = (0..states.len()).collect();
+    let mut network = calibrated::<F>(spec, &split.train);
+    // Off the grid that calibration left: weights, biases and units have all moved.
+    let settings = FineTune {
+        steps: 12,
+        batch: 64,
+        learning_rate: Some(2e-3),
+        seed: 1,
+    };
+    let newest = Mutex::new(None);
+    // The newest network, not the best.
+    let judge = |candidate: &Network| {
+        *newest.lock().unwrap() = Some(candidate.clone());
+        Ok(0.0)
+    };
+    finetune::<F>(&mut network, spec, &split.train, &settings, judge, |_, _| {}).unwrap();
+    let moved = newest.into_inner().unwrap().unwrap();
+    assert!(moved.hidden_unit != network.hidden_unit);
+    for network in [&network, &moved] {
+        let student = Student::<F>::new(network, &Device::Cpu).unwrap();
+        // Parameters go through logarithms, so the student's own network is the one to compare with.
+        let own = student.network().unwrap();
+        let core = core_outputs::<F>(spec, &own, &states);
+        let batch = Batch::new(&states, &everything, &Device::Cpu).unwrap();
+        let trained: Vec<f64> = student
+            .forward(&batch)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap();
+        assert_eq!(core.len(), trained.len());
+        let core: Vec<f64> = core.into_iter().map(f64::from).collect();
+        assert_eq!(core, trained, "{}", F::ID);
+        assert!(core.iter().any(|v| *v > 500.0) && core.iter().any(|v| *v < -500.0));
+    }
+}
+
+#[test]
+fn the_trained_forward_pass_is_the_cores_to_the_bit() {
+    same_bits::<W8A16>();
+    same_bits::<W8A8>();
+    same_bits::<W4A8>();
+}
+
+fn summary<F: IntegerFormat>(settings: Option<&FineTune>) -> Summary {
+    let (spec, split) = trained();
+    quantise::<F>(spec, &split.train, settings, |_, _| {}).unwrap().summary
+}
+
+#[test]
+fn more_bits_lose_less() {
+    let [wide, byte, nibble] =
+        [summary::<W8A16>(None), summary::<W8A8>(None), summary::<W4A8>(None)].map(|s| s.calibrated_nats_per_dim);
+    assert!(0.0 < wide && wide < byte && byte < nibble, "{wide} {byte} {nibble}");
+    assert!(byte < 0.02, "{byte}");
+}
+
+#[test]
+fn finetuning_wins_back_much_of_what_four_bits_lose() {
+    let settings = FineTune {
+        steps: 400,
+        batch: 64,
+        learning_rate: Some(1e-3),
+        seed: 1,
+    };
+    let made = summary::<W4A8>(Some(&settings));
+    let after = made.finetuned_nats_per_dim.unwrap();
+    assert!(after < 0.8 * made.calibrated_nats_per_dim, "{made:?}");
+}
+
+/// Rates that are far too high must not make the model worse than calibration left it.
+#[test]
+fn finetuning_that_fails_changes_nothing() {
+    let (spec, split) = trained();
+    let mut network = calibrated::<W8A16>(spec, &split.train);
+    let before = network.hidden_unit;
+    let settings = FineTune {
+        steps: 8,
+        batch: 16,
+        learning_rate: Some(0.5),
+        seed: 1,
+    };
+    let judge = |network: &Network| Ok((network.hidden_unit / before).ln().abs());
+    // Whether it ends with an error (a bias that no longer fits) or not, the network is the one before.
+    let _ = finetune::<W8A16>(&mut network, spec, &split.train, &settings, judge, |_, _| {});
+    assert_eq!(network.hidden_unit, before);
+}
+
+fn refused<F: IntegerFormat>(change: impl FnOnce(&mut ModelSpec<F32>)) -> String {
+    let (spec, split) = trained();
+    let mut spec = spec.clone();
+    change(&mut spec);
+    match quantise::<F>(&spec, &split.train, None, |_, _| {}) {
+        Ok(_) => panic!("it was accepted"),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+#[test]
+fn what_a_format_cannot_run_is_refused_with_layer_and_row() {
+    let error = refused::<W8A8>(|spec| spec.layers[1].weights[3 * 16 + 7] = f32::INFINITY);
+    assert!(
+        error.contains("layer 1, row 3, column 7") && error.contains("not finite"),
+        "{error}"
+    );
+    let error = refused::<W8A16>(|spec| spec.layers[2].biases[4 * 5 + 2] = f32::NAN);
+    assert!(error.contains("layer 2, row 2") && error.contains("bias"), "{error}");
+    let error = refused::<W4A8>(|spec| spec.layers[0].weights[5 * 4..6 * 4].fill(0.0));
+    assert!(
+        error.contains("layer 0, row 5") && error.contains("every weight is 0"),
+        "{error}"
+    );
+    let error = refused::<W8A8>(|spec| spec.layers[0].biases.fill(-1e3));
+    assert!(error.contains("layer 0") && error.contains("dead"), "{error}");
+    // A row of the last layer whose outputs are a million times the state's range.
+    let error = refused::<W8A8>(|spec| spec.layers[2].weights[16..32].iter_mut().for_each(|w| *w *= 1e9));
+    assert!(
+        error.contains("layer 2, row 1") && error.contains("overflow"),
+        "{error}"
+    );
+    let error = refused::<W8A16>(|spec| spec.layers[2].weights[16..32].iter_mut().for_each(|w| *w *= 1e9));
+    assert!(
+        error.contains("layer 2, row 1") && error.contains("overflow"),
+        "{error}"
+    );
+    let error = refused::<W8A16>(|spec| spec.layers[2].biases[3] = 9.0);
+    assert!(
+        error.contains("layer 2, row 3") && error.contains("does not fit"),
+        "{error}"
+    );
+}
+
+#[test]
+fn half_precision_has_a_range_too() {
+    let (spec, _) = trained();
+    let mut spec = spec.clone();
+    spec.layers[1].weights[2 * 16] = 1e5;
+    let error = half(&spec).unwrap_err().to_string();
+    assert!(
+        error.contains("layer 1, row 2") && error.contains("half precision"),
+        "{error}"
+    );
+}
+
+/// 600 inputs of the largest weight: 16-bit activations can overflow, 8-bit ones cannot.
+#[test]
+fn a_row_that_can_overflow_is_named() {
+    fn layer_of<F: IntegerFormat>() -> anyhow::Result<()> {
+        let (spec, _) = trained();
+        let mut spec = spec.clone();
+        let wide = &mut spec.layers[1];
+        (wide.rows, wide.columns, wide.residual) = (2, 600, false);
+        wide.weights = [vec![1.0, 0.0].repeat(300), vec![1.0; 600]].concat();
+        wide.biases = vec![0.0; 2];
+        let mut network = Network::from_float::<F>(&spec);
+        network.hidden_unit = 0.01;
+        proof::check_integers(&network.quantise::<F>()?)
+    }
+    let error = layer_of::<W8A16>().unwrap_err().to_string();
+    assert!(
+        error.contains("layer 1, row 1") && error.contains("600 inputs"),
+        "{error}"
+    );
+    layer_of::<W8A8>().unwrap();
+    layer_of::<W4A8>().unwrap();
+}
