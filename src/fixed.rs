@@ -110,6 +110,16 @@ impl WideRequant {
             && self.shift <= Self::MAX_SHIFT
     }
 
+    /// The factor times `2^exponent`; the shift stays in its range.
+    #[inline(always)]
+    pub fn scaled(self, exponent: i32) -> Self {
+        let shift = (self.shift as i32).wrapping_sub(exponent);
+        Self {
+            shift: shift.clamp(Self::MIN_SHIFT as i32, Self::MAX_SHIFT as i32) as u32,
+            ..self
+        }
+    }
+
     /// Requantises one accumulator.
     #[inline(always)]
     pub const fn apply(self, accumulator: i32, bias: i16) -> i16 {
@@ -190,6 +200,16 @@ impl NarrowRequant {
             && self.before <= 31
             && self.after >= 1
             && self.after as u32 <= Self::MAX_AFTER
+    }
+
+    /// The factor times `2^exponent`; the second shift stays in its range.
+    #[inline(always)]
+    pub fn scaled(self, exponent: i32) -> Self {
+        let after = i32::from(self.after).wrapping_sub(exponent);
+        Self {
+            after: after.clamp(1, Self::MAX_AFTER as i32) as u8,
+            ..self
+        }
     }
 
     /// Requantises one accumulator; the result is not yet saturated and lies within ±2³⁰.

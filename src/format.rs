@@ -118,6 +118,10 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// A sum of products.
     type Sum: Copy;
 
+    /// The requantisation with its factor times `2^exponent`: what a step's unit of hidden activations changes in the first and
+    /// the last layer. Formats without requantisation have none.
+    fn scaled(requant: Self::Requant, exponent: i32) -> Self::Requant;
+
     /// `emit(row, Σ_c weight[row][c]·input[c])` for every row in order.
     fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, emit: impl FnMut(usize, Self::Sum));
 

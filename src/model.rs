@@ -53,6 +53,10 @@ pub struct Layer<'a, F: Format> {
     /// `rows`, or nothing where the format needs no requantisation.
     pub requant: &'a [F::Requant],
     biases: &'a [F::Bias],
+    /// Of the steps, or nothing where all are 0.
+    exponents: &'a [u8],
+    /// What a step's exponent means for this layer: its outputs, its inputs, or both have the hidden unit.
+    exponent_sign: i32,
 }
 
 impl<'a, F: Format> Layer<'a, F> {
@@ -66,8 +70,17 @@ impl<'a, F: Format> Layer<'a, F> {
     pub fn row(&self, row: usize, t: usize) -> Row<F> {
         Row {
             bias: self.bias(t).get(row).copied().unwrap_or_default(),
-            requant: self.requant.get(row).copied().unwrap_or_default(),
+            requant: F::scaled(
+                self.requant.get(row).copied().unwrap_or_default(),
+                self.exponent(t) * self.exponent_sign,
+            ),
         }
+    }
+
+    /// The step's exponent: hidden activations have the model's unit divided by two to this power.
+    fn exponent(&self, t: usize) -> i32 {
+        let exponent = self.exponents.get(t.wrapping_sub(1)).copied().unwrap_or(0);
+        i32::from(exponent.min(layout::MAX_EXPONENT))
     }
 
     /// The biases at step `t` in `1..=T`: `rows` values.
@@ -145,6 +158,15 @@ impl<'a, F: Format> Model<'a, F> {
         core::str::from_utf8(self.section(self.header.note, self.header.note_len as usize)).unwrap_or("")
     }
 
+    /// The exponents of the steps, `t − 1` at step t: hidden activations of step t have the model's unit divided by two to
+    /// this power. Empty where all are 0.
+    pub fn exponents(&self) -> &'a [u8] {
+        match self.header.exponents {
+            0 => &[],
+            offset => self.section(offset, self.steps()),
+        }
+    }
+
     /// The step table.
     pub fn step_table(&self) -> StepTable<'a, F::Number> {
         let entries = self.steps() + 1;
@@ -208,6 +230,8 @@ impl<'a, F: Format> Model<'a, F> {
                 _ => self.section(record.requant, rows),
             },
             biases: self.section(record.biases, bias_rows),
+            exponents: self.exponents(),
+            exponent_sign: i32::from(index + 1 != usize::from(self.header.layers)) - i32::from(index != 0),
         }
     }
 

@@ -76,7 +76,13 @@ where
                 let r = layer.requant[row];
                 let bias = i128::from(layer.biases[(t - 1) * layer.rows + row]);
                 let v = sat16(exact_sum(&weights, &h).div_euclid(1 << r.before) + bias);
-                let y = round(v * i128::from(r.multiplier), u32::from(r.after));
+                let exponent = i32::from(spec.exponents[t - 1]);
+                let after = match index {
+                    0 => i32::from(r.after) - exponent,
+                    _ if index == last => i32::from(r.after) + exponent,
+                    _ => i32::from(r.after),
+                };
+                let y = round(v * i128::from(r.multiplier), after as u32);
                 match (index == last, layer.residual) {
                     (true, _) => sat16(y),
                     (false, true) => (y.clamp(0, 255) + h[row]).min(255),
@@ -149,7 +155,10 @@ fn integers_are_exactly_as_specified() {
 /// A coarse network is still the network: 8-bit activations stay near the floats.
 #[test]
 fn bytes_approximate_the_floats() {
-    let (float, bytes) = (float_spec(4), byte_spec::<W8A8>(&float_spec(4), 8).to_bytes().unwrap());
+    let float = float_spec(4);
+    let mut spec = byte_spec::<W8A8>(&float, 8);
+    spec.exponents = Vec::new();
+    let bytes = spec.to_bytes().unwrap();
     for case in 0..50 {
         let z: Vec<f32> = (0..6).map(|d| value(77 * case + d)).collect();
         let t = 1 + case % 4;

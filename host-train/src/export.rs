@@ -142,6 +142,7 @@ pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
         mean,
         scale,
         note: toml::to_string(&run.config.data)?,
+        exponents: Vec::new(),
         layers,
     })
 }

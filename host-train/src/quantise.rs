@@ -18,7 +18,7 @@ use ancestral::model::{AlignedBytes, LayerSpec, ModelSpec};
 use ancestral::{F32, Model};
 use anyhow::{Context as _, Result, bail};
 use finetune::FineTune;
-use integers::{IntegerFormat, Network, Quantised};
+use integers::{IntegerFormat, MAX_EXPONENT, Network, Quantised};
 use serde::Serialize;
 use states::{States, Teacher};
 
@@ -34,13 +34,14 @@ pub struct Summary {
     pub calibrated_nats_per_dim: f64,
     /// The same after fine-tuning.
     pub finetuned_nats_per_dim: Option<f64>,
-    /// On the states of calibration: the error with the chosen unit of hidden activations, and with the best unit for each step by
-    /// itself. Had a unit per step been worth its place in the file, the second would be much smaller.
+    /// On the states of calibration: the error with the best single unit for the hidden activations of all steps.
     pub one_unit_nats_per_dim: f64,
-    /// See `one_unit_nats_per_dim`.
-    pub unit_per_step_nats_per_dim: f64,
-    /// The largest hidden activation that the chosen unit holds, as a share of the largest seen.
+    /// The same with the units chosen, which may differ between steps by powers of two.
+    pub chosen_units_nats_per_dim: f64,
+    /// The largest hidden activation that the largest unit holds, as a share of the largest seen.
     pub hidden_range: f64,
+    /// For each step, which power of two that unit is divided by; empty where all steps have one.
+    pub exponents: Vec<u8>,
     /// The largest hidden activation at the step where it is largest, by the one at the step where it is smallest.
     pub range_over_steps: f64,
 }
@@ -96,7 +97,7 @@ pub fn quantise<F: IntegerFormat>(
         Ok(damage.iter().sum::<f64>() / dim)
     };
     let calibrated = calibrate::<F>(float, &moments, &teacher)?;
-    let mut network = calibrated.network;
+    let mut network = calibrated.network.clone();
     let mut quantised = network.quantise::<F>()?;
     let mut summary = Summary {
         format: F::ID.name().to_owned(),
@@ -104,8 +105,9 @@ pub fn quantise<F: IntegerFormat>(
         calibrated_nats_per_dim: total(&quantised)?,
         finetuned_nats_per_dim: None,
         one_unit_nats_per_dim: calibrated.one_unit / dim,
-        unit_per_step_nats_per_dim: calibrated.unit_per_step / dim,
+        chosen_units_nats_per_dim: calibrated.chosen / dim,
         hidden_range: calibrated.share,
+        exponents: calibrated.network.exponents.clone(),
         range_over_steps: moments.range_over_steps(),
     };
     if let Some(settings) = finetune {
@@ -126,19 +128,30 @@ pub fn quantise<F: IntegerFormat>(
 }
 
 /// Shares of the largest hidden activation seen that are tried as the largest that can be held. More than the largest seen leaves room for
-/// what calibration did not meet; less than that saturates the few for the sake of the many.
-const RANGES: [f64; 10] = [1.25, 1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3];
+/// what calibration did not meet; less than that saturates the few for the sake of the many. They span an octave: steps may
+/// divide by powers of two.
+const SHARES: [f64; 6] = [1.25, 1.1, 1.0, 0.9, 0.8, 0.7];
+
+/// Units that differ between steps are taken where they save more than this share of the error.
+const WORTH: f64 = 0.05;
 
 /// What [`calibrate`] found.
 pub struct Calibrated {
     /// In real units, on the grid that the integers will have.
     pub network: Network,
-    /// Which of the ranges was best.
+    /// Which share of the largest activation the largest unit holds.
     pub share: f64,
-    /// What is lost with it, in nats per row.
+    /// What is lost with the best single unit, in nats per row.
     pub one_unit: f64,
-    /// What would be lost with the best range for each step, in nats per row.
-    pub unit_per_step: f64,
+    /// What is lost with the units chosen.
+    pub chosen: f64,
+}
+
+/// A choice of units and what it costs.
+struct Choice {
+    share: f64,
+    exponents: Vec<u8>,
+    loss: f64,
 }
 
 /// Chooses units and rounds.
@@ -150,27 +163,66 @@ pub fn calibrate<F: IntegerFormat>(
     let largest = moments.largest_hidden()?;
     let mut network = Network::from_float::<F>(float);
     rounding::round_all(&mut network, moments);
-    let mut tries = Vec::new();
-    for share in RANGES {
+    // Steps do not influence one another here, so the losses of a step at each of its units are all there is to know.
+    let mut loss_at = |share: f64| -> Result<Vec<f64>> {
         network.hidden_unit = network.unit_for::<F>(share * largest);
-        let loss = damage(float, &network.quantise::<F>()?, teacher)?;
-        tries.push((share, network.hidden_unit, loss));
-    }
-    let total = |try_: &(f64, f64, Vec<f64>)| try_.2.iter().sum::<f64>();
-    let best = tries.iter().min_by(|a, b| total(a).total_cmp(&total(b)));
-    let best = best.context("no range was tried")?;
-    let steps = 0..best.2.len();
-    let least = |t: usize| {
-        let at = tries.iter().filter_map(|(.., loss)| loss.get(t));
-        at.fold(f64::INFINITY, |m, &l| m.min(l))
+        damage(float, &network.quantise::<F>()?, teacher)
     };
-    network.hidden_unit = best.1;
+    let (mut single, mut mixed): (Option<Choice>, Option<Choice>) = (None, None);
+    for share in SHARES {
+        let top = if F::EXPONENTS { MAX_EXPONENT } else { 0 };
+        let losses: Vec<Vec<f64>> = (0..=top)
+            .map(|exponent| loss_at(share / f64::from(1u32 << exponent)))
+            .collect::<Result<_>>()?;
+        for (exponent, loss) in losses.iter().enumerate() {
+            keep_better(
+                &mut single,
+                Choice {
+                    share: share / (1u32 << exponent) as f64,
+                    exponents: Vec::new(),
+                    loss: loss.iter().sum(),
+                },
+            );
+        }
+        let steps = losses.first().map_or(0, Vec::len);
+        let best_at = |step: usize| {
+            let at = losses.iter().filter_map(|l| l.get(step).copied()).enumerate();
+            at.fold((0u8, f64::INFINITY), |best, (exponent, loss)| {
+                if loss < best.1 { (exponent as u8, loss) } else { best }
+            })
+        };
+        let best: Vec<(u8, f64)> = (0..steps).map(best_at).collect();
+        keep_better(
+            &mut mixed,
+            Choice {
+                share,
+                loss: best.iter().map(|(_, loss)| loss).sum(),
+                exponents: best.into_iter().map(|(exponent, _)| exponent).collect(),
+            },
+        );
+    }
+    let (single, mixed) = (
+        single.context("no unit was tried")?,
+        mixed.context("no unit was tried")?,
+    );
+    let one_unit = single.loss;
+    let per_step = float.layers.iter().all(|l| l.biases.len() > l.rows);
+    let worth = per_step && mixed.loss < (1.0 - WORTH) * single.loss;
+    let choice = if worth { mixed } else { single };
+    network.hidden_unit = network.unit_for::<F>(choice.share * largest);
+    network.exponents = choice.exponents;
     Ok(Calibrated {
-        share: best.0,
-        one_unit: total(best),
-        unit_per_step: steps.map(least).sum(),
         network,
+        share: choice.share,
+        one_unit,
+        chosen: choice.loss,
     })
+}
+
+fn keep_better(best: &mut Option<Choice>, new: Choice) {
+    if best.as_ref().is_none_or(|b| new.loss < b.loss) {
+        *best = Some(new);
+    }
 }
 
 /// What the integer network's error costs at each step, in nats per row; see [`Summary::calibrated_nats_per_dim`].
@@ -185,7 +237,10 @@ pub fn damage<F: IntegerFormat>(
 
 /// The float model with another network in it.
 pub fn assemble<F: IntegerFormat>(float: &ModelSpec<F32>, network: Quantised<F>) -> ModelSpec<F> {
-    with_layers(float, network.layers)
+    ModelSpec {
+        exponents: network.exponents,
+        ..with_layers(float, network.layers)
+    }
 }
 
 /// What a specification in another format has in common with that of floats, around other layers.
@@ -198,6 +253,7 @@ pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<Lay
         mean: float.mean.clone(),
         scale: float.scale.clone(),
         note: float.note.clone(),
+        exponents: Vec::new(),
         layers,
     }
 }

@@ -78,6 +78,9 @@ fn same_bits<F: IntegerFormat>() {
     let states = states(spec, &split.train);
     let everything: Vec<usize> = (0..states.len()).collect();
     let mut network = calibrated::<F>(spec, &split.train);
+    if F::EXPONENTS {
+        network.exponents = vec![0, 1, 2, 0, 3, 1, 0, 2];
+    }
     // Off the grid that calibration left: weights, biases and units have all moved.
     let settings = FineTune {
         steps: 12,
@@ -145,6 +148,36 @@ fn finetuning_wins_back_much_of_what_four_bits_lose() {
     let made = summary::<W4A8>(Some(&settings));
     let after = made.finetuned_nats_per_dim.unwrap();
     assert!(after < 0.8 * made.calibrated_nats_per_dim, "{made:?}");
+}
+
+/// Where the range of the activations depends on the step, so does their unit, and that is worth it.
+#[test]
+fn steps_with_small_activations_get_a_small_unit() {
+    let (spec, split) = trained();
+    let mut spec = spec.clone();
+    // At the last two steps the first layer's outputs are many times as large, in directions that the output does not see.
+    let (rows, steps) = (16, 8);
+    for step in 6..steps {
+        for row in 0..4 {
+            spec.layers[0].biases[step * rows + row] += 40.0;
+        }
+    }
+    for layer in &mut spec.layers[1..] {
+        for weights in layer.weights.chunks_mut(16) {
+            weights[..4].iter_mut().for_each(|w| *w *= 0.02);
+        }
+    }
+    let made = quantise::<W8A8>(&spec, &split.train, None, |_, _| {}).unwrap();
+    let summary = &made.summary;
+    assert_eq!(made.spec.exponents, summary.exponents);
+    assert!(
+        summary.exponents[..6].iter().all(|e| *e > summary.exponents[7]),
+        "{summary:?}"
+    );
+    assert!(
+        summary.chosen_units_nats_per_dim < 0.5 * summary.one_unit_nats_per_dim,
+        "{summary:?}"
+    );
 }
 
 /// Rates that are far too high must not make the model worse than calibration left it.

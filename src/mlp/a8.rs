@@ -101,6 +101,11 @@ macro_rules! eight_bit_activations {
             type Requant = NarrowRequant;
             type Sum = i32;
 
+            #[inline(always)]
+            fn scaled(requant: NarrowRequant, exponent: i32) -> NarrowRequant {
+                requant.scaled(exponent)
+            }
+
             fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, emit: impl FnMut(usize, i32)) {
                 sums(layer, input, emit);
             }

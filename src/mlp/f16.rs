@@ -24,6 +24,8 @@ impl Format for F16 {
     type Requant = ();
     type Sum = f32;
 
+    fn scaled(_requant: (), _exponent: i32) {}
+
     fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, mut emit: impl FnMut(usize, f32)) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         for (row, weights) in layer.rows().enumerate() {

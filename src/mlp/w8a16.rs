@@ -26,6 +26,11 @@ impl Format for W8A16 {
     type Requant = WideRequant;
     type Sum = i32;
 
+    #[inline(always)]
+    fn scaled(requant: WideRequant, exponent: i32) -> WideRequant {
+        requant.scaled(exponent)
+    }
+
     fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, mut emit: impl FnMut(usize, i32)) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         for (row, weights) in layer.rows().enumerate() {

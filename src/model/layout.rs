@@ -8,7 +8,7 @@ pub const VERSION: u16 = 2;
 /// Every section begins at a multiple of this.
 pub const ALIGNMENT: usize = 8;
 /// Length of the header.
-pub const HEADER_LEN: usize = 64;
+pub const HEADER_LEN: usize = 96;
 /// Length of the CRC-32 (ISO-HDLC) that ends the file; it covers every byte before it.
 pub const CRC_LEN: usize = 4;
 
@@ -49,6 +49,12 @@ pub const AT_LAYER_TABLE: usize = 44;
 pub const AT_NOTE: usize = 48;
 /// `u32`, length of the note in bytes.
 pub const AT_NOTE_LEN: usize = 52;
+
+/// `u32`, offset of the steps' exponents: `u8 × T`; 0 if all are 0. What follows in the header is zero.
+pub const AT_EXPONENTS: usize = 56;
+
+/// The largest exponent of a step.
+pub const MAX_EXPONENT: u8 = 15;
 
 /// Flag of the header: x̂ is clipped.
 pub const FLAG_CLIP: u16 = 1;

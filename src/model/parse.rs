@@ -43,6 +43,7 @@ pub struct Header {
     pub(super) layer_table: u32,
     pub(super) note: u32,
     pub(super) note_len: u32,
+    pub(super) exponents: u32,
 }
 
 impl Header {
@@ -114,6 +115,7 @@ impl Header {
             layer_table: read_u32(bytes, layout::AT_LAYER_TABLE),
             note: read_u32(bytes, layout::AT_NOTE),
             note_len: read_u32(bytes, layout::AT_NOTE_LEN),
+            exponents: read_u32(bytes, layout::AT_EXPONENTS),
         };
         if read_u16(bytes, layout::AT_FLAGS) & !layout::FLAG_CLIP != 0 {
             return Err(ModelError::Field { name: "flags" });
@@ -201,6 +203,14 @@ impl<'a, F: Format> Model<'a, F> {
             return Err(ModelError::Field {
                 name: "offset of the note",
             });
+        }
+        if header.exponents != 0 && !header.holds(header.exponents, header.steps as u64) {
+            return Err(ModelError::Field {
+                name: "offset of the exponents",
+            });
+        }
+        if header.exponents != 0 && matches!(F::REQUANT, RequantKind::None) {
+            return Err(ModelError::Field { name: "exponents" });
         }
         let mut index = 0;
         let mut columns = header.dim;

@@ -75,6 +75,9 @@ pub struct ModelSpec<F: Format> {
     pub scale: Vec<f32>,
     /// For the tools: what the model was made from. No runtime reads it.
     pub note: alloc::string::String,
+    /// For each step, which power of two the unit of hidden activations is divided by there, `T` values up to
+    /// [`layout::MAX_EXPONENT`]; empty for none. Integer formats only.
+    pub exponents: Vec<u8>,
     /// In order; the first has D columns, the last D rows.
     pub layers: Vec<LayerSpec<F>>,
 }
@@ -183,6 +186,13 @@ impl<F: Format> ModelSpec<F> {
         };
         let records = self.layer_sections(&mut out, steps)?;
         let layer_table = section(&mut out, &records);
+        let exponents = if self.exponents.iter().all(|&e| e == 0) {
+            0
+        } else if self.exponents.len() != steps || self.exponents.iter().any(|&e| e > layout::MAX_EXPONENT) {
+            return Err(size("the list of exponents"));
+        } else {
+            section(&mut out, &self.exponents)
+        };
         let note = if self.note.is_empty() {
             0
         } else {
@@ -218,6 +228,7 @@ impl<F: Format> ModelSpec<F> {
             (layout::AT_ENDS, ends),
             (layout::AT_AFFINE, affine),
             (layout::AT_LAYER_TABLE, layer_table),
+            (layout::AT_EXPONENTS, exponents),
             (layout::AT_NOTE, note),
             (layout::AT_NOTE_LEN, self.note.len() as u32),
         ] {

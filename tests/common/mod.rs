@@ -54,6 +54,7 @@ pub fn float_spec_of(sizes: &[(usize, usize); 3], steps: usize) -> ModelSpec<F32
         mean: Vec::new(),
         scale: Vec::new(),
         note: "a test".to_owned(),
+        exponents: Vec::new(),
         layers: (0..3).map(layer).collect(),
     }
 }
@@ -68,6 +69,7 @@ fn with_layers<F: Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> 
         mean: float.mean.clone(),
         scale: float.scale.clone(),
         note: float.note.clone(),
+        exponents: Vec::new(),
         layers,
     }
 }
@@ -149,5 +151,9 @@ where
             },
         });
     }
-    with_layers(float, layers)
+    let mut spec = with_layers(float, layers);
+    // Steps whose hidden activations have a unit of their own; the numbers stay what they are, whatever they then mean.
+    let steps = spec.gamma.len() - 1;
+    spec.exponents = (0..steps).map(|t| [0, 1, 0, 2, 1][t % 5]).collect();
+    spec
 }

@@ -79,11 +79,17 @@ pub fn report(out: &Path, format: FormatId, exported: &Exported, as_json: bool) 
                 .map_or(String::new(), |n| format!(", {n:.5} after fine-tuning"))
         ))?;
         print(format_args!(
-            "  one unit for the hidden activations of every step: {:.5} nats/dim on the states of calibration; a unit for each step: {:.5}",
-            s.one_unit_nats_per_dim, s.unit_per_step_nats_per_dim
+            "  hidden activations: {:.5} nats/dim on the states of calibration with one unit for all steps, {:.5} as chosen{}",
+            s.one_unit_nats_per_dim,
+            s.chosen_units_nats_per_dim,
+            if s.exponents.is_empty() {
+                " (one unit)"
+            } else {
+                " (units differ by powers of two)"
+            }
         ))?;
         print(format_args!(
-            "  hidden activations are held up to {:.2} of the largest seen; the largest varies by {:.2} over the steps",
+            "  the largest unit holds {:.2} of the largest activation seen, which varies by {:.2} over the steps",
             s.hidden_range, s.range_over_steps
         ))?;
     }

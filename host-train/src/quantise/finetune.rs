@@ -237,6 +237,7 @@ fn biased(sum: &Tensor, biases: &Tensor, batch: &Batch) -> candle_core::Result<T
 /// The integer network with parameters that learn.
 pub struct Student<F: IntegerFormat> {
     hidden: Var,
+    exponents: Vec<u8>,
     layers: Vec<StudentLayer>,
     format: std::marker::PhantomData<F>,
 }
@@ -271,6 +272,7 @@ impl<F: IntegerFormat> Student<F> {
         });
         Ok(Self {
             hidden: Var::from_slice(&[network.hidden_unit.ln()], (1, 1), device)?,
+            exponents: network.exponents.clone(),
             layers: layers.collect::<Result<_>>()?,
             format: std::marker::PhantomData,
         })
@@ -295,8 +297,15 @@ impl<F: IntegerFormat> Student<F> {
         });
         Ok(Network {
             hidden_unit: values(&self.hidden.exp()?)?.first().copied().context("no unit")?,
+            exponents: self.exponents.clone(),
             layers: layers.collect::<Result<_>>()?,
         })
+    }
+
+    /// The power of two that the factors of layer `index` have at step t.
+    fn exponent(&self, index: usize, t: usize) -> i32 {
+        let exponent = i32::from(self.exponents.get(t - 1).copied().unwrap_or(0));
+        exponent * (i32::from(index + 1 != self.layers.len()) - i32::from(index != 0))
     }
 
     /// The output f, `(n, D)`, in units of the state: the integers that the core computes.
@@ -304,6 +313,9 @@ impl<F: IntegerFormat> Student<F> {
         let network = self.network()?;
         let integers = network.quantise::<F>()?;
         let hidden = self.hidden.exp()?;
+        // What the hidden unit is divided by at each state's step, `(n, 1)`.
+        let shrink: Vec<f64> = batch.t.iter().map(|t| network.shrink(t - 1)).collect();
+        let shrink = Tensor::from_vec(shrink, (batch.t.len(), 1), batch.z.device())?;
         let mut h = batch.z.clone();
         for (index, (layer, spec)) in self.layers.iter().zip(integers.layers).enumerate() {
             let (low, high) = weight_range(layer.shape.bits);
@@ -329,10 +341,18 @@ impl<F: IntegerFormat> Student<F> {
                 factor = factor.broadcast_div(&hidden)?;
                 biases = biases.broadcast_div(&hidden)?;
             }
-            let biases = if biases.dim(0)? == 1 {
+            let mut biases = if biases.dim(0)? == 1 {
                 biases.broadcast_as(sum.shape())?.contiguous()?
             } else {
                 biases.index_select(&batch.row, 0)?
+            };
+            if !last {
+                biases = biases.broadcast_mul(&shrink)?;
+            }
+            let scale = match (index == 0, last) {
+                (true, false) => Some(shrink.clone()),
+                (false, true) => Some(shrink.recip()?),
+                _ => None,
             };
             let (.., most) = network.ends::<F>(index);
             let residual = spec.residual;
@@ -341,7 +361,9 @@ impl<F: IntegerFormat> Student<F> {
                 &factor.contiguous()?,
                 Requantise::<F> {
                     spec,
+                    exponents: batch.t.iter().map(|t| self.exponent(index, *t)).collect(),
                     t: batch.t.clone(),
+                    scale,
                     last,
                     most,
                 },
@@ -385,6 +407,10 @@ impl CustomOp1 for RoundStraightThrough {
 struct Requantise<F: IntegerFormat> {
     spec: LayerSpec<F>,
     t: Vec<usize>,
+    /// The power of two that the factors have for each state.
+    exponents: Vec<i32>,
+    /// The same as numbers, `(n, 1)`, where it is not 1.
+    scale: Option<Tensor>,
     last: bool,
     /// The largest output.
     most: f64,
@@ -407,7 +433,7 @@ impl<F: IntegerFormat> CustomOp3 for Requantise<F> {
         let sums = slice(sums, layout)?;
         let rows = self.spec.rows;
         let mut out = Vec::with_capacity(sums.len());
-        for (sums, &t) in sums.chunks_exact(rows).zip(&self.t) {
+        for ((sums, &t), &exponent) in sums.chunks_exact(rows).zip(&self.t).zip(&self.exponents) {
             let first = if self.spec.biases.len() == rows {
                 0
             } else {
@@ -417,6 +443,7 @@ impl<F: IntegerFormat> CustomOp3 for Requantise<F> {
             for ((&sum, &bias), &requant) in sums.iter().zip(biases).zip(&self.spec.requant) {
                 // The core adds the offset to a sum of stored activations; this sum is of the activations themselves.
                 let sum = (sum as i32).wrapping_sub(F::offset(requant));
+                let requant = F::scaled(requant, exponent);
                 let row = Row { bias, requant };
                 out.push(f64::from(if self.last {
                     i32::from(F::output(row, sum))
@@ -436,12 +463,21 @@ impl<F: IntegerFormat> CustomOp3 for Requantise<F> {
         _res: &Tensor,
         grad: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let sums = match &self.scale {
+            Some(scale) => &sums.broadcast_mul(scale)?,
+            None => sums,
+        };
         let value = (sums.broadcast_mul(factor)? + biases)?;
         let least = if self.spec.relu { 0.0 } else { -self.most - 1.0 };
         let inside = (value.ge(least)? * value.le(self.most)?)?.to_dtype(DType::F64)?;
         let grad = (grad * inside)?;
         let of_factor = (&grad * sums)?.sum_keepdim(0)?;
-        Ok((Some(grad.broadcast_mul(factor)?), Some(grad), Some(of_factor)))
+        let of_sums = grad.broadcast_mul(factor)?;
+        let of_sums = match &self.scale {
+            Some(scale) => of_sums.broadcast_mul(scale)?,
+            None => of_sums,
+        };
+        Ok((Some(of_sums), Some(grad), Some(of_factor)))
     }
 }
 

@@ -23,13 +23,18 @@ pub trait IntegerFormat: Format<Number = Q3_12, Weight = i8, Bias = i16, Sum = i
     /// corrects.
     fn weight_bits(edge: bool) -> u32;
 
-    /// The requantisation of a row, and the unit of its biases in units of the output.
+    /// Whether the unit of hidden activations may differ between steps.
+    const EXPONENTS: bool;
+
+    /// Whether biases are added to the (shifted) sum, not to the output: then they have its unit.
+    const BIAS_IN_SUM: bool;
+
+    /// The requantisation of a row, and the unit of its biases: in units of the sum, or of the output.
     ///
-    /// * `factor`: units of the output in one unit of the sum;
-    /// * `output_max`: the largest output that matters, in units of the output;
-    /// * `bias_max`: the row's largest bias, likewise;
+    /// * `factor`: units of the output in one unit of the sum, at a step with exponent 0;
+    /// * `largest_sum`: the largest sum or bias that matters, in units of the sum;
     /// * `weight_sum`: `Σ w` of a row whose inputs are hidden activations, else 0.
-    fn requant(factor: f64, output_max: f64, bias_max: f64, weight_sum: i32) -> Option<(Self::Requant, f64)>;
+    fn requant(factor: f64, largest_sum: f64, weight_sum: i32) -> Option<(Self::Requant, f64)>;
 
     /// What the requantisation adds to the sum.
     fn offset(requant: Self::Requant) -> i32;
@@ -41,12 +46,14 @@ pub trait IntegerFormat: Format<Number = Q3_12, Weight = i8, Bias = i16, Sum = i
 impl IntegerFormat for W8A16 {
     const HIDDEN_MAX: f64 = i16::MAX as f64;
     const RATE: f64 = 3e-6;
+    const EXPONENTS: bool = false;
+    const BIAS_IN_SUM: bool = false;
 
     fn weight_bits(_edge: bool) -> u32 {
         8
     }
 
-    fn requant(factor: f64, _output_max: f64, _bias_max: f64, _weight_sum: i32) -> Option<(WideRequant, f64)> {
+    fn requant(factor: f64, _largest_sum: f64, _weight_sum: i32) -> Option<(WideRequant, f64)> {
         Some((WideRequant::from_factor(factor)?, 1.0))
     }
 
@@ -60,18 +67,19 @@ impl IntegerFormat for W8A16 {
 }
 
 /// The first shift leaves as many bits as 16 can hold of the outputs and biases that matter: fewer would round, more would saturate.
-fn narrow(factor: f64, output_max: f64, bias_max: f64, weight_sum: i32) -> Option<(NarrowRequant, f64)> {
+fn narrow(factor: f64, largest_sum: f64, weight_sum: i32) -> Option<(NarrowRequant, f64)> {
     if !(factor.is_finite() && factor > 0.0) {
         return None;
     }
-    // Half a unit of room, because the largest output is reached by rounding up to it.
-    let largest = (output_max + 0.5).max(bias_max) / factor;
-    let before = (0u8..=31).find(|&b| largest / f64::from(1u32 << b) <= f64::from(i16::MAX))?;
+    let before = (0u8..=31).find(|&b| largest_sum / f64::from(1u32 << b) <= f64::from(i16::MAX))?;
     let requant = NarrowRequant {
         offset: weight_sum.checked_mul(128)?,
         ..NarrowRequant::from_factor(factor, before)?
     };
-    Some((requant, factor * f64::from(1u32 << before)))
+    // The steps' exponents must leave the second shift in its range.
+    let room = 1 + u32::from(MAX_EXPONENT)..=NarrowRequant::MAX_AFTER - u32::from(MAX_EXPONENT);
+    let fits = requant.multiplier == 0 || room.contains(&u32::from(requant.after));
+    fits.then_some((requant, f64::from(1u32 << before)))
 }
 
 macro_rules! eight_bit_activations {
@@ -79,13 +87,15 @@ macro_rules! eight_bit_activations {
         impl IntegerFormat for $format {
             const HIDDEN_MAX: f64 = 255.0;
             const RATE: f64 = $rate;
+            const EXPONENTS: bool = true;
+            const BIAS_IN_SUM: bool = true;
 
             fn weight_bits(edge: bool) -> u32 {
                 if edge { 8 } else { $inner_bits }
             }
 
-            fn requant(factor: f64, output_max: f64, bias_max: f64, weight_sum: i32) -> Option<(NarrowRequant, f64)> {
-                narrow(factor, output_max, bias_max, weight_sum)
+            fn requant(factor: f64, largest_sum: f64, weight_sum: i32) -> Option<(NarrowRequant, f64)> {
+                narrow(factor, largest_sum, weight_sum)
             }
 
             fn offset(requant: NarrowRequant) -> i32 {
@@ -102,11 +112,16 @@ macro_rules! eight_bit_activations {
 eight_bit_activations!(W8A8, 8, 1e-5);
 eight_bit_activations!(W4A8, 4, 5e-5);
 
+/// The largest exponent of a step: a hidden unit an eighth of the largest.
+pub const MAX_EXPONENT: u8 = 3;
+
 /// The network in real units, and the units in which it will be rounded.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// One unit of a hidden activation.
+    /// One unit of a hidden activation at a step with exponent 0.
     pub hidden_unit: f64,
+    /// For each step, which power of two that unit is divided by; `T` values, or none.
+    pub exponents: Vec<u8>,
     /// In order.
     pub layers: Vec<Layer>,
 }
@@ -142,6 +157,8 @@ pub const fn weight_range(bits: u32) -> (f64, f64) {
 /// The network in integers.
 #[derive(Clone, Debug)]
 pub struct Quantised<F: IntegerFormat> {
+    /// Those of the network.
+    pub exponents: Vec<u8>,
     /// In order.
     pub layers: Vec<LayerSpec<F>>,
 }
@@ -170,6 +187,7 @@ impl Network {
         });
         Self {
             hidden_unit: 1.0,
+            exponents: Vec::new(),
             layers: layers.collect(),
         }
     }
@@ -194,10 +212,16 @@ impl Network {
         }
     }
 
+    /// How much smaller the unit of hidden activations is at step t, given `t − 1`.
+    pub fn shrink(&self, step: usize) -> f64 {
+        f64::from(1u32 << self.exponents.get(step).copied().unwrap_or(0).min(15))
+    }
+
     /// The integers.
     pub fn quantise<F: IntegerFormat>(&self) -> Result<Quantised<F>> {
         let layers = (0..self.layers.len()).map(|index| self.quantise_layer(index));
         Ok(Quantised {
+            exponents: self.exponents.clone(),
             layers: layers.collect::<Result<_>>()?,
         })
     }
@@ -206,6 +230,19 @@ impl Network {
         let layer = self.layers.get(index).context("there is no such layer")?;
         let (input_unit, output_unit, output_max) = self.ends::<F>(index);
         let (low, high) = weight_range(layer.bits);
+        let (first, last) = (index == 0, index + 1 == self.layers.len());
+        // What one unit of inputs and of outputs is divided by at the step of a row of biases.
+        let entries = layer.biases.len() / layer.rows.max(1);
+        ensure!(
+            self.exponents.is_empty() || entries == self.exponents.len(),
+            "layer {index}: units that differ between steps need biases for every step"
+        );
+        let steps: Vec<(f64, f64)> = (0..entries)
+            .map(|step| {
+                let shrink = self.shrink(step);
+                (if first { 1.0 } else { shrink }, if last { 1.0 } else { shrink })
+            })
+            .collect();
         let mut weights = Vec::with_capacity(layer.weights.len());
         let mut requant = Vec::with_capacity(layer.rows);
         let mut bias_units = Vec::with_capacity(layer.rows);
@@ -213,11 +250,16 @@ impl Network {
             let start = weights.len();
             weights.extend(values.iter().map(|w| (w / unit).round().clamp(low, high) as i8));
             let sum: i32 = weights.iter().skip(start).map(|&w| i32::from(w)).sum();
-            let factor = unit * input_unit / output_unit;
+            let sum_unit = unit * input_unit;
+            let factor = sum_unit / output_unit;
+            // Half a unit of room, because the largest output is reached by rounding up to it.
             let biases = layer.biases.iter().skip(row).step_by(layer.rows);
-            let bias_max = biases.fold(0.0f64, |m, b| m.max(b.abs())) / output_unit;
-            let weight_sum = if index == 0 { 0 } else { sum };
-            let (r, bias_unit) = F::requant(factor, output_max, bias_max, weight_sum).with_context(|| {
+            let largest_sum = biases.zip(&steps).fold(0.0f64, |m, (b, (input, output))| {
+                let output = (output_max + 0.5) / factor * input / output;
+                m.max(output).max(b.abs() / sum_unit * input)
+            });
+            let weight_sum = if first { 0 } else { sum };
+            let (r, bias_unit) = F::requant(factor, largest_sum, weight_sum).with_context(|| {
                 format!(
                     "layer {index}, row {row}: its scale overflows: one unit of its sum would be {factor:.3e} units of its output, \
                      which the format {} cannot express; the row's largest weight is {:.3e}",
@@ -226,15 +268,18 @@ impl Network {
                 )
             })?;
             requant.push(r);
-            bias_units.push(bias_unit * output_unit);
+            bias_units.push(bias_unit * if F::BIAS_IN_SUM { sum_unit } else { output_unit });
         }
         let mut biases = Vec::with_capacity(layer.biases.len());
         for (position, bias) in layer.biases.iter().enumerate() {
             let row = position % layer.rows;
-            let value = (bias / bias_units.get(row).copied().unwrap_or(output_unit)).round();
+            let (input, output) = steps.get(position / layer.rows).copied().unwrap_or((1.0, 1.0));
+            let shrink = if F::BIAS_IN_SUM { input } else { output };
+            let value = (bias * shrink / bias_units.get(row).copied().unwrap_or(output_unit)).round();
             ensure!(
                 value.abs() <= f64::from(i16::MAX),
-                "layer {index}, row {row}: the bias {bias:.3e} does not fit 16 bits in the unit of the row's output"
+                "layer {index}, row {row}: the bias {bias:.3e} does not fit 16 bits in the unit of the row's {}",
+                if F::BIAS_IN_SUM { "sum" } else { "output" }
             );
             biases.push(value as i16);
         }

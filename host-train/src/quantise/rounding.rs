@@ -2,6 +2,7 @@
 
 use super::integers::{Network, weight_range};
 use super::moments::Moments;
+use nalgebra::{Cholesky, DMatrix};
 use rayon::prelude::*;
 
 /// Damping of the moments, as a share of their mean diagonal.
@@ -52,20 +53,20 @@ struct Feedback {
 
 impl Feedback {
     fn new(moments: &[f64], columns: usize) -> Self {
-        let mut damped = moments.to_vec();
-        let mean = (0..columns).map(|i| at(&damped, columns, i, i)).sum::<f64>() / columns as f64;
+        let mut damped = DMatrix::from_row_slice(columns, columns, moments);
+        let damping = DAMPING * damped.trace() / columns as f64 + f64::MIN_POSITIVE;
         for i in 0..columns {
-            if let Some(d) = damped.get_mut(i * columns + i) {
-                *d += DAMPING * mean + f64::MIN_POSITIVE;
-            }
+            damped[(i, i)] += damping;
         }
-        let factor = cholesky(&damped, columns)
-            .and_then(|lower| cholesky(&inverse_from(&lower, columns), columns))
-            .map(|lower| transpose(&lower, columns));
+        let lower = Cholesky::new(damped)
+            .and_then(|c| Cholesky::new(c.inverse()))
+            .map(|c| c.unpack());
         // Without moments (nothing was seen) the identity is left: plain rounding.
+        let lower = lower.unwrap_or_else(|| DMatrix::identity(columns, columns));
         Self {
             columns,
-            factor: factor.unwrap_or_else(|| identity(columns)),
+            // The columns of the lower factor are the rows of the upper one.
+            factor: lower.as_slice().to_vec(),
         }
     }
 
@@ -78,7 +79,7 @@ impl Feedback {
             let value = rest.get(column).copied().unwrap_or(0.0);
             let rounded = (value / unit).round().clamp(low, high) * unit;
             out.push(rounded);
-            let error = (value - rounded) / at(&self.factor, self.columns, column, column);
+            let error = (value - rounded) / self.factor.get(column * self.columns + column).copied().unwrap_or(1.0);
             cost += error * error;
             let factors = self.factor.iter().skip(column * self.columns + column + 1);
             for (w, factor) in rest.iter_mut().skip(column + 1).zip(factors) {
@@ -89,80 +90,9 @@ impl Feedback {
     }
 }
 
-fn at(matrix: &[f64], n: usize, row: usize, column: usize) -> f64 {
-    matrix.get(row * n + column).copied().unwrap_or(0.0)
-}
-
-fn identity(n: usize) -> Vec<f64> {
-    (0..n * n).map(|i| if i / n == i % n { 1.0 } else { 0.0 }).collect()
-}
-
-fn transpose(m: &[f64], n: usize) -> Vec<f64> {
-    (0..n * n).map(|i| at(m, n, i % n, i / n)).collect()
-}
-
-/// The lower factor L of a symmetric positive definite matrix L Lᵀ; `None` if it is not one.
-fn cholesky(m: &[f64], n: usize) -> Option<Vec<f64>> {
-    let mut l = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| l[i * n + k] * l[j * n + k]).sum();
-            let rest = m[i * n + j] - sum;
-            l[i * n + j] = if i == j {
-                if !(rest.is_finite() && rest > 0.0) {
-                    return None;
-                }
-                rest.sqrt()
-            } else {
-                rest / l[j * n + j]
-            };
-        }
-    }
-    Some(l)
-}
-
-/// (L Lᵀ)⁻¹, column by column.
-fn inverse_from(l: &[f64], n: usize) -> Vec<f64> {
-    let mut inverse = vec![0.0; n * n];
-    for column in 0..n {
-        let mut y = vec![0.0; n];
-        for i in column..n {
-            let sum: f64 = (column..i).map(|k| l[i * n + k] * y[k]).sum();
-            y[i] = (if i == column { 1.0 } else { 0.0 } - sum) / l[i * n + i];
-        }
-        for i in (0..n).rev() {
-            let sum: f64 = (i + 1..n).map(|k| l[k * n + i] * inverse[k * n + column]).sum();
-            inverse[i * n + column] = (y[i] - sum) / l[i * n + i];
-        }
-    }
-    inverse
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cholesky_and_inverse_undo_each_other() {
-        let n = 5usize;
-        let m: Vec<f64> = (0..n * n)
-            .map(|i| {
-                if i / n == i % n {
-                    4.0
-                } else {
-                    1.0 / (1.0 + (i / n).abs_diff(i % n) as f64)
-                }
-            })
-            .collect();
-        let inverse = inverse_from(&cholesky(&m, n).unwrap(), n);
-        for i in 0..n {
-            for j in 0..n {
-                let sum: f64 = (0..n).map(|k| m[i * n + k] * inverse[k * n + j]).sum();
-                assert!((sum - if i == j { 1.0 } else { 0.0 }).abs() < 1e-12);
-            }
-        }
-        assert!(cholesky(&[0.0; 4], 2).is_none());
-    }
 
     #[test]
     fn feedback_makes_the_output_error_smaller() {
@@ -175,7 +105,7 @@ mod tests {
             let mut sum = 0.0;
             for i in 0..n {
                 for j in 0..n {
-                    sum += e[i] * at(&moments, n, i, j) * e[j];
+                    sum += e[i] * moments[i * n + j] * e[j];
                 }
             }
             sum
@@ -184,7 +114,7 @@ mod tests {
             Feedback::new(&moments, n),
             Feedback {
                 columns: n,
-                factor: identity(n),
+                factor: DMatrix::identity(n, n).as_slice().to_vec(),
             },
         );
         let (mut fed, mut plain) = (0.0, 0.0);
