@@ -26,6 +26,7 @@
 //! * [`fixed`] – Q-formats, rounding, saturation, requantisation: what the integers mean.
 //! * [`number`] – the arithmetic of the two lines, for `f32` and for Q3.12.
 //! * [`schedule`] – γ → kernel q(z_t | x), chain q(z_t | z_s), posterior q(z_s | z_t, x), step constants.
+//! * [`shape`] – the reverse variance where it differs between dimensions.
 //! * [`noise`] – the standard normal from one 32-bit word.
 //! * [`model`] – the `.vdm` file: layout, checks, [`include_model!`], the writer (feature `alloc`).
 //! * [`format`](mod@format) – the number formats as types: [`F32`], [`F16`], [`W8A16`], [`W8A8`], [`W4A8`].
@@ -78,6 +79,7 @@ pub mod noise;
 pub mod number;
 pub mod sampler;
 pub mod schedule;
+pub mod shape;
 pub mod storage;
 
 pub use bytemuck;

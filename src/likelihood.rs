@@ -72,8 +72,8 @@ pub fn elbo<D: Denoiser, R: Rng + ?Sized>(
     }
 }
 
-/// The diffusion term's part of step `t` in `1..=T` with one draw of the noise:
-/// `½ (SNR_s − SNR_t) ‖x − x̂(z_t, t)‖²` nats. Arguments as for [`elbo`].
+/// The diffusion term's part of step `t` in `1..=T` with one draw of the noise: `½ (SNR_s − SNR_t) ‖x − x̂(z_t, t)‖²` nats with the posterior's own variance, else
+/// [`Shape::nats`](crate::shape::Shape::nats). Arguments as for [`elbo`].
 pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
     table: &StepTable<'_, D::Number>,
     denoiser: &mut D,
@@ -85,6 +85,13 @@ pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
 ) -> f32 {
     diffuse(table, t, x, state, rng);
     denoiser.denoise(state, t, estimate);
+    if let (Some(shape), Some(c)) = (&table.shape, table.at(t)) {
+        // z_t has done its work: its place takes the error.
+        for (e, (&x, &x_hat)) in state.iter_mut().zip(x.iter().zip(estimate.iter())) {
+            *e = x.minus(x_hat);
+        }
+        return shape.nats(t, c.pull, state);
+    }
     let weight = table.weight.get(t).copied().unwrap_or(0.0);
     weight * D::Number::squared_distance(x, estimate)
 }
@@ -141,9 +148,25 @@ pub fn elbo_of_chain<D: Denoiser, R: Rng + ?Sized>(
         }
         denoiser.denoise(state, t, estimate);
         let reverse = posterior(gamma(t - 1), gamma(t));
-        for ((s, z), x_hat) in previous.iter().zip(state.iter()).zip(estimate.iter()) {
-            let mean = reverse.keep * wide(z) + reverse.pull * wide(x_hat);
-            log_ratio += log_normal(wide(s), mean, reverse.deviation);
+        let excess = |i: usize| {
+            let at = |values: &[D::Number]| values.get(i).map_or(0.0, wide);
+            at(previous) - reverse.keep * at(state) - reverse.pull * at(estimate)
+        };
+        let dim = x.len();
+        for d in 0..dim {
+            log_ratio += match &table.shape {
+                None => log_normal(excess(d), 0.0, reverse.deviation),
+                Some(shape) => {
+                    let deviation = shape.spread(t, dim).get(d).copied().unwrap_or_default();
+                    let along = if shape.basis.is_empty() {
+                        excess(d)
+                    } else {
+                        let column = shape.basis.iter().skip(d).step_by(dim).enumerate();
+                        column.map(|(i, &u)| D::Number::constant_value(u) * excess(i)).sum()
+                    };
+                    log_normal(along, 0.0, D::Number::constant_value(deviation))
+                }
+            };
         }
     }
     for z in state.iter() {

@@ -17,12 +17,13 @@ pub use include::{Aligned, StaticModel};
 pub use include::{peek_dim, peek_width};
 pub use parse::Header;
 #[cfg(feature = "alloc")]
-pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError};
+pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError, VarianceSpec};
 
 use crate::decoder::Decoder;
 use crate::format::{Format, RequantKind, Row};
 use crate::number::Number;
 use crate::schedule::StepConstants;
+use crate::shape::Shape;
 use core::marker::PhantomData;
 
 /// A parsed model: a view of the file's bytes in the number format `F`.
@@ -110,6 +111,8 @@ pub struct StepTable<'a, N: Number> {
     pub weight: &'a [f32],
     /// x̂ is clipped to [−1, 1], the range of the data.
     pub clip: bool,
+    /// The reverse variance where it is not the posterior's own.
+    pub shape: Option<Shape<'a, N>>,
 }
 
 impl<N: Number> StepTable<'_, N> {
@@ -175,7 +178,20 @@ impl<'a, F: Format> Model<'a, F> {
             constants: self.section(self.header.constants, entries),
             weight: self.section(self.header.weight, entries),
             clip: self.header.clip,
+            shape: self.shape(),
         }
+    }
+
+    fn shape(&self) -> Option<Shape<'a, F::Number>> {
+        let dim = self.dim();
+        (self.header.spreads != 0).then(|| Shape {
+            spreads: self.section(self.header.spreads, self.steps() * dim),
+            basis: match self.header.basis {
+                0 => &[],
+                offset => self.section(offset, dim * dim),
+            },
+            nats: self.section(self.header.nats, self.steps()),
+        })
     }
 
     /// The decoder p(x | z_0).

@@ -28,6 +28,15 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug + Send
     fn mix2(a: Self::Constant, x: Self, b: Self::Constant, y: Self) -> Self;
     /// `a·x + b·y + c·w`, one rounding where the format is an integer.
     fn mix3(a: Self::Constant, x: Self, b: Self::Constant, y: Self, c: Self::Constant, w: Self) -> Self;
+    /// A constant of magnitude below two, or `None` if the format cannot hold it: a standard deviation of the reverse step, which
+    /// may be larger than one in a direction in which the data is widely spread.
+    fn wide_constant(value: f64) -> Option<Self::Constant>;
+    /// `a·x`, one rounding where the format is an integer.
+    fn scale(a: Self::Constant, x: Self) -> Self;
+    /// `Σ a_i x_i` in order, one rounding where the format is an integer.
+    fn dot(a: impl Iterator<Item = Self::Constant>, x: &[Self]) -> Self;
+    /// `x − y`, saturating where the format is an integer.
+    fn minus(self, other: Self) -> Self;
     /// One draw from the standard normal; takes exactly one 32-bit word from the generator.
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self;
     /// The nearest value in [−1, 1].
@@ -67,6 +76,19 @@ impl Number for f32 {
     #[inline(always)]
     fn mix3(a: f32, x: f32, b: f32, y: f32, c: f32, w: f32) -> f32 {
         a * x + b * y + c * w
+    }
+    fn wide_constant(value: f64) -> Option<f32> {
+        Self::constant(value)
+    }
+    #[inline(always)]
+    fn scale(a: f32, x: f32) -> f32 {
+        a * x
+    }
+    fn dot(a: impl Iterator<Item = f32>, x: &[f32]) -> f32 {
+        a.zip(x).fold(0.0, |sum, (a, x)| sum + a * x)
+    }
+    fn minus(self, other: f32) -> f32 {
+        self - other
     }
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> f32 {
         noise::to_f32(noise::normal_q28(rng.next_u32()))
@@ -138,6 +160,25 @@ impl Number for Q3_12 {
     fn mix3(a: i16, x: Self, b: i16, y: Self, c: i16, w: Self) -> Self {
         let sum = product(a, x).wrapping_add(product(b, y)).wrapping_add(product(c, w));
         Self(saturate(round_shift(sum, CONSTANT_BITS)))
+    }
+    fn wide_constant(value: f64) -> Option<i16> {
+        let scaled = libm::floor(value * f64::from(CONSTANT_ONE) + 0.5);
+        (libm::fabs(scaled) <= f64::from(i16::MAX)).then_some(scaled as i16)
+    }
+    #[inline(always)]
+    fn scale(a: i16, x: Self) -> Self {
+        Self(saturate(round_shift(product(a, x), CONSTANT_BITS)))
+    }
+    fn dot(a: impl Iterator<Item = i16>, x: &[Self]) -> Self {
+        // 64 bits: with hundreds of dimensions the partial sums may leave 32.
+        let sum = a
+            .zip(x)
+            .fold(0i64, |sum, (a, &x)| sum.wrapping_add(i64::from(product(a, x))));
+        let rounded = sum.wrapping_add(1 << (CONSTANT_BITS - 1)) >> CONSTANT_BITS;
+        Self(rounded.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16)
+    }
+    fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self {
         Self(round_shift(noise::normal_q28(rng.next_u32()), noise::FRACTION_BITS - STATE_BITS) as i16)

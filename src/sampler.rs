@@ -19,7 +19,8 @@ pub fn start<N: Number, R: Rng + ?Sized>(state: &mut [N], rng: &mut R) {
 ///
 /// * `t`: in `1..=T`; beyond the table nothing happens;
 /// * `state`: z_t, overwritten by z_s;
-/// * `estimate`: overwritten by x̂(z_t, t).
+/// * `estimate`: overwritten by x̂(z_t, t);
+/// * `noise`: D values, overwritten; needed where the reverse variance differs between dimensions.
 ///
 /// Takes one 32-bit word per dimension from the generator.
 pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
@@ -28,10 +29,17 @@ pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
     t: usize,
     state: &mut [D::Number],
     estimate: &mut [D::Number],
+    noise: &mut [D::Number],
     rng: &mut R,
 ) {
     let Some(c) = table.at(t) else { return };
     denoiser.denoise(state, t, estimate);
+    if let Some(shape) = &table.shape {
+        for (z, &x) in state.iter_mut().zip(estimate.iter()) {
+            *z = D::Number::mix2(c.keep, *z, c.pull, x);
+        }
+        return shape.add_noise(t, state, noise, rng);
+    }
     for (z, &x) in state.iter_mut().zip(estimate.iter()) {
         let noise = D::Number::normal(rng);
         *z = D::Number::mix3(c.keep, *z, c.pull, x, c.spread, noise);
@@ -112,11 +120,12 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         let Buffers {
             state,
             estimate,
+            data,
             scratch,
             ..
         } = self.buffers();
         let mut denoiser = Mlp::new(&model, scratch);
-        reverse_step(&model.step_table(), &mut denoiser, s + 1, state, estimate, rng);
+        reverse_step(&model.step_table(), &mut denoiser, s + 1, state, estimate, data, rng);
         self.t = s;
         Some(s)
     }

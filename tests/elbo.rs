@@ -6,6 +6,7 @@ use ancestral::likelihood::{ChainBuffers, elbo, elbo_of_chain, step_nats};
 use ancestral::model::StepTable;
 use ancestral::number::Number;
 use ancestral::schedule::{Prediction, Schedule, alpha, kernel, snr, softplus};
+use ancestral::shape::Shape;
 use ancestral::{Q3_12, sampler};
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 use std::marker::PhantomData;
@@ -43,9 +44,36 @@ struct Tables<N: Number> {
     gamma: Vec<f32>,
     constants: Vec<[N::Constant; 8]>,
     weight: Vec<f32>,
+    spreads: Vec<N::Constant>,
+    basis: Vec<N::Constant>,
+    nats: Vec<f32>,
 }
 
+/// An orthogonal basis of the four dimensions, and none.
+const HADAMARD: [f64; DIM * DIM] = [
+    0.5, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, -0.5, 0.5, -0.5, -0.5, 0.5,
+];
+
 impl<N: Number> Tables<N> {
+    /// With variances `ratio(t, d)` times the posterior's own, in a basis.
+    fn shaped(gamma: &[f64], ratio: impl Fn(usize, usize) -> f64, basis: &[f64]) -> Self {
+        let schedule = Schedule::new(gamma).unwrap();
+        let mut tables = Self::new(gamma);
+        for t in 1..gamma.len() {
+            let own = schedule.posterior(t).unwrap().deviation;
+            let mut nats = 0.0;
+            for d in 0..DIM {
+                let constant = N::wide_constant(own * ratio(t, d).sqrt()).unwrap();
+                let held = (N::constant_value(constant) / own).powi(2);
+                nats += 0.5 * (held.ln() + 1.0 / held - 1.0);
+                tables.spreads.push(constant);
+            }
+            tables.nats.push(nats as f32);
+        }
+        tables.basis = basis.iter().map(|&u| N::wide_constant(u).unwrap()).collect();
+        tables
+    }
+
     fn new(gamma: &[f64]) -> Self {
         let schedule = Schedule::new(gamma).unwrap();
         let record = |t| {
@@ -60,6 +88,9 @@ impl<N: Number> Tables<N> {
             gamma: gamma.iter().map(|&g| g as f32).collect(),
             constants: (0..gamma.len()).map(record).collect(),
             weight: (0..gamma.len()).map(|t| schedule.weight(t).unwrap() as f32).collect(),
+            spreads: Vec::new(),
+            basis: Vec::new(),
+            nats: Vec::new(),
         }
     }
 
@@ -69,6 +100,11 @@ impl<N: Number> Tables<N> {
             constants: &self.constants,
             weight: &self.weight,
             clip: false,
+            shape: (!self.spreads.is_empty()).then_some(Shape {
+                spreads: &self.spreads,
+                basis: &self.basis,
+                nats: &self.nats,
+            }),
         }
     }
 }
@@ -108,7 +144,10 @@ fn statistics(values: &[f64]) -> (f64, f64) {
 /// Both forms over many draws; the mean and its standard error of each, in nats.
 fn both_forms<N: Number>(steps: usize, rounds: usize) -> [(f64, f64); 2] {
     let gamma = even(steps);
-    let tables = Tables::<N>::new(&gamma);
+    both_forms_of(&Tables::<N>::new(&gamma), gamma, rounds)
+}
+
+fn both_forms_of<N: Number>(tables: &Tables<N>, gamma: Vec<f64>, rounds: usize) -> [(f64, f64); 2] {
     let decoder = decoder::<N>(&gamma);
     let mut denoiser = Exact {
         gamma,
@@ -162,6 +201,111 @@ fn both_forms_agree_in_f32() {
 #[test]
 fn both_forms_agree_in_fixed_point() {
     assert_agree(both_forms::<Q3_12>(12, 4000));
+}
+
+/// Any reverse variance gives a bound, and both forms give the same one.
+fn both_forms_agree_with_a_shape<N: Number>() {
+    let gamma = even(6);
+    let ratio = |t: usize, d: usize| 0.8 + 0.4 * d as f64 + 0.1 * t as f64;
+    for basis in [&HADAMARD[..], &[]] {
+        let tables = Tables::<N>::shaped(&gamma, ratio, basis);
+        assert_agree(both_forms_of(&tables, gamma.clone(), 4000));
+    }
+}
+
+#[test]
+fn both_forms_agree_with_a_variance_per_direction() {
+    both_forms_agree_with_a_shape::<f32>();
+    both_forms_agree_with_a_shape::<Q3_12>();
+}
+
+/// The variance that the error of x̂ asks for makes few steps cheaper, and that is why it is there.
+#[test]
+fn a_calibrated_variance_costs_less() {
+    let gamma = even(4);
+    let schedule = Schedule::new(&gamma).unwrap();
+    let plain = Tables::<f32>::new(&gamma);
+    let mut denoiser = Exact::<f32> {
+        gamma: gamma.clone(),
+        number: PhantomData,
+    };
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(8);
+    let [mut state, mut estimate] = [[0.0f32; DIM]; 2];
+    let mut step_cost = |t: usize| {
+        let mut sum = 0.0;
+        for _ in 0..300 {
+            for row in rows::<f32>() {
+                sum += f64::from(step_nats(
+                    &plain.view(),
+                    &mut denoiser,
+                    t,
+                    &row,
+                    &mut state,
+                    &mut estimate,
+                    &mut rng,
+                ));
+            }
+        }
+        sum / 3000.0
+    };
+    // ℓ per dimension, by the posterior's own variance; the dimensions are alike.
+    let costs: Vec<f64> = (1..=4).map(&mut step_cost).collect();
+    assert!(schedule.steps() == 4 && costs.iter().all(|c| *c > 0.0));
+    let ratio = |t: usize, _| 1.0 + 2.0 * costs[t - 1] / DIM as f64;
+    let shaped = Tables::<f32>::shaped(&gamma, ratio, &[]);
+    let [(before, spread), _] = both_forms_of(&plain, gamma.clone(), 2000);
+    let [(after, error), _] = both_forms_of(&shaped, gamma, 2000);
+    // The costs were measured too, on as many draws as `before` is the mean of.
+    let error = error + 2.0 * spread;
+    let expected: f64 = costs
+        .iter()
+        .map(|c| c - 0.5 * DIM as f64 * (1.0 + 2.0 * c / DIM as f64).ln())
+        .sum();
+    assert!(expected > 0.3, "{costs:?}");
+    assert!(
+        (before - after - expected).abs() < 6.0 * error,
+        "{before} {after} {expected} {error}"
+    );
+}
+
+/// The noise of a shaped step has the covariance U diag(v) Uᵀ.
+fn shaped_noise<N: Number>() {
+    let gamma = even(3);
+    let tables = Tables::<N>::shaped(&gamma, |_, d| 0.5 + d as f64, &HADAMARD);
+    let own = Schedule::new(&gamma).unwrap().posterior(2).unwrap().deviation;
+    let shape = tables.view().shape.unwrap();
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(2);
+    let rounds = 200_000;
+    let mut covariance = [[0.0; DIM]; DIM];
+    for _ in 0..rounds {
+        let [mut z, mut noise] = [[N::default(); DIM]; 2];
+        shape.add_noise(2, &mut z, &mut noise, &mut rng);
+        let z = z.map(|v| f64::from(v.to_f32()));
+        for (i, row) in covariance.iter_mut().enumerate() {
+            for (j, c) in row.iter_mut().enumerate() {
+                *c += z[i] * z[j] / f64::from(rounds);
+            }
+        }
+    }
+    for (i, row) in covariance.iter().enumerate() {
+        for (j, found) in row.iter().enumerate() {
+            let expected: f64 = (0..DIM)
+                .map(|d| HADAMARD[i * DIM + d] * (0.5 + d as f64) * HADAMARD[j * DIM + d])
+                .sum::<f64>()
+                * own
+                * own;
+            assert!(
+                (found - expected).abs() < 0.02 * own * own,
+                "{i} {j}: {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_noise_has_the_shape_asked_for() {
+    shaped_noise::<f32>();
+    shaped_noise::<Q3_12>();
 }
 
 #[test]
@@ -226,13 +370,21 @@ fn samples_have_the_datas_frequencies() {
             number: PhantomData,
         };
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(5);
-        let [mut state, mut estimate] = [[N::default(); DIM]; 2];
+        let [mut state, mut estimate, mut noise] = [[N::default(); DIM]; 3];
         let mut levels = [0; DIM];
         let mut count = [0u32; LEVELS as usize];
         for _ in 0..2000 {
             sampler::start(&mut state, &mut rng);
             for t in (1..=64).rev() {
-                sampler::reverse_step(&tables.view(), &mut denoiser, t, &mut state, &mut estimate, &mut rng);
+                sampler::reverse_step(
+                    &tables.view(),
+                    &mut denoiser,
+                    t,
+                    &mut state,
+                    &mut estimate,
+                    &mut noise,
+                    &mut rng,
+                );
             }
             decoder.decode_levels(&estimate, &mut levels);
             for level in levels {

@@ -143,6 +143,7 @@ pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
         scale,
         note: toml::to_string(&run.config.data)?,
         exponents: Vec::new(),
+        variance: None,
         layers,
     })
 }

@@ -180,6 +180,7 @@ pub fn calibrate<F: IntegerFormat>(
                 Choice {
                     share: share / (1u32 << exponent) as f64,
                     exponents: Vec::new(),
+                    variance: float.variance.clone(),
                     loss: loss.iter().sum(),
                 },
             );
@@ -254,6 +255,7 @@ pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<Lay
         scale: float.scale.clone(),
         note: float.note.clone(),
         exponents: Vec::new(),
+        variance: float.variance.clone(),
         layers,
     }
 }

@@ -50,8 +50,15 @@ pub const AT_NOTE: usize = 48;
 /// `u32`, length of the note in bytes.
 pub const AT_NOTE_LEN: usize = 52;
 
-/// `u32`, offset of the steps' exponents: `u8 × T`; 0 if all are 0. What follows in the header is zero.
+/// `u32`, offset of the steps' exponents: `u8 × T`; 0 if all are 0.
 pub const AT_EXPONENTS: usize = 56;
+/// `u32`, offset of the standard deviations per step and dimension: `[f32 or i16] × T × D`; 0 if the reverse variance is the posterior's.
+pub const AT_SPREADS: usize = 60;
+/// `u32`, offset of the steps' costs that do not depend on the data: `f32 × T`; 0 without spreads.
+pub const AT_NATS: usize = 64;
+/// `u32`, offset of the basis of the spreads: `[f32 or i16] × D × D`; 0 for the identity.
+pub const AT_BASIS: usize = 68;
+// What follows in the header is zero.
 
 /// The largest exponent of a step.
 pub const MAX_EXPONENT: u8 = 15;

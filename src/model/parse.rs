@@ -44,6 +44,9 @@ pub struct Header {
     pub(super) note: u32,
     pub(super) note_len: u32,
     pub(super) exponents: u32,
+    pub(super) spreads: u32,
+    pub(super) nats: u32,
+    pub(super) basis: u32,
 }
 
 impl Header {
@@ -116,6 +119,9 @@ impl Header {
             note: read_u32(bytes, layout::AT_NOTE),
             note_len: read_u32(bytes, layout::AT_NOTE_LEN),
             exponents: read_u32(bytes, layout::AT_EXPONENTS),
+            spreads: read_u32(bytes, layout::AT_SPREADS),
+            nats: read_u32(bytes, layout::AT_NATS),
+            basis: read_u32(bytes, layout::AT_BASIS),
         };
         if read_u16(bytes, layout::AT_FLAGS) & !layout::FLAG_CLIP != 0 {
             return Err(ModelError::Field { name: "flags" });
@@ -211,6 +217,23 @@ impl<'a, F: Format> Model<'a, F> {
         }
         if header.exponents != 0 && matches!(F::REQUANT, RequantKind::None) {
             return Err(ModelError::Field { name: "exponents" });
+        }
+        let constant = constants / 8;
+        let (dim, steps) = (header.dim as u64, header.steps as u64);
+        if header.spreads != 0 && !header.holds(header.spreads, constant * dim * steps) {
+            return Err(ModelError::Field {
+                name: "offset of the spreads",
+            });
+        }
+        if (header.spreads != 0) != (header.nats != 0) || (header.nats != 0 && !header.holds(header.nats, 4 * steps)) {
+            return Err(ModelError::Field {
+                name: "offset of the steps' costs",
+            });
+        }
+        if header.basis != 0 && (header.spreads == 0 || !header.holds(header.basis, constant * dim * dim)) {
+            return Err(ModelError::Field {
+                name: "offset of the basis",
+            });
         }
         let mut index = 0;
         let mut columns = header.dim;

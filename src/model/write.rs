@@ -57,6 +57,15 @@ pub struct LayerSpec<F: Format> {
     pub requant: Vec<F::Requant>,
 }
 
+/// A reverse variance that differs between dimensions; see [`Shape`](crate::shape::Shape).
+#[derive(Clone, Debug, PartialEq)]
+pub struct VarianceSpec {
+    /// `v_td` by the posterior's own variance at step t, `T × D`, positive.
+    pub ratios: Vec<f64>,
+    /// The basis U, row-major, `D × D`, orthogonal; empty for the identity.
+    pub basis: Vec<f64>,
+}
+
 /// A model to be written. The tables of the schedule are not part of it: they are computed here from `gamma`, by the one
 /// definition in [`schedule`](crate::schedule).
 #[derive(Clone, Debug)]
@@ -78,6 +87,8 @@ pub struct ModelSpec<F: Format> {
     /// For each step, which power of two the unit of hidden activations is divided by there, `T` values up to
     /// [`layout::MAX_EXPONENT`]; empty for none. Integer formats only.
     pub exponents: Vec<u8>,
+    /// The reverse variance where it is not the posterior's own.
+    pub variance: Option<VarianceSpec>,
     /// In order; the first has D columns, the last D rows.
     pub layers: Vec<LayerSpec<F>>,
 }
@@ -99,6 +110,13 @@ pub enum SpecError {
     /// the ELBO.
     Resolution {
         /// Which step, in 0..=T.
+        step: usize,
+        /// The deviation asked for.
+        deviation: f64,
+    },
+    /// A standard deviation per dimension does not fit the number format.
+    Spread {
+        /// Which step, in 1..=T.
         step: usize,
         /// The deviation asked for.
         deviation: f64,
@@ -127,6 +145,11 @@ impl core::fmt::Display for SpecError {
                 f,
                 "step {step}: the standard deviation {deviation:.2e} is too small for the number format; raise gamma_0, or take \
                  fewer steps or a float format"
+            ),
+            Self::Spread { step, deviation } => write!(
+                f,
+                "step {step}: the standard deviation {deviation:.3} of a direction does not fit the number format (below 2); take more \
+                 steps, or a float format"
             ),
             Self::Size { what, layer: None } => write!(f, "{what} has the wrong length"),
             Self::Size { what, layer: Some(l) } => write!(f, "layer {l}: {what} has the wrong length"),
@@ -193,6 +216,7 @@ impl<F: Format> ModelSpec<F> {
         } else {
             section(&mut out, &self.exponents)
         };
+        let [spreads, nats, basis] = self.variance_sections(&mut out, &exact, dim)?;
         let note = if self.note.is_empty() {
             0
         } else {
@@ -229,6 +253,9 @@ impl<F: Format> ModelSpec<F> {
             (layout::AT_AFFINE, affine),
             (layout::AT_LAYER_TABLE, layer_table),
             (layout::AT_EXPONENTS, exponents),
+            (layout::AT_SPREADS, spreads),
+            (layout::AT_NATS, nats),
+            (layout::AT_BASIS, basis),
             (layout::AT_NOTE, note),
             (layout::AT_NOTE_LEN, self.note.len() as u32),
         ] {
@@ -238,6 +265,61 @@ impl<F: Format> ModelSpec<F> {
         out.extend_from_slice(&crc.to_le_bytes());
         super::Model::<F>::check(&out).map_err(SpecError::Rejected)?;
         Ok(out)
+    }
+
+    /// Offsets of the spreads, of the steps' costs and of the basis.
+    fn variance_sections(
+        &self,
+        out: &mut Vec<u8>,
+        exact: &Schedule<'_, f64>,
+        dim: usize,
+    ) -> Result<[u32; 3], SpecError> {
+        let Some(variance) = &self.variance else {
+            return Ok([0; 3]);
+        };
+        if dim == 0 || variance.ratios.len() != exact.steps() * dim {
+            return Err(size("the table of variances"));
+        }
+        if !variance.basis.is_empty() && variance.basis.len() != dim * dim {
+            return Err(size("the basis of the variances"));
+        }
+        let mut spreads = Vec::with_capacity(variance.ratios.len());
+        let mut nats = Vec::with_capacity(exact.steps());
+        for (step, ratios) in variance.ratios.chunks_exact(dim).enumerate() {
+            let t = step + 1;
+            let own = exact.posterior(t).ok_or(size("gamma"))?.deviation;
+            let mut cost = 0.0;
+            for &ratio in ratios {
+                let real = own * libm::sqrt(ratio);
+                let constant = F::Number::wide_constant(real).ok_or(SpecError::Spread {
+                    step: t,
+                    deviation: real,
+                })?;
+                let held = F::Number::constant_value(constant);
+                if !(ratio.is_finite() && (held - real).abs() <= DEVIATION_TOLERANCE * real && held > 0.0) {
+                    return Err(SpecError::Resolution {
+                        step: t,
+                        deviation: real,
+                    });
+                }
+                // The cost of the variance as it is held.
+                let held = held * held / (own * own);
+                cost += 0.5 * (libm::log(held) + 1.0 / held - 1.0);
+                spreads.push(constant);
+            }
+            nats.push(cost as f32);
+        }
+        let basis: Option<Vec<_>> = variance.basis.iter().map(|&u| F::Number::wide_constant(u)).collect();
+        let basis = basis.ok_or(size("the basis of the variances"))?;
+        Ok([
+            section(out, bytemuck::cast_slice(&spreads)),
+            section(out, bytemuck::cast_slice(&nats)),
+            if basis.is_empty() {
+                0
+            } else {
+                section(out, bytemuck::cast_slice(&basis))
+            },
+        ])
     }
 
     fn layer_sections(&self, out: &mut Vec<u8>, steps: usize) -> Result<Vec<u8>, SpecError> {

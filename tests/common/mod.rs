@@ -55,6 +55,7 @@ pub fn float_spec_of(sizes: &[(usize, usize); 3], steps: usize) -> ModelSpec<F32
         scale: Vec::new(),
         note: "a test".to_owned(),
         exponents: Vec::new(),
+        variance: None,
         layers: (0..3).map(layer).collect(),
     }
 }
@@ -70,6 +71,7 @@ fn with_layers<F: Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> 
         scale: float.scale.clone(),
         note: float.note.clone(),
         exponents: Vec::new(),
+        variance: None,
         layers,
     }
 }

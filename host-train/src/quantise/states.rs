@@ -70,6 +70,7 @@ pub fn collect(model: &Model<'_, F32>, train: &Dataset, amount: &Amount) -> Stat
             let Buffers {
                 state,
                 estimate,
+                data: noise,
                 scratch,
                 ..
             } = heap.buffers(model.dim());
@@ -87,7 +88,7 @@ pub fn collect(model: &Model<'_, F32>, train: &Dataset, amount: &Amount) -> Stat
                 start(state, &mut rng);
                 for t in (1..=table.steps()).rev() {
                     part.push(state, t);
-                    reverse_step(&table, &mut mlp, t, state, estimate, &mut rng);
+                    reverse_step(&table, &mut mlp, t, state, estimate, noise, &mut rng);
                 }
             }
             part

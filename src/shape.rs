@@ -1,0 +1,71 @@
+//! The reverse variance where it differs between dimensions, and between directions.
+//!
+//! `p(z_s | z_t) = N(keep·z_t + pull·x̂, U diag(v_t) Uᵀ)`: the best v for a given x̂ is the posterior's own variance plus what the error of x̂ adds,
+//! `v_td = σ_s² c · (1 + (SNR_s − SNR_t)·⟨(Uᵀ(x − x̂))_d²⟩)`, and the step then costs `½ ln(1 + 2ℓ)` where the posterior's variance costs ℓ. With few
+//! steps that is most of the difference. U is orthogonal; q is isotropic and knows nothing of it.
+
+use crate::number::Number;
+use rand_core::Rng;
+
+/// Standard deviations per step and dimension of a basis.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a, N: Number> {
+    /// Standard deviations, row t − 1 at step t: `T × D`.
+    pub spreads: &'a [N::Constant],
+    /// The basis U, row-major, `D × D`: column d is the direction of spread d. Empty for the identity.
+    pub basis: &'a [N::Constant],
+    /// For each step the part of its cost that does not depend on the data:
+    /// `½ Σ_d [ln(v_d/s²) + s²/v_d − 1]` nats, s² the posterior's own variance. `T` values.
+    pub nats: &'a [f32],
+}
+
+impl<N: Number> Shape<'_, N> {
+    /// The standard deviations of step t in `1..=T`.
+    pub fn spread(&self, t: usize, dim: usize) -> &[N::Constant] {
+        let first = t.wrapping_sub(1).wrapping_mul(dim);
+        self.spreads.get(first..).and_then(|s| s.get(..dim)).unwrap_or(&[])
+    }
+
+    /// Adds noise of step t to `state`, D values. Takes D words from the generator.
+    ///
+    /// * `noise`: D values, overwritten: the noise in the basis.
+    pub fn add_noise<R: Rng + ?Sized>(&self, t: usize, state: &mut [N], noise: &mut [N], rng: &mut R) {
+        let dim = state.len();
+        for (n, &spread) in noise.iter_mut().zip(self.spread(t, dim)) {
+            *n = N::scale(spread, N::normal(rng));
+        }
+        if self.basis.is_empty() {
+            for (z, &n) in state.iter_mut().zip(noise.iter()) {
+                *z = z.plus(n);
+            }
+        } else {
+            for (z, row) in state.iter_mut().zip(self.basis.chunks_exact(dim.max(1))) {
+                *z = z.plus(N::dot(row.iter().copied(), noise));
+            }
+        }
+    }
+
+    /// What step t costs, in nats: `½ Σ_d (pull·e_d/spread_d)²` and the part that does not depend on the data.
+    ///
+    /// * `error`: x − x̂, D values.
+    pub fn nats(&self, t: usize, pull: N::Constant, error: &[N]) -> f32 {
+        let dim = error.len();
+        let pull = N::constant_value(pull) as f32;
+        let mut sum = 0.0f32;
+        for (d, &spread) in self.spread(t, dim).iter().enumerate() {
+            let e = self.along(d, error).to_f32();
+            let standard = pull * e / (N::constant_value(spread) as f32);
+            sum += standard * standard;
+        }
+        0.5 * sum + self.nats.get(t.wrapping_sub(1)).copied().unwrap_or(0.0)
+    }
+
+    /// Component d of a vector in the basis.
+    fn along(&self, d: usize, vector: &[N]) -> N {
+        if self.basis.is_empty() {
+            return vector.get(d).copied().unwrap_or_default();
+        }
+        let column = self.basis.iter().skip(d).step_by(vector.len().max(1));
+        N::dot(column.copied(), vector)
+    }
+}
