@@ -6,6 +6,7 @@ mod export;
 mod quantize;
 mod report;
 mod sample;
+mod schedule;
 mod train;
 
 use anyhow::{Context, Result};
@@ -35,6 +36,8 @@ enum Command {
     Export(export::Args),
     /// Make a model file in an integer format from a checkpoint: calibrate, and fine-tune if asked
     Quantize(quantize::Args),
+    /// Choose the steps and the reverse variance by the ELBO: what each way costs, and a model file with the cheapest
+    Schedule(schedule::Args),
     /// Draw samples from a model file
     Sample(sample::Args),
     /// Put model files of one data set side by side: ELBO, size, work, sample quality
@@ -51,6 +54,7 @@ impl Cli {
             Command::Evaluate(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Quantize(args) => args.run(),
+            Command::Schedule(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Report(args) => args.run(),

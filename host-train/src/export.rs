@@ -6,6 +6,7 @@ use crate::data::{Dataset, Kind};
 use crate::quantise::finetune::FineTune;
 use crate::quantise::integers::IntegerFormat;
 use crate::quantise::{Summary, proof, quantise, with_layers};
+use crate::schedule::Table;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::{F16, F32, FormatId, W4A8, W8A8, W8A16};
 use anyhow::{Context, Result, bail, ensure};
@@ -25,29 +26,48 @@ pub struct Exported {
 /// Above this the chain does not end in the normal that sampling starts from.
 pub const PRIOR_LIMIT_NATS: f64 = 0.01;
 
+/// What is made of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe<'a> {
+    /// Number format.
+    pub format: FormatId,
+    /// How an integer format goes on after calibration, if at all.
+    pub finetune: Option<FineTune>,
+    /// Other steps than those that the run was trained with.
+    pub table: Option<&'a Table>,
+}
+
+impl Recipe<'_> {
+    /// The run as it was trained, calibrated where the format has integers.
+    pub fn plain(format: FormatId) -> Self {
+        Self {
+            format,
+            finetune: None,
+            table: None,
+        }
+    }
+}
+
 /// Exports a run with its averaged parameters in place (see [`Run::averaged`]).
 ///
 /// * `train`: the training rows; integer formats are calibrated on them;
-/// * `finetune`: how an integer format goes on after calibration, if at all;
-/// * `progress(step, loss)`: called while it does.
-pub fn export(
-    run: &Run,
-    format: FormatId,
-    train: &Dataset,
-    finetune: Option<&FineTune>,
-    progress: impl Fn(u64, f64),
-) -> Result<Exported> {
+/// * `progress(step, loss)`: called while fine-tuning.
+pub fn export(run: &Run, recipe: &Recipe, train: &Dataset, progress: impl Fn(u64, f64)) -> Result<Exported> {
     ensure!(
         train.dim == run.dim && train.kind == run.kind,
         "the training data is not the one that the checkpoint was trained on ({} dimensions, not {}, or other levels or units)",
         train.dim,
         run.dim
     );
-    let spec = float_spec(run)?;
+    let spec = match recipe.table {
+        None => float_spec(run)?,
+        Some(table) => spec_with(run, table)?,
+    };
+    let finetune = recipe.finetune.as_ref();
     proof::check_float(&spec)?;
     let warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
     let integers = |made: (Vec<u8>, Summary)| (made.0, Some(made.1));
-    let (bytes, summary) = match format {
+    let (bytes, summary) = match recipe.format {
         FormatId::F32 => (spec.to_bytes()?, None),
         FormatId::F16 => (half(&spec)?.to_bytes()?, None),
         FormatId::W8A16 => integers(made::<W8A16>(&spec, train, finetune, progress)?),
@@ -103,7 +123,19 @@ pub fn half(spec: &ModelSpec<F32>) -> Result<ModelSpec<F16>> {
 
 /// The model in `f32` with the embedding folded into one row of biases per step.
 pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
-    let gamma: Vec<f32> = run.gamma.values()?.to_vec1()?;
+    spec_at(run, run.gamma.values()?.to_vec1()?)
+}
+
+/// The same with other steps: the network answers for any γ.
+pub fn spec_with(run: &Run, table: &Table) -> Result<ModelSpec<F32>> {
+    let gamma: Vec<f32> = table.gamma.iter().map(|&g| g as f32).collect();
+    Ok(ModelSpec {
+        variance: table.variance(),
+        ..spec_at(run, gamma)?
+    })
+}
+
+fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
     let steps = gamma.len() - 1;
     let at_steps = gamma.get(1..).context("the schedule has no step")?;
     let column = Tensor::from_slice(at_steps, (steps, 1), run.optimizer_device())?;

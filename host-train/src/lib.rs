@@ -23,4 +23,5 @@ pub mod report;
 pub mod rng;
 pub mod runtime;
 pub mod sample;
+pub mod schedule;
 pub mod train;

@@ -180,7 +180,6 @@ pub fn calibrate<F: IntegerFormat>(
                 Choice {
                     share: share / (1u32 << exponent) as f64,
                     exponents: Vec::new(),
-                    variance: float.variance.clone(),
                     loss: loss.iter().sum(),
                 },
             );

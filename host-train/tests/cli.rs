@@ -157,6 +157,65 @@ fn formats_are_compared() {
     assert!(error.contains("name such a file"), "{error}");
 }
 
+/// Fewer steps chosen by the ELBO: the table says what the exported file then scores.
+#[test]
+fn steps_are_chosen_by_the_elbo() {
+    let folder = trained();
+    let at = folder.path();
+    let study = ["schedule", "run", "--grid", "41", "--draws", "16"];
+    let text = ok(
+        at,
+        &[&study[..], &["--steps", "2,4", "--chart", "c.svg", "--json"]].concat(),
+    );
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!(list.len(), 4 * 3 * 2);
+    let bits = |path: &str, variance: &str, steps: u64, key: &str| {
+        let is = |t: &&serde_json::Value| t["path"] == path && t["variance"] == variance && t["steps"] == steps;
+        list.iter().find(is).unwrap()[key].as_f64().unwrap()
+    };
+    for steps in [2, 4] {
+        for variance in ["posterior", "calibrated", "rotated"] {
+            let best = bits("best", variance, steps, "train_bits_per_dim");
+            for path in ["even", "cosine", "learned"] {
+                assert!(
+                    best <= 1.02 * bits(path, variance, steps, "train_bits_per_dim"),
+                    "{path} {variance}"
+                );
+            }
+            assert!(best <= bits("best", "posterior", steps, "train_bits_per_dim") + 1e-9);
+        }
+    }
+    assert!(std::fs::read_to_string(at.join("c.svg")).unwrap().contains("</svg>"));
+    for format in ["f32", "w8a16", "w8a8"] {
+        let write = ["--steps", "4", "--format", format, "--out", "few.vdm", "--json"];
+        let text = ok(at, &[&study[..], &write].concat());
+        let tables: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let cheapest = tables
+            .iter()
+            .min_by(|a, b| {
+                let bits = |t: &serde_json::Value| t["train_bits_per_dim"].as_f64().unwrap();
+                bits(a).total_cmp(&bits(b))
+            })
+            .unwrap();
+        let score = ok(at, &["evaluate", "few.vdm", "--draws", "400", "--json"]);
+        let score: serde_json::Value = serde_json::from_str(&score).unwrap();
+        let (claimed, found) = (
+            cheapest["test_bits_per_dim"].as_f64().unwrap(),
+            score["diffusion"].as_f64().unwrap(),
+        );
+        assert_eq!((score["steps"].as_u64(), &score["format"]), (Some(4), &format.into()));
+        assert!(
+            (found - claimed).abs() < 0.06,
+            "{format}: {claimed} promised, {found} found"
+        );
+        ok(at, &["sample", "few.vdm", "--count", "5", "--hex"]);
+    }
+    let error = fails(at, &["schedule", "run", "--steps", "2,4", "--out", "no.vdm"]);
+    assert!(error.contains("one number of --steps"), "{error}");
+    let error = fails(at, &["schedule", "run", "--grid", "9", "--steps", "30"]);
+    assert!(error.contains("--grid"), "{error}");
+}
+
 #[test]
 fn continuous_data_goes_the_whole_way() {
     let folder = tempfile::tempdir().unwrap();

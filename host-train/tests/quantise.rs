@@ -262,7 +262,7 @@ fn a_row_that_can_overflow_is_named() {
         let mut spec = spec.clone();
         let wide = &mut spec.layers[1];
         (wide.rows, wide.columns, wide.residual) = (2, 600, false);
-        wide.weights = [vec![1.0, 0.0].repeat(300), vec![1.0; 600]].concat();
+        wide.weights = [[1.0, 0.0].repeat(300), vec![1.0; 600]].concat();
         wide.biases = vec![0.0; 2];
         let mut network = Network::from_float::<F>(&spec);
         network.hidden_unit = 0.01;

@@ -8,7 +8,7 @@ use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
 use host_train::config::{Config, Prediction};
 use host_train::data::{self, Kind};
 use host_train::evaluate::evaluate;
-use host_train::export::{export, float_spec};
+use host_train::export::{Recipe, export, float_spec};
 use host_train::loss::{self, Draws};
 use host_train::rng::TrainRng;
 use host_train::runtime::{AnyModel, ModelFile};
@@ -198,7 +198,13 @@ fn the_integer_model_costs_little() {
     run.config.train.steps = 300;
     go(&mut run, &split, folder.path(), None);
     let float = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
-    let exported = export(&run, ancestral::FormatId::W8A16, &split.train, None, |_, _| {}).unwrap();
+    let exported = export(
+        &run,
+        &Recipe::plain(ancestral::FormatId::W8A16),
+        &split.train,
+        |_, _| {},
+    )
+    .unwrap();
     let file = ModelFile::from_bytes(&exported.bytes, "integer".into()).unwrap();
     let integer = evaluate(&file, &split.test, 16, 0).unwrap();
     assert_eq!(integer.format, "w8a16");
@@ -216,14 +222,20 @@ fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, split) = common::run(folder.path());
     go(&mut run, &split, &folder.path().join("good"), None);
-    let good = export(&run, ancestral::FormatId::F32, &split.train, None, |_, _| {}).unwrap();
+    let good = export(&run, &Recipe::plain(ancestral::FormatId::F32), &split.train, |_, _| {}).unwrap();
     assert!(good.warnings.is_empty());
     let mut config = run.config.clone();
     config.model.gamma_last = 1.0;
     config.model.learn_gamma = false;
     let mut short = Run::for_data(config, &split, &Device::Cpu).unwrap();
     go(&mut short, &split, &folder.path().join("short"), None);
-    let exported = export(&short, ancestral::FormatId::F32, &split.train, None, |_, _| {}).unwrap();
+    let exported = export(
+        &short,
+        &Recipe::plain(ancestral::FormatId::F32),
+        &split.train,
+        |_, _| {},
+    )
+    .unwrap();
     assert!(exported.warnings[0].contains("prior term is") && exported.warnings[0].contains("gamma_last"));
     assert_eq!(Header::read(&exported.bytes).unwrap().steps, 8);
 }
@@ -239,7 +251,7 @@ fn weights_that_are_not_finite_are_refused_with_their_place() {
         .var
         .set(&Tensor::from_vec(values, (16, 16), &Device::Cpu).unwrap())
         .unwrap();
-    let error = export(&run, ancestral::FormatId::F32, &split.train, None, |_, _| {})
+    let error = export(&run, &Recipe::plain(ancestral::FormatId::F32), &split.train, |_, _| {})
         .err()
         .unwrap()
         .to_string();

@@ -5,7 +5,7 @@ use candle_core::Device;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use host_train::checkpoint::Run;
-use host_train::export::{Exported, export};
+use host_train::export::{Exported, Recipe, export};
 use host_train::files::write_atomically;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl Args {
     pub fn run(self) -> Result<ExitCode> {
         let run = Run::averaged(&self.checkpoint, &Device::Cpu)?;
         let split = load_data(|| Ok(run.config.data.clone()), self.config.as_deref())?;
-        let exported = export(&run, self.format, &split.train, None, |_, _| {})?;
+        let exported = export(&run, &Recipe::plain(self.format), &split.train, |_, _| {})?;
         write_atomically(&self.out, |out| Ok(out.write_all(&exported.bytes)?))?;
         report(&self.out, self.format, &exported, self.json)?;
         Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use ancestral::FormatId;
 use anyhow::{Result, ensure};
 use candle_core::Device;
 use host_train::checkpoint::Run;
-use host_train::export::export;
+use host_train::export::{Recipe, export};
 use host_train::files::write_atomically;
 use host_train::quantise::finetune::FineTune;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,16 +67,14 @@ impl Args {
                     .unwrap_or_else(|_| ProgressStyle::default_bar()),
             )
         };
-        let exported = export(
-            &run,
-            self.format,
-            &split.train,
-            self.finetune.then_some(&settings),
-            |step, loss| {
-                bar.set_position(step);
-                bar.set_message(format!("{loss:.4} nats a row"));
-            },
-        )?;
+        let recipe = Recipe {
+            finetune: self.finetune.then_some(settings),
+            ..Recipe::plain(self.format)
+        };
+        let exported = export(&run, &recipe, &split.train, |step, loss| {
+            bar.set_position(step);
+            bar.set_message(format!("{loss:.4} nats a row"));
+        })?;
         bar.finish_and_clear();
         write_atomically(&self.out, |out| Ok(out.write_all(&exported.bytes)?))?;
         report(&self.out, self.format, &exported, self.json)?;

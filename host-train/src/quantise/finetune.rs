@@ -6,7 +6,7 @@
 //! of x̂ costs the ELBO. Training against the data again would make the samples worse: the teacher is the float model.
 
 use super::integers::{IntegerFormat, Layer, Network, STATE_UNIT, weight_range};
-use super::states::{Amount, States, collect};
+use super::states::{Amount, Costs, States, collect};
 use crate::data::Dataset;
 use crate::rng::TrainRng;
 use crate::runtime::{AnyModel, ModelFile};
@@ -155,10 +155,14 @@ impl Batch {
 
 /// The constants of every step as tensors.
 struct StepTensors {
-    /// `(T, 1)`: skip, out, and the weight of `‖x − x̂‖²`.
+    /// `(T, 1)`.
     skip: Tensor,
+    /// `(T, 1)`.
     out: Tensor,
+    /// `(T, D)`: what one unit of a squared component of the error costs.
     weight: Tensor,
+    /// `(D, D)`: the components are along its columns.
+    basis: Option<Tensor>,
     clip: bool,
     steps: usize,
 }
@@ -168,10 +172,15 @@ impl StepTensors {
         let table = model.step_table();
         let column = |values: Vec<f64>| Tensor::from_vec(values, (table.steps(), 1), device);
         let constants: Vec<_> = (1..=table.steps()).filter_map(|t| table.at(t)).collect();
+        let (costs, dim) = (Costs::new(model), model.dim());
         Ok(Self {
             skip: column(constants.iter().map(|c| f64::from(c.skip)).collect())?,
             out: column(constants.iter().map(|c| f64::from(c.out)).collect())?,
-            weight: column(table.weight.iter().skip(1).map(|&w| f64::from(w)).collect())?,
+            weight: Tensor::from_vec(costs.weights, (table.steps(), dim), device)?,
+            basis: match costs.basis.is_empty() {
+                true => None,
+                false => Some(Tensor::from_vec(costs.basis, (dim, dim), device)?),
+            },
             clip: table.clip,
             steps: table.steps(),
         })
@@ -187,9 +196,12 @@ impl StepTensors {
 
     /// Nats per row.
     fn loss(&self, batch: &Batch, estimate: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let error = (estimate - target)?.sqr()?.sum_keepdim(1)?;
-        let weighted = (error * self.weight.index_select(&batch.row, 0)?)?;
-        Ok((weighted.mean_all()? * self.steps as f64)?)
+        let mut error = (estimate - target)?;
+        if let Some(basis) = &self.basis {
+            error = error.matmul(basis)?;
+        }
+        let weighted = (error.sqr()? * self.weight.index_select(&batch.row, 0)?)?;
+        Ok((weighted.sum(1)?.mean(0)? * self.steps as f64)?)
     }
 }
 

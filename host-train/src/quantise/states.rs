@@ -111,16 +111,69 @@ pub struct Teacher {
     pub states: States,
     /// `n × D`: x̂ of the float model.
     answers: Vec<f32>,
+    costs: Costs,
+}
+
+/// What an error of x̂ costs at each step.
+pub struct Costs {
+    /// `T × D`: nats of one unit of a squared component, half the square of pull by spread.
+    pub weights: Vec<f64>,
+    /// Row-major, `D × D`, or empty: the components are along its columns.
+    pub basis: Vec<f64>,
+    dim: usize,
+}
+
+impl Costs {
+    /// Of a float model.
+    pub fn new(model: &Model<'_, F32>) -> Self {
+        let (table, dim) = (model.step_table(), model.dim());
+        let weight = |t: usize, d: usize| match &table.shape {
+            None => f64::from(table.weight.get(t).copied().unwrap_or(0.0)),
+            Some(shape) => {
+                let spread = shape.spread(t, dim).get(d).copied().unwrap_or(f32::INFINITY);
+                let pull = table.at(t).map_or(0.0, |c| c.pull);
+                0.5 * f64::from(pull / spread).powi(2)
+            }
+        };
+        Self {
+            weights: (1..=table.steps())
+                .flat_map(|t| (0..dim).map(move |d| (t, d)))
+                .map(|(t, d)| weight(t, d))
+                .collect(),
+            basis: table
+                .shape
+                .map_or(Vec::new(), |s| s.basis.iter().map(|&u| f64::from(u)).collect()),
+            dim,
+        }
+    }
+
+    /// Of an error at step t.
+    fn nats(&self, t: usize, error: &[f64]) -> f64 {
+        let weights = self.weights.iter().skip((t - 1) * self.dim).take(self.dim);
+        let along = |d: usize| -> f64 {
+            if self.basis.is_empty() {
+                return error.get(d).copied().unwrap_or(0.0);
+            }
+            let column = self.basis.iter().skip(d).step_by(self.dim);
+            column.zip(error).map(|(u, e)| u * e).sum()
+        };
+        weights.enumerate().map(|(d, w)| w * along(d).powi(2)).sum()
+    }
 }
 
 impl Teacher {
     /// Runs the float model on the states.
     pub fn new(model: &Model<'_, F32>, states: States) -> Self {
         let answers = run(model, &states, |z| z.to_f32(), |x| x);
-        Self { states, answers }
+        Self {
+            states,
+            answers,
+            costs: Costs::new(model),
+        }
     }
 
-    /// `weight_t·⟨‖x̂ − x̂_float‖²⟩` of a model in nats per row, for each t in `1..=T`.
+    /// What the difference between a model's x̂ and the float model's costs in nats per row, for each t in `1..=T`:
+    /// `weight_t·⟨‖x̂ − x̂_float‖²⟩`, or by the reverse variance of each direction where the model has one.
     pub fn damage<F: Format<Number = Q3_12>>(&self, model: &Model<'_, F>) -> Vec<f64> {
         let table = model.step_table();
         let answers = run(model, &self.states, |z| z, |x: Q3_12| x.to_f32());
@@ -129,9 +182,9 @@ impl Teacher {
         let per_step = self.states.len().max(1) as f64 / table.steps() as f64;
         let mut damage = vec![0.0; table.steps()];
         for ((a, b), &t) in pairs.zip(&self.states.t) {
-            let square: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-            if let (Some(slot), Some(&weight)) = (damage.get_mut(t - 1), table.weight.get(t)) {
-                *slot += square * f64::from(weight) / per_step;
+            let difference: Vec<f64> = a.iter().zip(b).map(|(a, b)| f64::from(a - b)).collect();
+            if let Some(slot) = damage.get_mut(t - 1) {
+                *slot += self.costs.nats(t, &difference) / per_step;
             }
         }
         damage

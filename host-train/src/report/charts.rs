@@ -195,6 +195,67 @@ pub fn elbo_chart(formats: &[FormatRow]) -> anyhow::Result<String> {
     })
 }
 
+/// A line of [`lines_chart`].
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Its name beside the plot.
+    pub name: String,
+    /// Points from left to right; x > 0.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Lines over a logarithmic axis to the base of two. The upper axis ends at three times the lowest value: what is higher is left
+/// out, so that the lines that matter can be told apart.
+pub fn lines_chart(lines: &[Line], x_name: &str, y_name: &str) -> anyhow::Result<String> {
+    const COLOURS: [RGBColor; 6] = [RGBColor(150, 156, 168), PURPLE, BLUE, ORANGE, GREEN, INK];
+    let points = || lines.iter().flat_map(|l| &l.points);
+    let finite = points().all(|(x, y)| x.is_finite() && *x > 0.0 && y.is_finite());
+    ensure!(
+        points().count() > 1 && finite,
+        "there are no lines to draw: give at least two finite points"
+    );
+    let bounds = |pick: fn(&(f64, f64)) -> f64| {
+        points()
+            .map(pick)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)))
+    };
+    let ((left, right), (low, high)) = (bounds(|p| p.0), bounds(|p| p.1));
+    let top = if low > 0.0 { high.min(3.0 * low) } else { high };
+    let room = 0.05 * (top - low).max(1e-6);
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .margin_right(LEGEND_WIDTH)
+            .x_label_area_size(36)
+            .y_label_area_size(52)
+            .build_cartesian_2d((left.log2() - 0.1)..(right.log2() + 0.1), (low - room)..(top + room))?;
+        chart
+            .configure_mesh()
+            .bold_line_style(FAINT)
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK)
+            .label_style((FONT, 13))
+            .x_desc(x_name)
+            .y_desc(y_name)
+            .x_label_formatter(&|x| short(x.exp2().round()))
+            .y_label_formatter(&|y| short(*y))
+            .draw()?;
+        for (line, colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
+            let shown = || {
+                line.points
+                    .iter()
+                    .filter(|p| p.1 <= top + room)
+                    .map(|(x, y)| (x.log2(), *y))
+            };
+            chart.draw_series(LineSeries::new(shown(), colour.stroke_width(2)))?;
+            chart.draw_series(shown().map(|point| Circle::new(point, 3, colour.filled())))?;
+        }
+        let names = lines.iter().map(|l| l.name.as_str());
+        legend(area, names.zip(COLOURS.into_iter().cycle()))?;
+        Ok(())
+    })
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// An SVG with whatever `content` draws on white.
@@ -211,14 +272,18 @@ fn draw(content: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>) -
 }
 
 /// Names and colours beside the plot, where they cover nothing.
-fn legend(
+fn legend<'a>(
     area: &Area,
-    entries: impl IntoIterator<Item = (&'static str, RGBColor)>,
+    entries: impl IntoIterator<Item = (&'a str, RGBColor)>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let left = (SIZE.0 - LEGEND_WIDTH) as i32 + 14;
     for ((name, colour), top) in entries.into_iter().zip((20..).step_by(22)) {
         area.draw(&Rectangle::new([(left, top), (left + 12, top + 12)], colour.filled()))?;
-        area.draw(&Text::new(name, (left + 18, top), (FONT, 13).into_font().color(&INK)))?;
+        area.draw(&Text::new(
+            name.to_owned(),
+            (left + 18, top),
+            (FONT, 13).into_font().color(&INK),
+        ))?;
     }
     Ok(())
 }
@@ -257,6 +322,15 @@ mod tests {
             loss_chart(&losses(5000)).unwrap(),
             gamma_chart(&[-8.0, 0.0, 8.0]).unwrap(),
             elbo_chart(&formats()).unwrap(),
+            lines_chart(
+                &[Line {
+                    name: "a".to_owned(),
+                    points: vec![(2.0, 5.0), (4.0, 3.0)],
+                }],
+                "T",
+                "bits/dim",
+            )
+            .unwrap(),
         ] {
             assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
             assert!(svg.len() < 60_000, "{} bytes", svg.len());
@@ -282,6 +356,7 @@ mod tests {
             "there is no schedule to draw: γ has 1 values and needs 2"
         );
         assert!(elbo_chart(&[]).is_err());
+        assert!(lines_chart(&[], "x", "y").is_err());
         assert!(gamma_chart(&[0.0, f64::NAN]).is_err());
     }
 

@@ -9,7 +9,7 @@ mod traces;
 
 use std::path::PathBuf;
 
-pub use charts::{elbo_chart, gamma_chart, loss_chart};
+pub use charts::{Line, elbo_chart, gamma_chart, lines_chart, loss_chart};
 pub use grid::{Panel, write_grid};
 pub use html::write_report;
 pub use losses::{LossRow, read_losses};

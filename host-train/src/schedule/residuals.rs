@@ -1,0 +1,104 @@
+//! The error of x̂ over a grid of γ.
+
+use crate::checkpoint::Run;
+use crate::config::Prediction;
+use crate::data::Dataset;
+use crate::rng::TrainRng;
+use ancestral::schedule::{alpha, sigma};
+use anyhow::Result;
+use candle_core::{DType, Device, Tensor};
+use nalgebra::DMatrix;
+
+/// `⟨(x − x̂)(x − x̂)ᵀ⟩` at each γ of a grid.
+pub struct Residuals {
+    /// D.
+    pub dim: usize,
+    /// The grid, increasing, at equal distances.
+    pub gamma: Vec<f64>,
+    /// One matrix for each.
+    pub covariance: Vec<DMatrix<f64>>,
+}
+
+/// Rows in one pass through the network.
+const BATCH: usize = 1024;
+
+/// Noises every row of `data` to every γ, `draws` times with the same noise for all γ, and runs the network.
+pub fn measure(run: &Run, data: &Dataset, grid: &[f64], draws: usize, seed: u64) -> Result<Residuals> {
+    let dim = data.dim;
+    let mut rng = TrainRng::new(seed ^ 0x5C_4ED);
+    let device = Device::Cpu;
+    let mut covariance = vec![DMatrix::zeros(dim, dim); grid.len()];
+    let mut count = 0usize;
+    for _ in 0..draws {
+        for rows in data.rows.chunks(BATCH * dim) {
+            let n = rows.len() / dim;
+            let x = Tensor::from_slice(rows, (n, dim), &device)?;
+            let noise = rng.normals(n, dim, &device)?;
+            for (sum, &gamma) in covariance.iter_mut().zip(grid) {
+                let (alpha, sigma) = (alpha(gamma), sigma(gamma));
+                let z = ((&x * alpha)? + (&noise * sigma)?)?;
+                let biases = run.network.biases(&Tensor::new(&[[gamma as f32]], &device)?)?;
+                let f = run.network.forward(&z, &biases.broadcast_as((n, biases.dim(1)?))?)?;
+                let mut estimate = match run.config.model.prediction {
+                    Prediction::V => ((z * alpha)? - (f * sigma)?)?,
+                    Prediction::X => f,
+                };
+                if run.config.model.clip {
+                    estimate = estimate.clamp(-1f32, 1f32)?;
+                }
+                let error = (&x - estimate)?.to_dtype(DType::F64)?;
+                let product: Vec<f64> = error.t()?.matmul(&error)?.flatten_all()?.to_vec1()?;
+                *sum += DMatrix::from_row_slice(dim, dim, &product);
+            }
+            count += n;
+        }
+    }
+    for c in &mut covariance {
+        *c /= count.max(1) as f64;
+    }
+    Ok(Residuals {
+        dim,
+        gamma: grid.to_vec(),
+        covariance,
+    })
+}
+
+/// Mean squared errors per dimension over the grid.
+pub struct Diagonals {
+    gamma: Vec<f64>,
+    rows: Vec<Vec<f64>>,
+}
+
+impl Residuals {
+    /// Per dimension of a basis (its columns), or of the data.
+    pub fn diagonals(&self, basis: Option<&DMatrix<f64>>) -> Diagonals {
+        let of = |c: &DMatrix<f64>| match basis {
+            None => c.diagonal().as_slice().to_vec(),
+            Some(u) => (c * u).component_mul(u).row_sum().as_slice().to_vec(),
+        };
+        Diagonals {
+            gamma: self.gamma.clone(),
+            rows: self.covariance.iter().map(of).collect(),
+        }
+    }
+}
+
+impl Diagonals {
+    /// At a point of the grid.
+    pub fn row(&self, index: usize) -> &[f64] {
+        self.rows.get(index).map_or(&[], Vec::as_slice)
+    }
+
+    /// At any γ, linear between the points of the grid.
+    pub fn at(&self, gamma: f64) -> Vec<f64> {
+        let (Some(first), Some(last)) = (self.gamma.first(), self.gamma.last()) else {
+            return Vec::new();
+        };
+        let place = (gamma - first) / (last - first) * (self.gamma.len() - 1) as f64;
+        let place = place.clamp(0.0, (self.gamma.len() - 1) as f64);
+        let (index, share) = (place as usize, place.fract());
+        let (low, high) = (self.row(index), self.row(index + 1));
+        let high = if high.is_empty() { low } else { high };
+        low.iter().zip(high).map(|(a, b)| a + share * (b - a)).collect()
+    }
+}
