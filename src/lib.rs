@@ -33,6 +33,7 @@
 //! * [`kernel`] – inner products.
 //! * [`mlp`] – the network; [`denoiser`] – the trait it implements, for networks of your own.
 //! * [`sampler`] – the ancestral chain: [`Sampler`].
+//! * [`steps`] – other steps of the same model, made at run time; η.
 //! * [`likelihood`] – the ELBO: [`Likelihood`].
 //! * [`decoder`] – p(x | z_0): levels or Gaussian.
 //! * [`storage`] – where the buffers live: inline arrays, or the heap.
@@ -80,6 +81,7 @@ pub mod number;
 pub mod sampler;
 pub mod schedule;
 pub mod shape;
+pub mod steps;
 pub mod storage;
 
 pub use bytemuck;

@@ -84,7 +84,7 @@ pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
     rng: &mut R,
 ) -> f32 {
     diffuse(table, t, x, state, rng);
-    denoiser.denoise(state, t, estimate);
+    denoiser.denoise(state, table.time(t), estimate);
     if let (Some(shape), Some(c)) = (&table.shape, table.at(t)) {
         // z_t has done its work: its place takes the error.
         for (e, (&x, &x_hat)) in state.iter_mut().zip(x.iter().zip(estimate.iter())) {
@@ -146,7 +146,7 @@ pub fn elbo_of_chain<D: Denoiser, R: Rng + ?Sized>(
             *z = D::Number::from_f32((forward.scale * wide(s) + forward.deviation * noise) as f32);
             log_ratio -= log_normal(wide(z), forward.scale * wide(s), forward.deviation);
         }
-        denoiser.denoise(state, t, estimate);
+        denoiser.denoise(state, table.time(t), estimate);
         let reverse = posterior(gamma(t - 1), gamma(t));
         let excess = |i: usize| {
             let at = |values: &[D::Number]| values.get(i).map_or(0.0, wide);

@@ -109,6 +109,9 @@ pub struct StepTable<'a, N: Number> {
     pub constants: &'a [[N::Constant; 8]],
     /// The cost in nats of one unit of `‖x − x̂‖²` at step t; 0 at t = 0.
     pub weight: &'a [f32],
+    /// The network's own step at each entry, where the table is not the model's; empty where it is. See
+    /// [`steps`](crate::steps).
+    pub times: &'a [u16],
     /// x̂ is clipped to [−1, 1], the range of the data.
     pub clip: bool,
     /// The reverse variance where it is not the posterior's own.
@@ -119,6 +122,11 @@ impl<N: Number> StepTable<'_, N> {
     /// T, the number of steps.
     pub fn steps(&self) -> usize {
         self.gamma.len().saturating_sub(1)
+    }
+
+    /// The step that the network knows entry `t` by.
+    pub fn time(&self, t: usize) -> usize {
+        self.times.get(t).map_or(t, |&time| usize::from(time))
     }
 
     /// Entry `t`, or `None` beyond T.
@@ -177,6 +185,7 @@ impl<'a, F: Format> Model<'a, F> {
             gamma: self.section(self.header.gamma, entries),
             constants: self.section(self.header.constants, entries),
             weight: self.section(self.header.weight, entries),
+            times: &[],
             clip: self.header.clip,
             shape: self.shape(),
         }

@@ -33,7 +33,7 @@ pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
     rng: &mut R,
 ) {
     let Some(c) = table.at(t) else { return };
-    denoiser.denoise(state, t, estimate);
+    denoiser.denoise(state, table.time(t), estimate);
     if let Some(shape) = &table.shape {
         for (z, &x) in state.iter_mut().zip(estimate.iter()) {
             *z = D::Number::mix2(c.keep, *z, c.pull, x);
@@ -69,6 +69,7 @@ pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
 /// ```
 pub struct Sampler<'m, F: Format, S> {
     model: Model<'m, F>,
+    table: StepTable<'m, F::Number>,
     storage: S,
     t: usize,
 }
@@ -78,6 +79,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline
     pub fn new(model: &StaticModel<F, DIM, WIDTH>) -> Self {
         Self {
             model: *model.model(),
+            table: model.model().step_table(),
             storage: Inline::default(),
             t: 0,
         }
@@ -87,9 +89,15 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline
 impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// A sampler for a model parsed at run time; `storage` must be large enough for it.
     pub fn with_storage(model: &Model<'m, F>, storage: S) -> Result<Self, ModelError> {
+        Self::with_table(model, storage, model.step_table())
+    }
+
+    /// A sampler that takes other steps than the model's own, see [`steps`](crate::steps).
+    pub fn with_table(model: &Model<'m, F>, storage: S, table: StepTable<'m, F::Number>) -> Result<Self, ModelError> {
         model.fits(storage.dim(), storage.width())?;
         Ok(Self {
             model: *model,
+            table,
             storage,
             t: 0,
         })
@@ -109,14 +117,14 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         let Buffers { state, estimate, .. } = self.buffers();
         estimate.fill(F::Number::default());
         start(state, rng);
-        self.t = self.model.steps();
+        self.t = self.table.steps();
     }
 
     /// Takes one step and returns how many remain, or `None` when the chain has ended (or was not begun).
     /// Takes D words from the generator.
     pub fn step<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Option<usize> {
         let s = self.t.checked_sub(1)?;
-        let model = self.model;
+        let (model, table) = (self.model, self.table);
         let Buffers {
             state,
             estimate,
@@ -125,7 +133,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
             ..
         } = self.buffers();
         let mut denoiser = Mlp::new(&model, scratch);
-        reverse_step(&model.step_table(), &mut denoiser, s + 1, state, estimate, data, rng);
+        reverse_step(&table, &mut denoiser, s + 1, state, estimate, data, rng);
         self.t = s;
         Some(s)
     }

@@ -257,6 +257,26 @@ impl<R: Real> StepConstants<R> {
         Self::from_array([zero, zero, zero, zero, zero, scale, deviation, zero])
     }
 
+    /// The step from `γ_t` to `γ_s` with the share η of the posterior's noise (Song et al. 2021, "Denoising Diffusion Implicit Models",
+    /// equation 12, for a variance-preserving process): `spread = η σ_s √c`, `keep = √(σ_s² − spread²)/σ_t`,
+    /// `pull = α_s − keep α_t`. η = 1 is [`Self::ancestral`], η = 0 is deterministic; all have the same marginals q(z_s | x).
+    pub fn with_noise(prediction: Prediction, gamma_s: R, gamma_t: R, eta: R) -> Self {
+        let ancestral = Self::ancestral(prediction, gamma_s, gamma_t);
+        if eta >= R::of(1.0) {
+            // The same numbers, in forms that do not cancel.
+            return ancestral;
+        }
+        let (start, end) = (kernel(gamma_s), kernel(gamma_t));
+        let spread = eta * ancestral.spread;
+        let keep = (start.deviation * start.deviation - spread * spread).sqrt() / end.deviation;
+        Self {
+            keep,
+            pull: start.scale - keep * end.scale,
+            spread,
+            ..ancestral
+        }
+    }
+
     /// The ancestral step from `γ_t` to `γ_s`: posterior mean and the posterior's own variance.
     pub fn ancestral(prediction: Prediction, gamma_s: R, gamma_t: R) -> Self {
         let Linear {

@@ -99,6 +99,7 @@ impl<N: Number> Tables<N> {
             gamma: &self.gamma,
             constants: &self.constants,
             weight: &self.weight,
+            times: &[],
             clip: false,
             shape: (!self.spreads.is_empty()).then_some(Shape {
                 spreads: &self.spreads,

@@ -158,3 +158,24 @@ fn a_sampled_chain_has_the_kernels_moments() {
         assert!(deviation.abs() < 4.0 / 40_000f64.sqrt(), "{deviation}");
     }
 }
+
+/// Any share of the noise leaves the marginals what they are: keep·q(z_t | x) + pull·x + spread·n is q(z_s | x).
+#[test]
+fn every_eta_has_the_kernels_marginals() {
+    for (s, t) in [(-6.0f64, -5.5), (-3.0, 2.0), (0.0, 6.0)] {
+        for eta in [0.0, 0.3, 0.9, 1.0] {
+            let c = StepConstants::with_noise(Prediction::V, s, t, eta);
+            let (from, to) = (kernel(t), kernel(s));
+            assert!((c.keep * from.scale + c.pull - to.scale).abs() < 1e-12, "{s} {t} {eta}");
+            let variance = (c.keep * from.deviation).powi(2) + c.spread * c.spread;
+            assert!((variance - to.deviation.powi(2)).abs() < 1e-12, "{s} {t} {eta}");
+            assert!(
+                [c.keep, c.pull, c.spread].iter().all(|v| (0.0..=1.0).contains(v)),
+                "{c:?}"
+            );
+        }
+        let near = StepConstants::with_noise(Prediction::V, s, t, 1.0 - 1e-9);
+        let full = StepConstants::with_noise(Prediction::V, s, t, 1.0);
+        assert!((near.keep - full.keep).abs() < 1e-6 && (near.pull - full.pull).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,156 @@
+//! Other steps of the same model, chosen at run time: fewer of them, and with less noise.
+//!
+//! A model file brings the table of its own T steps. [`Steps`] makes another table from the model's γ, on the device: every so-many-th
+//! of its times, and between two of them the step with the share η of the posterior's noise (Song et al. 2021, "DDIM", section 4.1): η = 1
+//! is the ancestral step, η = 0 is deterministic given z_T. Nothing else of the sampler changes.
+//!
+//! ```
+//! use ancestral::steps::Steps;
+//! use ancestral::storage::Inline;
+//! use ancestral::{Q3_12, Sampler, W8A16};
+//! use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+//!
+//! ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"));
+//!
+//! // Sixteen of the model's sixty-four steps, without noise: memory for up to thirty-two.
+//! let steps = Steps::<Q3_12, 33>::new(DIGITS.model(), 16, 0.0)?;
+//! let mut sampler = Sampler::with_table(DIGITS.model(), Inline::<W8A16, 64, 256>::default(), steps.table())?;
+//! let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+//! assert_eq!(sampler.sample(&mut rng).len(), 64);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::format::Format;
+use crate::model::{Model, StepTable};
+use crate::number::Number;
+use crate::schedule::{Schedule, StepConstants, step_weight};
+
+/// A table of up to `ENTRIES − 1` steps, with its memory.
+#[derive(Clone, Debug)]
+pub struct Steps<N: Number, const ENTRIES: usize> {
+    steps: usize,
+    clip: bool,
+    gamma: [f32; ENTRIES],
+    constants: [[N::Constant; 8]; ENTRIES],
+    weight: [f32; ENTRIES],
+    times: [u16; ENTRIES],
+}
+
+/// Why there is no such table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum StepsError {
+    /// The number of steps is 0, or more than the model has.
+    Count {
+        /// Asked for.
+        steps: usize,
+        /// The model's.
+        most: usize,
+    },
+    /// There is no memory for so many.
+    Capacity {
+        /// Asked for.
+        steps: usize,
+        /// One less than there are entries.
+        most: usize,
+    },
+    /// η is not in 0..=1.
+    Eta,
+    /// A constant of the step does not fit the number format.
+    Constant {
+        /// Which step.
+        step: usize,
+    },
+}
+
+impl core::fmt::Display for StepsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Count { steps, most } => write!(f, "{steps} steps cannot be taken: the model has 1 to {most}"),
+            Self::Capacity { steps, most } => write!(f, "{steps} steps do not fit: there is memory for {most}"),
+            Self::Eta => f.write_str("eta, the share of the noise, must be between 0 and 1"),
+            Self::Constant { step } => write!(f, "step {step}: a constant does not fit the number format"),
+        }
+    }
+}
+
+impl core::error::Error for StepsError {}
+
+impl<N: Number, const ENTRIES: usize> Steps<N, ENTRIES> {
+    /// A table of `steps` of the model's steps, as evenly among them as whole numbers allow.
+    ///
+    /// * `eta`: share of the posterior's standard deviation, 0..=1.
+    ///
+    /// The constants are computed in `f64` from the model's γ, as the exporter computes them; the model's own reverse variance, where
+    /// it has one per direction, belongs to its own steps and is left out.
+    pub fn new<F: Format<Number = N>>(model: &Model<'_, F>, steps: usize, eta: f64) -> Result<Self, StepsError> {
+        let own = model.step_table();
+        let most = own.steps();
+        if steps == 0 || steps > most {
+            return Err(StepsError::Count { steps, most });
+        }
+        if steps >= ENTRIES {
+            return Err(StepsError::Capacity {
+                steps,
+                most: ENTRIES.saturating_sub(1),
+            });
+        }
+        if !(0.0..=1.0).contains(&eta) {
+            return Err(StepsError::Eta);
+        }
+        let mut table = Self {
+            steps,
+            clip: own.clip,
+            gamma: [0.0; ENTRIES],
+            constants: [[N::Constant::default(); 8]; ENTRIES],
+            weight: [0.0; ENTRIES],
+            times: [0; ENTRIES],
+        };
+        let prediction = model.header().prediction;
+        let mut before = 0.0;
+        for step in 0..=steps {
+            // The nearest time of the model's; distinct, because steps ≤ T.
+            let time = (2 * step * most + steps) / (2 * steps);
+            let gamma = own.gamma.get(time).copied().unwrap_or(0.0);
+            let wide = f64::from(gamma);
+            let (real, weight) = if step == 0 {
+                (StepConstants::at_start(wide), 0.0)
+            } else {
+                (
+                    StepConstants::with_noise(prediction, before, wide, eta),
+                    step_weight(before, wide),
+                )
+            };
+            let record = real.quantise::<N>().map_err(|_| StepsError::Constant { step })?;
+            if let (Some(g), Some(c), Some(w), Some(t)) = (
+                table.gamma.get_mut(step),
+                table.constants.get_mut(step),
+                table.weight.get_mut(step),
+                table.times.get_mut(step),
+            ) {
+                (*g, *c, *w, *t) = (gamma, record.to_array(), weight as f32, time as u16);
+            }
+            before = wide;
+        }
+        Ok(table)
+    }
+
+    /// As the sampler takes it.
+    pub fn table(&self) -> StepTable<'_, N> {
+        let entries = self.steps + 1;
+        StepTable {
+            gamma: self.gamma.get(..entries).unwrap_or(&[]),
+            constants: self.constants.get(..entries).unwrap_or(&[]),
+            weight: self.weight.get(..entries).unwrap_or(&[]),
+            times: self.times.get(..entries).unwrap_or(&[]),
+            clip: self.clip,
+            shape: None,
+        }
+    }
+
+    /// γ as a schedule, for what it can tell about the steps.
+    pub fn schedule(&self) -> Option<Schedule<'_, f32>> {
+        self.gamma.get(..=self.steps).and_then(|g| Schedule::new(g).ok())
+    }
+}
