@@ -160,7 +160,7 @@ impl NarrowRequant {
     pub const MAX_AFTER: u32 = 30;
 
     /// The closest `multiplier / 2^after` to `factor · 2^before`, without an offset; `None` when that is negative, not finite or
-    /// above 2¹⁴.
+    /// 2¹⁴ and above, or when `before` is above 31.
     ///
     /// ```
     /// use ancestral::fixed::NarrowRequant;

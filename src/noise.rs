@@ -41,7 +41,7 @@ pub struct Segment {
     pub curve: i16,
 }
 
-/// A standard normal in Q3.28 from 32 random bits; monotone in neither half of them, ±6.33 at most.
+/// A standard normal in Q3.28 from 32 random bits, ±6.33 at most.
 pub fn normal_q28(word: u32) -> i32 {
     let tail = (word << 1) | 1;
     let octave = tail.leading_zeros();

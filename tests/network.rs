@@ -30,14 +30,18 @@ fn exact_sum(weights: &[i128], h: &[i128]) -> i128 {
 /// `w8a16` as the specification has it, in 128 bits so that nothing can overflow unseen.
 fn naive_w8a16(spec: &ModelSpec<W8A16>, t: usize, z: &[i16]) -> Vec<i16> {
     let mut h: Vec<i128> = z.iter().map(|&v| i128::from(v)).collect();
-    for layer in &spec.layers {
+    let last = spec.layers.len() - 1;
+    for (index, layer) in spec.layers.iter().enumerate() {
+        // A factor of 1/127 has the shift 37, far from the ends of the range.
+        let exponent = i64::from(spec.exponents[t - 1]) * (i64::from(index != last) - i64::from(index != 0));
         let weights: Vec<i128> = layer.weights.iter().map(|&w| i128::from(w)).collect();
         h = (0..layer.rows)
             .map(|row| {
                 let r = layer.requant[row];
                 let sum = exact_sum(&weights[row * layer.columns..(row + 1) * layer.columns], &h);
                 let bias = i128::from(layer.biases[(t - 1) * layer.rows + row]);
-                let mut y = sat16(round(sum * i128::from(r.multiplier), r.shift) + bias);
+                let shift = (i64::from(r.shift) - exponent) as u32;
+                let mut y = sat16(round(sum * i128::from(r.multiplier), shift) + bias);
                 if layer.relu {
                     y = y.max(0);
                 }
@@ -184,6 +188,34 @@ fn half_floats_are_floats_with_rounded_weights() {
         let t = 1 + case % 4;
         assert_eq!(run::<F16>(&half, t, &z), run::<F32>(&single, t, &z));
     }
+}
+
+/// The dot product as the specification has it: sixteen sums, then halves added to halves.
+fn naive_dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        lanes[i % 16] += a * b;
+    }
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    lanes[0]
+}
+
+/// The order of the additions is part of the result.
+#[test]
+fn float_sums_have_the_specified_bits() {
+    let values = |seed: usize, n: usize| (0..n).map(|i| value(seed + i)).collect::<Vec<f32>>();
+    let mut differs = false;
+    for n in 0..200 {
+        let (a, b) = (values(1000 * n, n), values(77_777 + 1000 * n, n));
+        let found = ancestral::kernel::portable::dot_f32(&a, &b);
+        assert_eq!(found.to_bits(), naive_dot(&a, &b).to_bits(), "{n}");
+        differs |= found != a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>();
+    }
+    assert!(differs, "any order would have passed");
 }
 
 #[test]

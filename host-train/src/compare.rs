@@ -8,7 +8,7 @@ use crate::sample::{Samples, sample_many};
 use crate::with_model;
 use ancestral::storage::buffer_bytes;
 use ancestral::{Format, FormatId, Model};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 /// A row of the table, and an object of the JSON list.
@@ -18,9 +18,11 @@ pub struct Comparison {
     #[serde(flatten)]
     pub score: Evaluation,
     /// `bits_per_dim` less that of the reference, on the same noise.
-    pub delta: Option<f64>,
-    /// Standard error of `delta`'s row means is not that of `bits_per_dim`: the rows are the same.
-    pub reference: Option<String>,
+    pub delta: f64,
+    /// Standard error of `delta` over the rows, each of which both have scored.
+    pub delta_error: f64,
+    /// The file that `delta` is to.
+    pub reference: String,
     /// RAM of a sampler's buffers.
     pub ram_bytes: usize,
     /// Multiply-accumulates of the network for one sample.
@@ -55,6 +57,9 @@ pub struct Compared {
     pub samples: Option<Samples>,
 }
 
+/// Rows of the data that samples are compared with, at most.
+const MOST_ROWS: usize = 5000;
+
 /// Compares files on the held-out rows of `split`; the first file in `f32` is the reference, or the first file.
 ///
 /// * `progress`: told what is about to be done.
@@ -67,12 +72,42 @@ pub fn compare(
     let is_float = |f: &&ModelFile| f.header().format == FormatId::F32;
     let reference = files.iter().find(is_float).or(files.first());
     let reference = reference.context("there is nothing to compare: name at least one model file")?;
+    let integer = files
+        .iter()
+        .find(|f| !matches!(f.header().format, FormatId::F32 | FormatId::F16));
+    if settings.state {
+        ensure!(
+            reference.header().format == FormatId::F32,
+            "the state in Q3.12 is scored with the float network: name the model in f32, too"
+        );
+        ensure!(
+            integer.is_some(),
+            "the state in Q3.12 is scored with an integer format's table: name such a file, too"
+        );
+    }
+    for file in files {
+        // A file that does not say what it was made from is taken as it is.
+        if let (Ok(a), Ok(b)) = (file.data(), reference.data()) {
+            ensure!(
+                a == b,
+                "{} was made from {}, {} from {}: only models of one data set can be compared",
+                file.name,
+                a.source,
+                reference.name,
+                b.source
+            );
+        }
+    }
     let all = [split.train.rows.as_slice(), split.test.rows.as_slice()].concat();
+    // Distances between all pairs: of very large sets a part is enough.
     let data = Rows {
         dim: split.test.dim,
-        values: &all,
+        values: all.get(..MOST_ROWS * split.test.dim).unwrap_or(&all),
     };
-    let floor = (settings.samples > 0).then(|| noise_floor(data, SPLITS, settings.seed).1);
+    let floor = match settings.samples {
+        0 => None,
+        _ => noise_floor(data, SPLITS, settings.seed).map(|(_, high)| high),
+    };
     progress(&format!("scoring {}", reference.name));
     let base = evaluate(reference, &split.test, settings.draws, settings.seed)?;
     let mut rows = Vec::new();
@@ -100,8 +135,9 @@ pub fn compare(
         let (ram_bytes, macs_per_sample) = with_model!(file.parse()?, model => costs(&model));
         rows.push(Compared {
             row: Comparison {
-                delta: Some(score.bits_per_dim - base.bits_per_dim),
-                reference: Some(reference.name.clone()),
+                delta: score.bits_per_dim - base.bits_per_dim,
+                delta_error: paired_error(&score, &base),
+                reference: reference.name.clone(),
                 score,
                 ram_bytes,
                 macs_per_sample,
@@ -124,8 +160,9 @@ pub fn compare(
         let (ram_bytes, macs_per_sample) = costs(&float);
         rows.push(Compared {
             row: Comparison {
-                delta: Some(score.bits_per_dim - base.bits_per_dim),
-                reference: Some(reference.name.clone()),
+                delta: score.bits_per_dim - base.bits_per_dim,
+                delta_error: paired_error(&score, &base),
+                reference: reference.name.clone(),
                 score,
                 ram_bytes,
                 macs_per_sample,
@@ -136,6 +173,15 @@ pub fn compare(
         });
     }
     Ok(rows)
+}
+
+/// Standard error of the mean difference of two scores of the same rows.
+fn paired_error(a: &Evaluation, b: &Evaluation) -> f64 {
+    let n = a.per_row.len() as f64;
+    let mean = a.bits_per_dim - b.bits_per_dim;
+    let pairs = a.per_row.iter().zip(&b.per_row);
+    let square: f64 = pairs.map(|(a, b)| (a - b - mean).powi(2)).sum();
+    (square / (n * (n - 1.0).max(1.0))).sqrt()
 }
 
 fn in_model_units(samples: &Samples, data: &Dataset) -> Vec<f32> {

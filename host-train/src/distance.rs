@@ -69,8 +69,11 @@ pub fn energy_distance(x: Rows, y: Rows) -> f64 {
 }
 
 /// What the data's own scatter gives: the mean and the 95 % point of D² between random halves of it. Smaller sets scatter more, so
-/// the halves' scatter is more than that of many samples against all of the data.
-pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> (f64, f64) {
+/// the halves' scatter is more than that of many samples against all of the data. `None` for fewer than four rows.
+pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> Option<(f64, f64)> {
+    if data.len() < 4 {
+        return None;
+    }
     let rows: Vec<&[f32]> = data.iter().collect();
     let n = rows.len();
     let table: Vec<Vec<f32>> = rows
@@ -97,7 +100,7 @@ pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> (f64, f64) {
     found.sort_by(f64::total_cmp);
     let mean = found.iter().sum::<f64>() / found.len() as f64;
     let rank = (0.95 * found.len() as f64).ceil() as usize;
-    (mean, found.get(rank.saturating_sub(1)).copied().unwrap_or(mean))
+    Some((mean, found.get(rank.saturating_sub(1)).copied().unwrap_or(mean)))
 }
 
 /// D² between the rows on one side and those on the other, from all distances.
@@ -150,7 +153,8 @@ mod tests {
             },
             40,
             1,
-        );
+        )
+        .unwrap();
         assert!(mean.abs() < 0.01 && high > mean && high < 0.05, "{mean} {high}");
         let rows = Rows {
             dim: 3,

@@ -45,6 +45,9 @@ pub struct Evaluation {
     pub prior_nats_per_dim: f64,
     /// Length of the file.
     pub file_bytes: usize,
+    /// `bits_per_dim` of each row.
+    #[serde(skip)]
+    pub per_row: Vec<f64>,
 }
 
 /// Scores every row of `data`, summing over every t.
@@ -100,6 +103,7 @@ fn summarise(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, scores: &[
         diffusion: mean(|s| s[2]),
         prior_nats_per_dim: prior * std::f64::consts::LN_2,
         file_bytes: file.len(),
+        per_row: scores.iter().map(total).collect(),
     }
 }
 

@@ -27,7 +27,7 @@ use states::{States, Teacher};
 pub struct Summary {
     /// Number format.
     pub format: String,
-    /// States that the error is measured on: noised training rows and chains that neither calibration nor fine-tuning has seen.
+    /// States that the error is measured on: training rows with other noise, and other chains, than calibration and fine-tuning see.
     pub states: usize,
     /// `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` in nats per dimension after calibration: what quantisation adds to the ELBO where
     /// its error is independent of the model's own.
@@ -81,6 +81,9 @@ pub fn quantise<F: IntegerFormat>(
     finetune: Option<&FineTune>,
     progress: impl Fn(u64, f64),
 ) -> Result<Made<F>> {
+    if let Some(settings) = finetune {
+        settings.check()?;
+    }
     proof::check_float(float)?;
     let file = ModelFile::from_bytes(&float.to_bytes()?, "the float model".to_owned())?;
     let AnyModel::F32(model) = file.parse()? else {
@@ -99,6 +102,8 @@ pub fn quantise<F: IntegerFormat>(
     let calibrated = calibrate::<F>(float, &moments, &teacher)?;
     let mut network = calibrated.network.clone();
     let mut quantised = network.quantise::<F>()?;
+    // Before fine-tuning, which would learn from sums that have overflowed; and again after it.
+    proof::check_integers(&quantised)?;
     let mut summary = Summary {
         format: F::ID.name().to_owned(),
         states: check.states.len(),
@@ -207,10 +212,20 @@ pub fn calibrate<F: IntegerFormat>(
     );
     let one_unit = single.loss;
     let per_step = float.layers.iter().all(|l| l.biases.len() > l.rows);
-    let worth = per_step && mixed.loss < (1.0 - WORTH) * single.loss;
-    let choice = if worth { mixed } else { single };
-    network.hidden_unit = network.unit_for::<F>(choice.share * largest);
-    network.exponents = choice.exponents;
+    let mut set = |choice: &Choice| {
+        network.hidden_unit = network.unit_for::<F>(choice.share * largest);
+        network.exponents.clone_from(&choice.exponents);
+        damage(float, &network.quantise::<F>()?, teacher).map(|loss| loss.iter().sum::<f64>())
+    };
+    // Measured as it will be: in one network the steps share the rows' shifts.
+    let mut choice = single;
+    if per_step && F::EXPONENTS {
+        let loss = set(&mixed)?;
+        if loss < (1.0 - WORTH) * one_unit {
+            choice = Choice { loss, ..mixed };
+        }
+    }
+    set(&choice)?;
     Ok(Calibrated {
         network,
         share: choice.share,

@@ -224,6 +224,9 @@ fn what_a_format_cannot_run_is_refused_with_layer_and_row() {
     );
     let error = refused::<W8A8>(|spec| spec.layers[0].biases.fill(-1e3));
     assert!(error.contains("layer 0") && error.contains("dead"), "{error}");
+    // A dead residual layer hands its input on, so its output is not 0.
+    let error = refused::<W8A8>(|spec| spec.layers[1].biases.fill(-1e3));
+    assert!(error.contains("layer 1") && error.contains("dead"), "{error}");
     // A row of the last layer whose outputs are a million times the state's range.
     let error = refused::<W8A8>(|spec| spec.layers[2].weights[16..32].iter_mut().for_each(|w| *w *= 1e9));
     assert!(

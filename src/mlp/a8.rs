@@ -58,7 +58,7 @@ impl From<A8> for i32 {
 /// Semantics: the sum `Σ w·(a − 128)` (the first layer: `Σ w·z`) is exact in 32 bits; [`NarrowRequant::apply`] adds `128·Σ w` back, brings
 /// it to about 15 bits, adds the bias there, and multiplies once; a hidden layer's result saturates at 0 and 255, which is the
 /// rectifier, and in a residual layer the input is added, saturating at 255; the last layer's is Q3.12 and saturates at 16 bits. All
-/// hidden layers share one unit.
+/// hidden layers share one unit, which a step's exponent may divide by a power of two: that changes the second shift of the first and the last layer.
 #[derive(Clone, Copy, Debug)]
 pub struct W8A8;
 

@@ -10,7 +10,7 @@ use crate::number::Q3_12;
 /// Semantics: the sum `Σ w·a` is exact in 32 bits; one requantisation per row ([`WideRequant::apply`]) brings it to the layer's
 /// output unit, adds the bias, which has that unit, and saturates at 16 bits; then the rectifier; then, in a residual layer, a saturating
 /// addition of the input. Symmetric: no zero points. The network's input and output are Q3.12; hidden layers share one unit, which
-/// only the exporter needs to know. Sums of integers do not depend on their order, so every kernel on every core gives these bits.
+/// a step's exponent may divide by a power of two: only the shifts of the first and the last layer change. Sums of integers do not depend on their order, so every kernel on every core gives these bits.
 #[derive(Clone, Copy, Debug)]
 pub struct W8A16;
 

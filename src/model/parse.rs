@@ -215,6 +215,13 @@ impl<'a, F: Format> Model<'a, F> {
                 name: "offset of the exponents",
             });
         }
+        let mut step = 0;
+        while header.exponents != 0 && step < header.steps as usize {
+            if byte(bytes, header.exponents as usize + step) > layout::MAX_EXPONENT {
+                return Err(ModelError::Field { name: "exponents" });
+            }
+            step += 1;
+        }
         if header.exponents != 0 && matches!(F::REQUANT, RequantKind::None) {
             return Err(ModelError::Field { name: "exponents" });
         }

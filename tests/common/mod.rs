@@ -104,7 +104,7 @@ pub fn integer_spec(float: &ModelSpec<F32>) -> ModelSpec<W8A16> {
         biases: layer.biases.iter().map(|b| (b * 4096.0) as i16).collect(),
         requant: vec![WideRequant::from_factor(1.0 / 127.0).unwrap(); layer.rows],
     });
-    with_layers(float, layers.collect())
+    with_exponents(with_layers(float, layers.collect()))
 }
 
 /// In 8-bit activations of up to 4; the hidden layers' weights in `bits` bits (8, or 4 where the format packs).
@@ -153,8 +153,11 @@ where
             },
         });
     }
-    let mut spec = with_layers(float, layers);
-    // Steps whose hidden activations have a unit of their own; the numbers stay what they are, whatever they then mean.
+    with_exponents(with_layers(float, layers))
+}
+
+/// Steps whose hidden activations have a unit of their own; the numbers stay what they are, whatever they then mean.
+fn with_exponents<F: Format>(mut spec: ModelSpec<F>) -> ModelSpec<F> {
     let steps = spec.gamma.len() - 1;
     spec.exponents = (0..steps).map(|t| [0, 1, 0, 2, 1][t % 5]).collect();
     spec

@@ -34,7 +34,7 @@ pub struct Args {
     /// Draw a hundred of the data and of each file's samples into this PNG
     #[arg(long)]
     picture: Option<PathBuf>,
-    /// Print a JSON list, one object per file, and nothing else
+    /// Print a JSON list, one object per file (and one for --state), and nothing else
     #[arg(long)]
     json: bool,
 }
@@ -62,13 +62,14 @@ impl Args {
         spinner.enable_steady_tick(Duration::from_millis(200));
         let rows = compare(&files, &split, &settings, |what| spinner.set_message(what.to_owned()))?;
         spinner.finish_and_clear();
-        if let Some(path) = &self.picture {
-            picture(path, &rows, &split)?;
-        }
         if self.json {
             print_json(&rows.iter().map(|r| &r.row).collect::<Vec<_>>())?;
         } else {
             table(&rows, &split)?;
+        }
+        // Last: a path that cannot be written must not cost the numbers.
+        if let Some(path) = &self.picture {
+            picture(path, &rows, &split)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -83,19 +84,20 @@ fn table(rows: &[Compared], split: &Split) -> Result<()> {
         first.score.rows, split.test.name, first.score.draws
     ))?;
     print(format_args!(
-        "{:<13} {:>8} {:>7} {:>9} {:>9} {:>9} {:>10} {:>7} {:>11} {:>10}",
-        "format", "reconstr", "prior", "diffusion", "-ELBO", "delta", "file", "RAM", "MAC/sample", "energy D2"
+        "{:<13} {:>8} {:>7} {:>9} {:>9} {:>9} {:>7} {:>10} {:>7} {:>11} {:>10}",
+        "format", "reconstr", "prior", "diffusion", "-ELBO", "delta", "+-", "file", "RAM", "MAC/sample", "energy D2"
     ))?;
     for Compared { row, .. } in rows {
         let Comparison { score, .. } = row;
         print(format_args!(
-            "{:<13} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>10} {:>7} {:>11} {:>10}",
+            "{:<13} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>7.4} {:>10} {:>7} {:>11} {:>10}",
             score.format,
             score.reconstruction,
             score.prior,
             score.diffusion,
             score.bits_per_dim,
-            row.delta.unwrap_or(0.0),
+            row.delta,
+            row.delta_error,
             score.file_bytes,
             row.ram_bytes,
             row.macs_per_sample,

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub struct Args {
     /// A checkpoint, or the folder of a run
     checkpoint: PathBuf,
-    /// Number format, one of the integer ones
+    /// Number format: w8a16, w8a8 or w4a8
     #[arg(long, value_parser = formats())]
     format: FormatId,
     /// The model file to write
@@ -57,6 +57,9 @@ impl Args {
             learning_rate: self.learning_rate,
             seed: self.seed,
         };
+        if self.finetune {
+            settings.check()?;
+        }
         let run = Run::averaged(&self.checkpoint, &Device::Cpu)?;
         let split = load_data(|| Ok(run.config.data.clone()), self.config.as_deref())?;
         let bar = if self.json || !self.finetune {

@@ -42,14 +42,31 @@ impl Default for FineTune {
     }
 }
 
-/// States to learn from, collected once: enough that each is seen a few times.
+impl FineTune {
+    /// Whether it can be done at all.
+    pub fn check(&self) -> Result<()> {
+        ensure!(self.steps > 0, "--steps 0 fine-tunes nothing: leave --finetune out");
+        ensure!(
+            self.batch > 0,
+            "--batch 0 leaves nothing to learn from: at least 1 is needed"
+        );
+        let rate = self.learning_rate.unwrap_or(1.0);
+        ensure!(
+            rate.is_finite() && rate > 0.0,
+            "--learning-rate {rate} is no rate: it must be a positive number"
+        );
+        Ok(())
+    }
+}
+
+/// States to learn from, collected once: enough that each is seen a few times, few enough for memory.
 const STATES: Amount = Amount {
-    rows: usize::MAX,
+    rows: 2000,
     chains: 1500,
     seed: 0xF17E,
 };
 
-/// How often the network is judged on the way. On a fine grid the rounding that calibration chose is so good that training may
+/// About how often the network is judged on the way. On a fine grid the rounding that calibration chose is so good that training may
 /// undo it before it improves on it, so the best network is kept, not the last.
 const JUDGED: u64 = 8;
 
@@ -66,7 +83,7 @@ pub fn run<F: IntegerFormat>(
     judge: impl Fn(&Network) -> Result<f64>,
     progress: impl Fn(u64, f64),
 ) -> Result<()> {
-    ensure!(settings.batch > 0, "fine-tuning needs at least one state in a batch");
+    settings.check()?;
     let file = ModelFile::from_bytes(&float.to_bytes()?, "the float model".to_owned())?;
     let AnyModel::F32(model) = file.parse()? else {
         bail!("the teacher is the float model")
@@ -85,11 +102,13 @@ pub fn run<F: IntegerFormat>(
     let mut optimizer = AdamW::new(student.parameters(), parameters)?;
     let mut rng = TrainRng::new(settings.seed);
     let mut least = judge(network)?;
+    let diverged = || format!("fine-tuning diverged: lower --learning-rate (it is {first_rate})");
     for step in 0..settings.steps {
         let batch = Batch::draw(&states, settings.batch, &mut rng, &device)?;
         let target = teacher.forward(&batch)?;
         let target = table.estimate(&batch, &target)?.detach();
-        let output = (student.forward(&batch)? * STATE_UNIT)?;
+        // Integers that no longer fit are what a rate that is too high ends in.
+        let output = (student.forward(&batch).with_context(diverged)? * STATE_UNIT)?;
         let estimate = table.estimate(&batch, &output)?;
         let loss = table.loss(&batch, &estimate, &target)?;
         let gradients = loss.backward()?;
@@ -98,14 +117,11 @@ pub fn run<F: IntegerFormat>(
         optimizer.set_learning_rate(rate);
         optimizer.step(&gradients)?;
         let loss: f64 = loss.to_scalar()?;
-        ensure!(
-            loss.is_finite(),
-            "fine-tuning diverged at step {step}: lower --learning-rate (it is {first_rate})"
-        );
+        ensure!(loss.is_finite(), diverged());
         progress(step + 1, loss);
         if (step + 1) % (settings.steps / JUDGED).max(1) == 0 || step + 1 == settings.steps {
             let candidate = student.network()?;
-            let error = judge(&candidate)?;
+            let error = judge(&candidate).with_context(diverged)?;
             if error < least {
                 (least, *network) = (error, candidate);
             }

@@ -32,6 +32,10 @@ pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
     let counted = states.len().div_ceil(every).max(1) as f64;
     let mut heap = Heap::for_model(model);
     let mut z = vec![0.0; states.dim];
+    // What a residual layer adds is what comes out of it less what went in.
+    let residual: Vec<bool> = model.layers().map(|l| l.residual).collect();
+    let mut alive = vec![false; columns.len()];
+    let mut before: Vec<f32> = Vec::new();
     for (index, (state, t)) in states.iter().enumerate() {
         for (to, from) in z.iter_mut().zip(state) {
             *to = from.to_f32();
@@ -44,6 +48,17 @@ pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
             if let Some(slot) = moments.largest.get_mut(layer).and_then(|l| l.get_mut(t - 1)) {
                 *slot = input.iter().fold(*slot, |m, x| m.max(x.abs()));
             }
+            if let Some(slot) = layer.checked_sub(1).and_then(|l| alive.get_mut(l)) {
+                let adds = residual.get(layer - 1).copied().unwrap_or(false);
+                let mut pairs = input.iter().zip(&before);
+                *slot |= if adds {
+                    pairs.any(|(out, inside)| out != inside)
+                } else {
+                    input.iter().any(|x| *x != 0.0)
+                };
+            }
+            before.clear();
+            before.extend_from_slice(input);
             if index % every == 0
                 && let Some(second) = moments.second.get_mut(layer)
             {
@@ -51,13 +66,12 @@ pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
             }
         });
     }
-    for (layer, largest) in moments.largest.iter().enumerate().skip(1) {
-        if largest.iter().all(|&l| l == 0.0) {
-            bail!(
-                "layer {}: every output is 0 at every step: the layer is dead, train again with another seed or a lower rate",
-                layer - 1
-            );
-        }
+    let hidden = columns.len().saturating_sub(1);
+    if let Some(dead) = alive.iter().take(hidden).position(|alive| !alive) {
+        bail!(
+            "layer {dead}: it adds nothing in any state that it was shown: the layer is dead; train again with another seed or a lower \
+             rate"
+        );
     }
     Ok(moments)
 }

@@ -237,7 +237,11 @@ pub fn lines_chart(lines: &[Line], x_name: &str, y_name: &str) -> anyhow::Result
             .label_style((FONT, 13))
             .x_desc(x_name)
             .y_desc(y_name)
-            .x_label_formatter(&|x| short(x.exp2().round()))
+            // Powers of two alone.
+            .x_label_formatter(&|x| match (x - x.round()).abs() < 1e-6 {
+                true => short(x.exp2()),
+                false => String::new(),
+            })
             .y_label_formatter(&|y| short(*y))
             .draw()?;
         for (line, colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
