@@ -14,6 +14,7 @@ use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 fn halved<F: Format>(spec: &ModelSpec<F>) -> ModelSpec<F> {
     let mut half = spec.clone();
     half.gamma = spec.gamma.iter().copied().step_by(2).collect();
+    half.exponents = spec.exponents.iter().copied().skip(1).step_by(2).collect();
     for layer in &mut half.layers {
         let rows = layer.rows;
         let odd = layer.biases.chunks(rows).skip(1).step_by(2);
