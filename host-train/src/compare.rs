@@ -110,6 +110,16 @@ pub fn compare(
     };
     progress(&format!("scoring {}", reference.name));
     let base = evaluate(reference, &split.test, settings.draws, settings.seed)?;
+    let against = |score: Evaluation, (ram_bytes, macs_per_sample)| Comparison {
+        delta: score.bits_per_dim - base.bits_per_dim,
+        delta_error: paired_error(&score, &base),
+        reference: reference.name.clone(),
+        score,
+        ram_bytes,
+        macs_per_sample,
+        energy_distance: None,
+        energy_floor: None,
+    };
     let mut rows = Vec::new();
     for file in files {
         let score = if file.name == reference.name {
@@ -132,43 +142,23 @@ pub fn compare(
             };
             energy_distance(samples, data)
         });
-        let (ram_bytes, macs_per_sample) = with_model!(file.parse()?, model => costs(&model));
+        let costs = with_model!(file.parse()?, model => costs(&model));
         rows.push(Compared {
             row: Comparison {
-                delta: score.bits_per_dim - base.bits_per_dim,
-                delta_error: paired_error(&score, &base),
-                reference: reference.name.clone(),
-                score,
-                ram_bytes,
-                macs_per_sample,
                 energy_distance: distance,
                 energy_floor: floor,
+                ..against(score, costs)
             },
             samples,
         });
     }
     if settings.state
-        && let AnyModel::F32(float) = reference.parse()?
+        && let (AnyModel::F32(float), Some(integer)) = (reference.parse()?, integer)
     {
-        let integer = files
-            .iter()
-            .find(|f| !matches!(f.header().format, FormatId::F32 | FormatId::F16));
-        let integer =
-            integer.context("the state in Q3.12 is scored with an integer format's table: name such a file, too")?;
         progress("scoring the float network behind a state in Q3.12");
         let score = evaluate_state(reference, integer, &split.test, settings.draws, settings.seed)?;
-        let (ram_bytes, macs_per_sample) = costs(&float);
         rows.push(Compared {
-            row: Comparison {
-                delta: score.bits_per_dim - base.bits_per_dim,
-                delta_error: paired_error(&score, &base),
-                reference: reference.name.clone(),
-                score,
-                ram_bytes,
-                macs_per_sample,
-                energy_distance: None,
-                energy_floor: None,
-            },
+            row: against(score, costs(&float)),
             samples: None,
         });
     }

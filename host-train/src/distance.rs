@@ -3,8 +3,7 @@
 //! `D² = 2⟨‖X − Y‖⟩ − ⟨‖X − X′‖⟩ − ⟨‖Y − Y′‖⟩` (Székely and Rizzo 2013) is 0 if and only if both have one distribution; in model units, and
 //! estimated without bias, so that it scatters around 0 where they do. Nothing is learned and nothing is chosen.
 
-use rand_core::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
+use crate::rng::TrainRng;
 use rayon::prelude::*;
 
 /// Rows of `dim` values, one after the other.
@@ -80,14 +79,13 @@ pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> Option<(f64, f64)> {
         .par_iter()
         .map(|a| rows.iter().map(|b| distance(a, b) as f32).collect())
         .collect();
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut rng = TrainRng::new(seed);
     let mut found: Vec<f64> = (0..splits.max(1))
         .map(|_| {
             let mut side = vec![false; n];
             let mut order: Vec<usize> = (0..n).collect();
             for last in (1..n).rev() {
-                let pick = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
-                order.swap(last, pick as usize);
+                order.swap(last, rng.below(last + 1));
             }
             for &index in order.iter().take(n / 2) {
                 if let Some(slot) = side.get_mut(index) {

@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use finetune::FineTune;
 use integers::{IntegerFormat, MAX_EXPONENT, Network, Quantised};
 use serde::Serialize;
-use states::{States, Teacher};
+use states::Teacher;
 
 /// What [`quantise`] did, for the user.
 #[derive(Clone, Debug, Serialize)]
@@ -272,9 +272,4 @@ pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<Lay
         variance: float.variance.clone(),
         layers,
     }
-}
-
-/// States of a float model, for tests and for fine-tuning.
-pub fn states_of(model: &Model<'_, F32>, train: &Dataset, amount: &states::Amount) -> States {
-    states::collect(model, train, amount)
 }

@@ -144,10 +144,7 @@ impl Study {
         ensure!(settings.draws >= 1, "at least one draw of the noise is needed");
         let learned: Vec<f32> = run.gamma.values()?.to_vec1()?;
         let learned: Vec<f64> = learned.into_iter().map(f64::from).collect();
-        let (first, last) = (ends(&learned)?.0, ends(&learned)?.1);
-        let grid: Vec<f64> = (0..settings.grid)
-            .map(|i| first + (last - first) * i as f64 / (settings.grid - 1) as f64)
-            .collect();
+        let grid = even(ends(&learned)?, settings.grid - 1);
         let train = residuals::measure(run, &split.train, &grid, settings.draws, settings.seed)?;
         let test = residuals::measure(run, &split.test, &grid, settings.draws, settings.seed + 1)?;
         let basis = basis::of_errors(&train);

@@ -11,7 +11,7 @@ pub fn cheapest(points: usize, steps: usize, cost: impl Fn(usize, usize) -> f64)
     }
     let mut parents: Vec<Vec<usize>> = Vec::with_capacity(steps);
     for _ in 0..steps {
-        let (next, parent) = costs
+        let (next, parent): (Vec<f64>, Vec<usize>) = costs
             .iter()
             .map(|from| {
                 let sums = from.iter().zip(&total).map(|(c, before)| c + before).enumerate();
@@ -22,8 +22,7 @@ pub fn cheapest(points: usize, steps: usize, cost: impl Fn(usize, usize) -> f64)
             })
             .unzip();
         total = next;
-        let parent: Vec<(f64, usize)> = total.iter().copied().zip::<Vec<usize>>(parent).collect();
-        parents.push(parent.into_iter().map(|(_, s)| s).collect());
+        parents.push(parent);
     }
     let mut path = vec![points.saturating_sub(1)];
     for parent in parents.iter().rev() {
