@@ -10,6 +10,8 @@ use crate::gamma::GammaTable;
 use crate::network::{Network, Shape};
 use crate::optimizer::{Optimizer, Slot};
 use crate::rng::TrainRng;
+use crate::schedule::{Table, Variance};
+use crate::variance::VarianceTable;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -35,6 +37,8 @@ pub struct Run {
     pub network: Network,
     /// The schedule.
     pub gamma: GammaTable,
+    /// The reverse variance, where it is not the posterior's own.
+    pub variance: Option<VarianceTable>,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// The generator.
@@ -63,12 +67,20 @@ impl Run {
         for parameter in gamma.parameters() {
             slots.push(Slot::new(parameter, rate_scale)?);
         }
+        let variance = match m.variance {
+            Variance::Posterior => None,
+            kind => Some(VarianceTable::new(m.steps, dim, kind == Variance::Rotated, device)?),
+        };
+        for parameter in variance.iter().flat_map(VarianceTable::parameters) {
+            slots.push(Slot::new(parameter, rate_scale)?);
+        }
         Ok(Self {
             config,
             dim,
             kind,
             network,
             gamma,
+            variance,
             optimizer: Optimizer { slots, step: 0 },
             rng,
             pending: ([0.0; 3], 0),
@@ -78,8 +90,8 @@ impl Run {
     /// Goes on under other settings of the optimisation.
     pub fn set_train(&mut self, train: TrainConfig) {
         let scale = gamma_rate_scale(&train);
-        let of_gamma = self.optimizer.slots.len() - self.gamma.parameters().len();
-        for slot in self.optimizer.slots.iter_mut().skip(of_gamma) {
+        let of_network = self.network.parameters().len();
+        for slot in self.optimizer.slots.iter_mut().skip(of_network) {
             slot.rate_scale = scale;
         }
         self.config.train = train;
@@ -105,6 +117,40 @@ impl Run {
             split.train.dim
         );
         Self::new(config, split.train.dim, split.train.kind.clone(), device)
+    }
+
+    /// A run that begins where another ended, with other steps.
+    ///
+    /// * `base`: with its averaged parameters in place; of the same data and widths;
+    /// * `table`: of as many steps as the configuration asks for, and of its kind of variance.
+    pub fn continued(config: Config, base: &Run, table: &Table) -> Result<Self> {
+        let device = base.optimizer.slots.first().map_or(&Device::Cpu, |slot| slot.state.device());
+        let same = [
+            ("hidden", config.model.hidden == base.config.model.hidden),
+            ("embedding", config.model.embedding == base.config.model.embedding),
+            ("prediction", config.model.prediction == base.config.model.prediction),
+        ];
+        if let Some((key, _)) = same.iter().find(|(_, same)| !same) {
+            bail!("model.{key} is not that of the run to begin from: use the same");
+        }
+        let mut run = Self::new(config, base.dim, base.kind.clone(), device)?;
+        for (to, from) in run.network.parameters().iter().zip(base.network.parameters()) {
+            to.var.set(&from.var)?;
+        }
+        run.gamma.set(&table.gamma)?;
+        if let (Some(to), Some(from)) = (&run.variance, table.variance()) {
+            to.set(&from)?;
+        }
+        run.adopt()?;
+        Ok(run)
+    }
+
+    /// Begins the optimiser's state, averages included, anew from the parameters as they are.
+    pub fn adopt(&mut self) -> Result<()> {
+        for slot in &mut self.optimizer.slots {
+            *slot = Slot::new(slot.parameter.clone(), slot.rate_scale)?;
+        }
+        Ok(())
     }
 
     /// Writes a training checkpoint.

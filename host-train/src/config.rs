@@ -1,6 +1,7 @@
 //! A run's configuration: one TOML file with every hyper-parameter.
 
 use crate::data::DataSpec;
+use crate::schedule::Variance;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -38,6 +39,17 @@ impl From<Prediction> for ancestral::schedule::Prediction {
     }
 }
 
+/// Which ELBO is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Time {
+    /// That of the chain of T steps.
+    #[default]
+    Discrete,
+    /// That of infinitely many; T is then how many straight pieces γ has, and how many steps an export takes.
+    Continuous,
+}
+
 /// The network and its schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +62,12 @@ pub struct ModelConfig {
     pub prediction: Prediction,
     /// T.
     pub steps: usize,
+    /// Which ELBO is trained.
+    #[serde(default)]
+    pub time: Time,
+    /// The reverse variance: the posterior's own, or a parameter per step and direction.
+    #[serde(default)]
+    pub variance: Variance,
     /// γ_0 at the beginning of training.
     pub gamma_first: f64,
     /// γ_T at the beginning of training.
@@ -78,6 +96,9 @@ pub struct TrainConfig {
     pub warmup: u64,
     /// AdamW's decay of the weight matrices.
     pub weight_decay: f64,
+    /// Share of the hidden units dropped while training.
+    #[serde(default)]
+    pub dropout: f64,
     /// AdamW's decay of the first moment.
     #[serde(default = "beta_1")]
     pub beta_1: f64,
@@ -157,6 +178,12 @@ impl Config {
             m.gamma_first,
             m.gamma_last
         );
+        ensure!(
+            m.time == Time::Discrete || m.variance == Variance::Posterior,
+            "model.variance is \"{}\" with model.time = \"continuous\": where steps are infinitely short no other variance than the posterior's is \
+             possible; set it to \"posterior\"",
+            m.variance.name()
+        );
         ensure!(t.batch >= 1, "train.batch is 0: at least one row is needed");
         ensure!(t.log_every >= 1, "train.log_every is 0: at least 1 is needed");
         ensure!(
@@ -181,6 +208,11 @@ impl Config {
                 bail!("train.{name} is {value}: it must be a number of at least 0");
             }
         }
+        ensure!(
+            (0.0..1.0).contains(&t.dropout),
+            "train.dropout is {}: it must be at least 0 and below 1",
+            t.dropout
+        );
         ensure!(
             t.clip_norm > 0.0,
             "train.clip_norm is {}: it must be above 0",

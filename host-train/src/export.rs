@@ -7,6 +7,7 @@ use crate::quantise::finetune::FineTune;
 use crate::quantise::integers::IntegerFormat;
 use crate::quantise::{Summary, proof, quantise, with_layers};
 use crate::schedule::Table;
+use crate::variance::VarianceTable;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::{F16, F32, FormatId, W4A8, W8A8, W8A16};
 use anyhow::{Context, Result, bail, ensure};
@@ -123,7 +124,10 @@ pub fn half(spec: &ModelSpec<F32>) -> Result<ModelSpec<F16>> {
 
 /// The model in `f32` with the embedding folded into one row of biases per step.
 pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
-    spec_at(run, run.gamma.values()?.to_vec1()?)
+    Ok(ModelSpec {
+        variance: run.variance.as_ref().map(VarianceTable::spec).transpose()?,
+        ..spec_at(run, run.gamma.values()?.to_vec1()?)?
+    })
 }
 
 /// The same with other steps: the network answers for any γ.

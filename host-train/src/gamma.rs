@@ -45,6 +45,36 @@ impl GammaTable {
         .into()
     }
 
+    /// The parameters of γ_0 and γ_T.
+    pub fn ends(&self) -> [&Var; 2] {
+        [&self.first, &self.last]
+    }
+
+    /// The parameter of what lies between.
+    pub fn course(&self) -> &Var {
+        &self.logits
+    }
+
+    /// Takes over a table of the same length, increasing.
+    pub fn set(&self, gamma: &[f64]) -> Result<()> {
+        let (Some(&first), Some(&last)) = (gamma.first(), gamma.last()) else {
+            return Ok(());
+        };
+        let device = self.logits.device();
+        let one = |value: f64| Tensor::from_vec(vec![value as f32], 1, device);
+        let logits: Vec<f32> = gamma
+            .windows(2)
+            .map(|pair| match pair {
+                [s, t] => ((t - s) / (last - first)).ln() as f32,
+                _ => 0.0,
+            })
+            .collect();
+        self.first.set(&one(first)?)?;
+        self.last.set(&one(last)?)?;
+        let steps = logits.len();
+        self.logits.set(&Tensor::from_vec(logits, steps, device)?)
+    }
+
     /// Whether the table is learned.
     pub fn learns(&self) -> bool {
         self.learn

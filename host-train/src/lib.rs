@@ -25,3 +25,4 @@ pub mod runtime;
 pub mod sample;
 pub mod schedule;
 pub mod train;
+pub mod variance;

@@ -1,9 +1,13 @@
-//! The training loss: the full negative ELBO in discrete time, all three terms with their gradients.
+//! The training loss: the full negative ELBO, all three terms with their gradients; here in discrete time, in [`continuous`] with
+//! infinitely many steps.
+
+pub mod continuous;
 
 use crate::config::Prediction;
 use crate::gamma::GammaTable;
 use crate::network::Network;
 use crate::rng::TrainRng;
+use crate::variance::VarianceTable;
 use candle_core::{Device, Result, Tensor};
 
 /// The terms of a batch, in nats per row, as scalars in the graph.
@@ -40,6 +44,8 @@ pub struct Draws {
     pub noise: Tensor,
     /// `(n, D)`, the noise of z_0.
     pub first_noise: Tensor,
+    /// Of each hidden layer, `(n, rows)`: 0 for what is dropped, 1/(1 − p) for the rest; none without dropout.
+    pub masks: Vec<Tensor>,
 }
 
 impl Draws {
@@ -54,8 +60,30 @@ impl Draws {
             t,
             noise: rng.normals(rows, dim, device)?,
             first_noise: rng.normals(rows, dim, device)?,
+            masks: Vec::new(),
         })
     }
+
+    /// Drops each hidden unit with probability `p` (Srivastava et al. 2014). Draws nothing where p is 0.
+    pub fn with_dropout(mut self, p: f64, hidden: &[usize], rng: &mut TrainRng, device: &Device) -> Result<Self> {
+        self.masks = masks(self.t.len(), p, hidden, rng, device)?;
+        Ok(self)
+    }
+}
+
+/// For `rows` rows and each hidden layer, see [`Draws::masks`].
+fn masks(rows: usize, p: f64, hidden: &[usize], rng: &mut TrainRng, device: &Device) -> Result<Vec<Tensor>> {
+    if p <= 0.0 {
+        return Ok(Vec::new());
+    }
+    let keep = (1.0 / (1.0 - p)) as f32;
+    let mask = |&width: &usize| {
+        let values: Vec<f32> = (0..rows * width)
+            .map(|_| if f64::from(rng.uniform()) < p { 0.0 } else { keep })
+            .collect();
+        Tensor::from_vec(values, (rows, width), device)
+    };
+    hidden.iter().map(mask).collect()
 }
 
 /// ln(1 + eˣ) from operations that have gradients.
@@ -65,18 +93,19 @@ fn softplus(x: &Tensor) -> Result<Tensor> {
 
 /// The negative ELBO of a batch.
 ///
+/// * `variances`: the reverse variances, where they are not the posterior's own;
 /// * `x`: `(n, D)` in model units;
 /// * `levels`: of discretised data, or `None` for the Gaussian decoder (then in nats of model units).
 pub fn elbo(
     network: &Network,
     gamma: &GammaTable,
+    variances: Option<&VarianceTable>,
     prediction: Prediction,
     levels: Option<u16>,
     x: &Tensor,
     draws: &Draws,
 ) -> Result<Terms> {
     let steps = gamma.steps();
-    let dim = x.dim(1)? as f64;
     let table = gamma.values()?;
 
     // One step of the chain per row.
@@ -93,7 +122,7 @@ pub fn elbo(
     let biases = network
         .biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?
         .index_select(&s, 0)?;
-    let f = network.forward(&z, &biases)?;
+    let f = network.forward_masked(&z, &biases, &draws.masks)?;
     let growth = ((gamma_t - gamma_s)?.exp()? - 1.0)?;
     // ½ (SNR_s − SNR_t) ‖x − x̂‖², and for v: x − x̂ = σ (f − v), SNR σ² = α².
     let (target, weight) = match prediction {
@@ -103,29 +132,41 @@ pub fn elbo(
         }
         Prediction::X => (x.clone(), (&growth * (&signal / &variance)?)?),
     };
-    let error = (f - target)?.sqr()?.sum_keepdim(1)?;
-    let diffusion = ((weight * error)?.mean_all()? * (0.5 * steps as f64))?;
+    let error = (f - target)?;
+    let nats = match variances {
+        None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0)?,
+        Some(variances) => variances.nats(&s, &error, &weight)?,
+    };
+    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise)?;
+    Ok(Terms {
+        reconstruction,
+        prior,
+        diffusion: (nats.mean_all()? * steps as f64)?,
+    })
+}
 
-    // The two ends.
+/// Reconstruction and prior of a batch, in nats per row.
+///
+/// * `table`: γ, of which the first and the last count;
+/// * `noise`: of z_0, `(n, D)`.
+fn ends(table: &Tensor, levels: Option<u16>, x: &Tensor, noise: &Tensor) -> Result<(Tensor, Tensor)> {
+    let dim = x.dim(1)? as f64;
+    let steps = table.elem_count() - 1;
     let last = table.narrow(0, steps, 1)?;
     let energy = x.sqr()?.sum(1)?.mean(0)?.affine(1.0, -dim)?.reshape(1)?;
     let prior = (candle_nn::ops::sigmoid(&last.neg()?)? * energy)? + (softplus(&last.neg()?)? * dim)?;
     let prior = (prior? * 0.5)?.reshape(())?;
     let first = table.narrow(0, 0, 1)?.unsqueeze(1)?;
     let reconstruction = match levels {
-        Some(levels) => levels_nats(&first, levels, x, &draws.first_noise)?,
+        Some(levels) => levels_nats(&first, levels, x, noise)?,
         // x − z_0/α_0 = −(σ_0/α_0) ε: the quadratic does not depend on γ_0, the normalisation does.
         None => {
-            let quadratic = draws.first_noise.sqr()?.sum(1)?.mean(0)?;
+            let quadratic = noise.sqr()?.sum(1)?.mean(0)?;
             let normalisation = ((first.reshape(())? + (2.0 * std::f64::consts::PI).ln())? * dim)?;
             ((quadratic + normalisation)? * 0.5)?
         }
     };
-    Ok(Terms {
-        reconstruction,
-        prior,
-        diffusion,
-    })
+    Ok((reconstruction, prior))
 }
 
 /// Rows whose reconstruction is computed: the term depends on γ_0 alone and hardly varies between rows.

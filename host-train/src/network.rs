@@ -144,17 +144,25 @@ impl Network {
 
     /// The output `f` for a batch: `z` is `(n, D)`, `biases` is `(n, bias_rows)`.
     pub fn forward(&self, z: &Tensor, biases: &Tensor) -> Result<Tensor> {
+        self.forward_masked(z, biases, &[])
+    }
+
+    /// [`Self::forward`] with what each hidden layer adds multiplied by a mask of `(n, rows)`; no masks for none. What dropout does.
+    pub fn forward_masked(&self, z: &Tensor, biases: &Tensor, masks: &[Tensor]) -> Result<Tensor> {
         let mut h = z.clone();
         let mut first_row = 0;
         let last = self.weights.len() - 1;
         for (index, weight) in self.weights.iter().enumerate() {
             let rows = weight.dim(0)?;
             let sum = (h.matmul(&weight.t()?)? + biases.narrow(1, first_row, rows)?)?;
-            h = match index {
-                _ if index == last => sum,
-                _ if self.shape.residual(index) => (h + sum.relu()?)?,
-                _ => sum.relu()?,
-            };
+            if index == last {
+                return Ok(sum);
+            }
+            let mut y = sum.relu()?;
+            if let Some(mask) = masks.get(index) {
+                y = (y * mask)?;
+            }
+            h = if self.shape.residual(index) { (h + y)? } else { y };
             first_row += rows;
         }
         Ok(h)

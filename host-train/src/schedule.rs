@@ -2,13 +2,16 @@
 //!
 //! A trained network answers for any γ in its range, so the table of steps can be chosen after training. [`residuals`] measures the error of x̂ on
 //! training rows over a fine grid of γ; the cost of a step between any two points of the grid follows from it in closed form; [`search`] finds the path
-//! of T steps with the least sum (Watson et al. 2021). The reverse variance is the one that the measured error asks for, per step and per
+//! of T steps with the least sum (Watson et al. 2021), its two ends included: a chain may begin at more noise and leave more to the decoder, or end
+//! at less and leave more to the prior, and with few steps it pays to. The reverse variance is the one that the measured error asks for, per step and per
 //! dimension, in the pixels' own basis or in the directions in which the errors are uncorrelated ([`basis`]).
 
 pub mod basis;
 pub mod chart;
+pub mod ends;
 pub mod residuals;
 pub mod search;
+mod shrink;
 
 use crate::checkpoint::Run;
 use crate::data::Split;
@@ -16,8 +19,9 @@ use ancestral::model::VarianceSpec;
 use ancestral::schedule::snr;
 use anyhow::{Context, Result, ensure};
 use nalgebra::DMatrix;
+use ends::Ends;
 use residuals::Residuals;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the γ of the steps lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,15 +33,16 @@ pub enum Path {
     Cosine,
     /// Along the learned table.
     Learned,
-    /// Where the cost is least.
+    /// Where the cost is least, the ends included.
     Best,
 }
 
 /// What the reverse variance is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variance {
     /// The posterior's own.
+    #[default]
     Posterior,
     /// What the error of x̂ asks for, per step and dimension.
     Calibrated,
@@ -84,10 +89,12 @@ pub struct Table {
     pub steps: usize,
     /// γ_0 ..= γ_T.
     pub gamma: Vec<f64>,
-    /// The diffusion term in bits per dimension on the training rows that everything was measured on.
-    pub train_bits_per_dim: f64,
-    /// The same on the held-out rows.
+    /// The negative ELBO in bits per dimension that is expected from the errors that the table was chosen by.
+    pub expected_bits_per_dim: f64,
+    /// The same measured on the held-out rows.
     pub test_bits_per_dim: f64,
+    /// The diffusion term's part of that.
+    pub test_diffusion: f64,
     /// By the posterior's own variance, `T × D`; empty where it is that.
     #[serde(skip)]
     pub ratios: Vec<f64>,
@@ -109,7 +116,11 @@ impl Table {
 /// The errors of a run's network, measured; what tables are made from.
 pub struct Study {
     train: Residuals,
+    /// On two halves of the rows for validation, where there are such.
+    validation: Option<[Residuals; 2]>,
     test: Residuals,
+    ends: Ends,
+    test_ends: Ends,
     learned: Vec<f64>,
     basis: DMatrix<f64>,
 }
@@ -136,7 +147,7 @@ impl Default for Settings {
 }
 
 impl Study {
-    /// Measures on training rows, for the tables, and on held-out rows, for what is reported about them.
+    /// Measures on training and validation rows, for the tables, and on held-out rows, for what is reported about them.
     ///
     /// * `run`: with its averaged parameters in place.
     pub fn new(run: &Run, split: &Split, settings: &Settings) -> Result<Self> {
@@ -147,9 +158,13 @@ impl Study {
         let grid = even(ends(&learned)?, settings.grid - 1);
         let train = residuals::measure(run, &split.train, &grid, settings.draws, settings.seed)?;
         let test = residuals::measure(run, &split.test, &grid, settings.draws, settings.seed + 1)?;
+        let validation = halves(run, split, &grid, settings)?;
         let basis = basis::of_errors(&train);
         Ok(Self {
+            ends: ends::measure(split.choices(), &grid, settings.seed),
+            test_ends: ends::measure(&split.test, &grid, settings.seed + 1),
             train,
+            validation,
             test,
             learned,
             basis,
@@ -161,6 +176,28 @@ impl Study {
         self.train.gamma.len() - 1
     }
 
+    /// The negative ELBO on the held-out rows of a chain of infinitely many steps between the learned ends, in bits per dimension:
+    /// `½ ∫ SNR(γ) ⟨‖x − x̂‖²⟩ dγ` (Kingma et al. 2021, equation 15) by the trapezoidal rule over the grid. There the reverse variance does
+    /// not matter, and neither does the path.
+    pub fn limit(&self) -> f64 {
+        let errors = self.test.diagonals(None);
+        let density = |i: usize| 0.5 * snr(at(&self.test.gamma, i)) * errors.row(i).iter().sum::<f64>();
+        let pairs = self.test.gamma.windows(2).enumerate();
+        let nats: f64 = pairs
+            .map(|(i, pair)| match pair {
+                [s, t] => 0.5 * (t - s) * (density(i) + density(i + 1)),
+                _ => 0.0,
+            })
+            .sum();
+        let ends = at(&self.test_ends.reconstruction, 0) + at(&self.test_ends.prior, self.longest());
+        (nats + ends) * self.unit()
+    }
+
+    /// Bits per dimension in a nat per row.
+    fn unit(&self) -> f64 {
+        1.0 / (self.train.dim as f64 * std::f64::consts::LN_2)
+    }
+
     /// The table of `steps` steps of one kind.
     pub fn table(&self, path: Path, variance: Variance, steps: usize) -> Result<Table> {
         ensure!(steps >= 1, "a table has at least one step");
@@ -168,7 +205,11 @@ impl Study {
             Variance::Rotated => Some(&self.basis),
             _ => None,
         };
-        let train = self.train.diagonals(basis);
+        let learnt = self.train.diagonals(basis);
+        let expected = match &self.validation {
+            None => learnt,
+            Some(halves) => shrink::expected(&learnt, halves, basis, &even(ends(&self.learned)?, steps)),
+        };
         let test = self.test.diagonals(basis);
         let gamma = match path {
             Path::Even => even(ends(&self.learned)?, steps),
@@ -181,22 +222,28 @@ impl Study {
                     self.train.gamma.len()
                 );
                 let grid = &self.train.gamma;
-                let path = search::cheapest(grid.len(), steps, |s, t| {
-                    let (g_s, g_t) = (at(grid, s), at(grid, t));
-                    let errors = train.row(t);
-                    match variance {
-                        Variance::Posterior => loss(g_s, g_t, errors),
-                        _ => best_cost(g_s, g_t, errors),
-                    }
-                });
+                let path = search::cheapest(
+                    grid.len(),
+                    steps,
+                    |i| at(&self.ends.reconstruction, i),
+                    |s, t| {
+                        let (g_s, g_t) = (at(grid, s), at(grid, t));
+                        let errors = expected.row(t);
+                        match variance {
+                            Variance::Posterior => loss(g_s, g_t, errors),
+                            _ => best_cost(g_s, g_t, errors),
+                        }
+                    },
+                    |i| at(&self.ends.prior, i),
+                );
                 path.into_iter().map(|i| at(grid, i)).collect()
             }
         };
         let mut ratios = Vec::new();
-        let (mut on_train, mut on_test) = (0.0, 0.0);
+        let (mut sum, mut on_test) = (0.0, 0.0);
         for pair in gamma.windows(2) {
             let [g_s, g_t] = *pair else { continue };
-            let (errors, held_out) = (train.at(g_t), test.at(g_t));
+            let (errors, held_out) = (expected.at(g_t), test.at(g_t));
             let row: Vec<f64> = errors
                 .iter()
                 .map(|e| match variance {
@@ -204,20 +251,30 @@ impl Study {
                     _ => ratio(g_s, g_t, *e),
                 })
                 .collect();
-            on_train += cost(g_s, g_t, &row, &errors);
+            sum += cost(g_s, g_t, &row, &errors);
             on_test += cost(g_s, g_t, &row, &held_out);
             if variance != Variance::Posterior {
                 ratios.extend(row);
             }
         }
-        let unit = 1.0 / (self.train.dim as f64 * std::f64::consts::LN_2);
+        let unit = self.unit();
+        let (first, last) = ends(&gamma)?;
+        let at_ends = |ends: &Ends| {
+            let of = |values: &[f64], gamma: f64| {
+                let (index, share) = residuals::place(&self.train.gamma, gamma);
+                let low = at(values, index);
+                low + share * (values.get(index + 1).copied().unwrap_or(low) - low)
+            };
+            of(&ends.reconstruction, first) + of(&ends.prior, last)
+        };
         Ok(Table {
             path,
             variance,
             steps,
             gamma,
-            train_bits_per_dim: on_train * unit,
-            test_bits_per_dim: on_test * unit,
+            expected_bits_per_dim: (sum + at_ends(&self.ends)) * unit,
+            test_bits_per_dim: (on_test + at_ends(&self.test_ends)) * unit,
+            test_diffusion: on_test * unit,
             ratios,
             basis: match basis {
                 Some(u) => u.transpose().as_slice().to_vec(),
@@ -225,6 +282,47 @@ impl Study {
             },
         })
     }
+}
+
+/// Gives a run with variances of its own those that the errors at its own γ ask for, where rows for validation can tell: parameters that were
+/// learned with the network are too small for rows that it has not learnt. Averaged parameters in place, before and after.
+pub fn refit(run: &mut Run, split: &Split, settings: &Settings) -> Result<()> {
+    let Some(variance) = &run.variance else { return Ok(()) };
+    if split.validation.is_empty() {
+        return Ok(());
+    }
+    let gamma: Vec<f32> = run.gamma.values()?.to_vec1()?;
+    let gamma: Vec<f64> = gamma.into_iter().map(f64::from).collect();
+    let spec = variance.spec()?;
+    let basis = (!spec.basis.is_empty()).then(|| DMatrix::from_row_slice(run.dim, run.dim, &spec.basis));
+    let learnt = residuals::measure(run, &split.train, &gamma, settings.draws, settings.seed)?.diagonals(basis.as_ref());
+    let expected = match halves(run, split, &gamma, settings)? {
+        None => learnt,
+        Some(halves) => shrink::expected(&learnt, &halves, basis.as_ref(), &gamma),
+    };
+    let pairs = gamma.windows(2).enumerate();
+    let ratios = pairs.flat_map(|(s, pair)| {
+        let (g_s, g_t) = (at(pair, 0), at(pair, 1));
+        expected.row(s + 1).iter().map(move |e| ratio(g_s, g_t, *e))
+    });
+    variance.set(&VarianceSpec {
+        ratios: ratios.collect(),
+        basis: spec.basis,
+    })?;
+    run.adopt()
+}
+
+/// The errors on two halves of the rows for validation, if there are any.
+fn halves(run: &Run, split: &Split, grid: &[f64], settings: &Settings) -> Result<Option<[Residuals; 2]>> {
+    let measured = |part: usize| {
+        let rows: Vec<usize> = (part..split.validation.len()).step_by(2).collect();
+        let seed = settings.seed + 2 + part as u64;
+        residuals::measure(run, &split.validation.select(&rows), grid, settings.draws, seed)
+    };
+    Ok(match split.validation.len() {
+        0 | 1 => None,
+        _ => Some([measured(0)?, measured(1)?]),
+    })
 }
 
 fn at(values: &[f64], index: usize) -> f64 {

@@ -1,10 +1,10 @@
 //! The training loop.
 
 use crate::checkpoint::{CHECKPOINT, Run, WEIGHTS};
-use crate::config::TrainConfig;
+use crate::config::{Time, TrainConfig};
 use crate::data::Dataset;
 use crate::files::write_atomically;
-use crate::loss::{self, Draws};
+use crate::loss::{self, Draws, continuous};
 use crate::optimizer::{Adam, Update};
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
@@ -110,18 +110,39 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
         rows.extend_from_slice(data.row(run.rng.below(data.len())));
     }
     let x = Tensor::from_vec(rows, (config.batch, run.dim), &device)?;
-    let draws = Draws::new(config.batch, run.dim, run.gamma.steps(), &mut run.rng, &device)?;
-    let terms = loss::elbo(
-        &run.network,
-        &run.gamma,
-        run.config.model.prediction,
-        data.levels(),
-        &x,
-        &draws,
-    )?;
     // Bits per dimension keep the gradient's size apart from the number of dimensions.
-    let loss = (terms.total()? / (run.dim as f64 * std::f64::consts::LN_2))?;
-    let gradients = loss.backward()?;
+    let unit = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
+    let model = &run.config.model;
+    let (values, gradients) = match model.time {
+        Time::Discrete => {
+            let draws = Draws::new(config.batch, run.dim, run.gamma.steps(), &mut run.rng, &device)?;
+            let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
+            let terms = loss::elbo(
+                &run.network,
+                &run.gamma,
+                run.variance.as_ref(),
+                model.prediction,
+                data.levels(),
+                &x,
+                &draws,
+            )?;
+            (terms.values()?, terms.total()?.affine(unit, 0.0)?.backward()?)
+        }
+        Time::Continuous => {
+            let draws = continuous::Draws::new(config.batch, run.dim, &mut run.rng, &device)?;
+            let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
+            let step = continuous::step(
+                &run.network,
+                &run.gamma,
+                model.prediction,
+                data.levels(),
+                &x,
+                &draws,
+                unit,
+            )?;
+            (step.terms, step.gradients)
+        }
+    };
     let update = Update {
         rate: rate(config, run.optimizer.step),
         decay: config.weight_decay,
@@ -133,7 +154,6 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
             epsilon: config.epsilon,
         },
     };
-    let values = terms.values()?;
     ensure!(
         values.iter().all(|v| v.is_finite()),
         "the loss is not finite at step {}: resume from the last checkpoint with a lower train.learning_rate",

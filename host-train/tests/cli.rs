@@ -175,14 +175,14 @@ fn steps_are_chosen_by_the_elbo() {
     };
     for steps in [2, 4] {
         for variance in ["posterior", "calibrated", "rotated"] {
-            let best = bits("best", variance, steps, "train_bits_per_dim");
+            let best = bits("best", variance, steps, "expected_bits_per_dim");
             for path in ["even", "cosine", "learned"] {
                 assert!(
-                    best <= 1.02 * bits(path, variance, steps, "train_bits_per_dim"),
+                    best <= 1.02 * bits(path, variance, steps, "expected_bits_per_dim"),
                     "{path} {variance}"
                 );
             }
-            assert!(best <= bits("best", "posterior", steps, "train_bits_per_dim") + 1e-9);
+            assert!(best <= bits("best", "posterior", steps, "expected_bits_per_dim") + 1e-9);
         }
     }
     assert!(std::fs::read_to_string(at.join("c.svg")).unwrap().contains("</svg>"));
@@ -193,7 +193,7 @@ fn steps_are_chosen_by_the_elbo() {
         let cheapest = tables
             .iter()
             .min_by(|a, b| {
-                let bits = |t: &serde_json::Value| t["train_bits_per_dim"].as_f64().unwrap();
+                let bits = |t: &serde_json::Value| t["expected_bits_per_dim"].as_f64().unwrap();
                 bits(a).total_cmp(&bits(b))
             })
             .unwrap();

@@ -87,7 +87,7 @@ fn continuous_units_come_from_the_training_rows_alone() {
     let text: String = (0..100)
         .map(|i| format!("{},{}\n", i, 1000.0 - 0.5 * f64::from(i * i)))
         .collect();
-    let Split { train, test } = load("d.csv", text.as_bytes(), |_| ());
+    let Split { train, test, .. } = load("d.csv", text.as_bytes(), |_| ());
     assert_eq!((train.len(), test.len()), (90, 10));
     assert_eq!(train.kind, test.kind);
     for column in 0..2 {

@@ -114,7 +114,7 @@ fn compare_loss_with_core(prediction: Prediction, continuous: bool) {
             draws.t.swap(i, rng.below(i + 1));
         }
         let levels = split.train.levels();
-        let terms = loss::elbo(&run.network, &run.gamma, prediction, levels, &x, &draws).unwrap();
+        let terms = loss::elbo(&run.network, &run.gamma, None, prediction, levels, &x, &draws).unwrap();
         for (sum, term) in sums.iter_mut().zip(terms.values().unwrap()) {
             *sum += f64::from(term);
         }

@@ -31,7 +31,7 @@ pub struct Args {
     /// Draw the ELBO against T into this SVG
     #[arg(long)]
     chart: Option<PathBuf>,
-    /// Write a model file with the cheapest table on the training rows; takes one number of --steps
+    /// Write a model file with the table that is expected to be the cheapest; takes one number of --steps
     #[arg(long)]
     out: Option<PathBuf>,
     /// Number format of that file
@@ -71,18 +71,18 @@ impl Args {
             }
         }
         if let Some(path) = &self.chart {
-            let svg = chart(&tables, "bits/dim")?;
+            let svg = chart(&tables, study.limit(), "bits/dim")?;
             write_atomically(path, |out| Ok(out.write_all(svg.as_bytes())?))?;
         }
         if self.json {
             print_json(&tables)?;
         } else {
-            self.print(&tables)?;
+            self.print(&tables, study.limit())?;
         }
         if let Some(out) = &self.out {
             let cheapest = tables
                 .iter()
-                .min_by(|a, b| a.train_bits_per_dim.total_cmp(&b.train_bits_per_dim))
+                .min_by(|a, b| a.expected_bits_per_dim.total_cmp(&b.expected_bits_per_dim))
                 .context("there is no table")?;
             let finetune = self.finetune.then(FineTune::default);
             let recipe = Recipe {
@@ -99,8 +99,8 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print(&self, tables: &[Table]) -> Result<()> {
-        print("diffusion term on held-out rows in bits/dim; everything is chosen on training rows")?;
+    fn print(&self, tables: &[Table], limit: f64) -> Result<()> {
+        print("negative ELBO on held-out rows in bits/dim; everything is chosen on other rows")?;
         let heads: Vec<String> = self.steps.iter().map(|t| format!("{:>9}", format!("T={t}"))).collect();
         print(format_args!("{:<10} {:<11}{}", "gamma", "variance", heads.concat()))?;
         let row = |path: Path, variance: Variance| {
@@ -117,6 +117,6 @@ impl Args {
                 ))?;
             }
         }
-        Ok(())
+        print(format_args!("infinitely many steps of the same network: {limit:.4}"))
     }
 }

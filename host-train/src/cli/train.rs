@@ -1,12 +1,13 @@
 use super::print_json;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS, put_aside};
-use host_train::config::Config;
-use host_train::data;
+use host_train::config::{Config, Time};
+use host_train::data::{self, Split};
 use host_train::evaluate::evaluate;
 use host_train::export::float_spec;
 use host_train::runtime::ModelFile;
+use host_train::schedule::{self, Settings, Study, refit};
 use host_train::train::{LOSSES, Outcome, train};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,10 @@ pub struct Args {
     /// Folder for the checkpoint, the weights and the loss log [default: runs/<name of the configuration>]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Begin with the network of this checkpoint or run, and with the steps that suit it best: for a configuration with fewer steps or
+    /// variances of its own
+    #[arg(long, conflicts_with = "resume")]
+    from: Option<PathBuf>,
     /// Go on from the folder's checkpoint
     #[arg(long)]
     resume: bool,
@@ -60,10 +65,10 @@ impl Args {
         let device = if self.cuda { cuda()? } else { Device::Cpu };
         let split = data::load(&config.data, self.config.parent().unwrap_or(Path::new("")))?;
         let checkpoint = folder.join(CHECKPOINT);
-        let mut run = if self.resume {
-            self.resumed(config, &checkpoint, &device)?
-        } else {
-            Run::for_data(config, &split, &device)?
+        let mut run = match &self.from {
+            Some(base) => continued(config, base, &split, &device)?,
+            None if self.resume => self.resumed(config, &checkpoint, &device)?,
+            None => Run::for_data(config, &split, &device)?,
         };
         // What an earlier run left is worth keeping, and must not pass for this one's.
         let stale: &[&str] = match self.resume {
@@ -99,7 +104,11 @@ impl Args {
             return Ok(ExitCode::from(INTERRUPTED));
         }
         let weights = folder.join(WEIGHTS);
-        let averaged = Run::averaged(&weights, &Device::Cpu)?;
+        let mut averaged = Run::averaged(&weights, &Device::Cpu)?;
+        if averaged.variance.is_some() {
+            refit(&mut averaged, &split, &Settings::default())?;
+            averaged.save_weights(&weights)?;
+        }
         let file = ModelFile::from_bytes(&float_spec(&averaged)?.to_bytes()?, weights.display().to_string())?;
         let score = evaluate(&file, &split.test, 1, 0)?;
         if self.json {
@@ -140,6 +149,24 @@ impl Args {
         run.set_train(config.train);
         Ok(run)
     }
+}
+
+/// A run that begins with another's network, and with the table that is cheapest for it.
+fn continued(config: Config, base: &Path, split: &Split, device: &Device) -> Result<Run> {
+    let run = Run::averaged(base, device)?;
+    ensure!(
+        run.dim == split.train.dim && run.kind == split.train.kind,
+        "{} was not trained on the data of the configuration",
+        base.display()
+    );
+    let study = Study::new(&run, split, &Settings::default())?;
+    // In the limit there is no best path; the learned one is as good a beginning as any.
+    let path = match config.model.time {
+        Time::Discrete => schedule::Path::Best,
+        Time::Continuous => schedule::Path::Learned,
+    };
+    let table = study.table(path, config.model.variance, config.model.steps)?;
+    Run::continued(config, &run, &table).with_context(|| format!("cannot go on from {}", base.display()))
 }
 
 fn cuda() -> Result<Device> {

@@ -65,6 +65,13 @@ pub struct Dataset {
     pub kind: Kind,
 }
 
+impl Split {
+    /// The rows that choices are made on: those for validation, or where there are none, those learnt from.
+    pub fn choices(&self) -> &Dataset {
+        if self.validation.is_empty() { &self.train } else { &self.validation }
+    }
+}
+
 impl Dataset {
     /// Number of rows.
     pub fn len(&self) -> usize {
@@ -134,11 +141,13 @@ impl Dataset {
     }
 }
 
-/// A data set cut in two: what the model learns from, and what it is judged by.
+/// A data set cut in parts: what the model learns from, what choices about it are made on, and what it is judged by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     /// Rows to learn from.
     pub train: Dataset,
+    /// Rows that steps and variances are chosen on; empty unless the configuration sets some aside.
+    pub validation: Dataset,
     /// Rows held back; nothing about them, not even their mean, enters the training.
     pub test: Dataset,
 }

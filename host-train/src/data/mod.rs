@@ -54,14 +54,15 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
     let rows = table.len();
     let default_test_rows = builtin.map_or((rows / 10).max(1), |set| set.test_rows);
     let test_rows = spec.test_rows.unwrap_or(default_test_rows);
-    if test_rows >= rows {
+    let held_back = test_rows.saturating_add(spec.validation_rows);
+    if held_back >= rows {
         return Err(DataError::TooFewRows {
             file: table.file,
             rows,
-            test_rows,
+            test_rows: held_back,
         });
     }
-    let deal = split::deal(rows, test_rows, spec.split_seed);
+    let deal = split::deal(rows, test_rows, spec.validation_rows, spec.split_seed);
 
     let kind = match spec.levels.or(builtin.and_then(|set| set.levels)) {
         Some(levels) => normalise::levels(&table, levels)?,
@@ -73,6 +74,7 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
     let dataset = |rows: &[usize]| normalise::dataset(&name, &kind, &table, rows);
     Ok(Split {
         train: dataset(&deal.train),
+        validation: dataset(&deal.validation),
         test: dataset(&deal.test),
     })
 }

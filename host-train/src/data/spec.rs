@@ -31,6 +31,10 @@ pub struct DataSpec {
     /// Rows held back for evaluation: by default 297 of `digits`, 287 of `ecg`, a tenth of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_rows: Option<usize>,
+    /// Rows that are neither learnt from nor reported on: what is chosen after training (steps, variances) is measured on them, because a
+    /// network errs less on rows that it has learnt by heart. None by default.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub validation_rows: usize,
     /// Seed of the permutation that chooses the rows held back.
     #[serde(default)]
     pub split_seed: u64,
@@ -46,9 +50,14 @@ impl DataSpec {
             dim: None,
             label_column: LabelColumn::None,
             test_rows: None,
+            validation_rows: 0,
             split_seed: 0,
         }
     }
+}
+
+fn is_zero(rows: &usize) -> bool {
+    *rows == 0
 }
 
 /// Which column is a label and not a value.

@@ -3,20 +3,27 @@
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Row numbers in the order in which rows are dealt: the first ones are held back.
+/// Row numbers in the order in which rows are dealt: the first ones are held back for the test, the next ones for validation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Deal {
     /// Rows to learn from.
     pub train: Vec<usize>,
+    /// Rows that choices are made on.
+    pub validation: Vec<usize>,
     /// Rows held back.
     pub test: Vec<usize>,
 }
 
-/// Deals `rows` rows, `test_rows` of which (at most `rows`) are held back.
-pub(super) fn deal(rows: usize, test_rows: usize, seed: u64) -> Deal {
-    let mut order = permutation(rows, seed);
-    let train = order.split_off(test_rows.min(rows));
-    Deal { train, test: order }
+/// Deals `rows` rows, `test_rows` of which (at most `rows`) are held back. How many are for validation changes nothing about those.
+pub(super) fn deal(rows: usize, test_rows: usize, validation_rows: usize, seed: u64) -> Deal {
+    let mut test = permutation(rows, seed);
+    let mut validation = test.split_off(test_rows.min(rows));
+    let train = validation.split_off(validation_rows.min(validation.len()));
+    Deal {
+        train,
+        validation,
+        test,
+    }
 }
 
 /// Fisher–Yates shuffle of `0..rows`: every order equally likely.
@@ -49,8 +56,13 @@ mod tests {
 
     #[test]
     fn every_row_is_dealt_once() {
-        let Deal { mut train, test } = deal(1797, 297, 0);
-        assert_eq!((train.len(), test.len()), (1500, 297));
+        let Deal {
+            mut train,
+            validation,
+            test,
+        } = deal(1797, 297, 200, 0);
+        assert_eq!((train.len(), validation.len(), test.len()), (1300, 200, 297));
+        train.extend(validation);
         train.extend(test);
         train.sort_unstable();
         assert!(train.into_iter().eq(0..1797));
@@ -60,10 +72,10 @@ mod tests {
     fn a_seed_fixes_the_split_for_ever() {
         // Changing these numbers makes every published ELBO incomparable with the new ones.
         assert_eq!(
-            deal(1797, 297, 0).test[..8],
+            deal(1797, 297, 0, 0).test[..8],
             [1780, 277, 974, 570, 1456, 1136, 328, 1529]
         );
-        assert_ne!(deal(1797, 297, 1), deal(1797, 297, 0));
+        assert_ne!(deal(1797, 297, 0, 1), deal(1797, 297, 0, 0));
     }
 
     #[test]

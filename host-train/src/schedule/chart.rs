@@ -4,8 +4,10 @@ use super::{Path, Table, Variance};
 use crate::report::{Line, lines_chart};
 use anyhow::Result;
 
-/// Held-out diffusion term against T, as SVG.
-pub fn chart(tables: &[Table], dim_unit: &str) -> Result<String> {
+/// Held-out negative ELBO against T, as SVG.
+///
+/// * `limit`: of the same network with infinitely many steps.
+pub fn chart(tables: &[Table], limit: f64, dim_unit: &str) -> Result<String> {
     let kinds = [
         (Path::Even, Variance::Posterior),
         (Path::Cosine, Variance::Posterior),
@@ -14,7 +16,7 @@ pub fn chart(tables: &[Table], dim_unit: &str) -> Result<String> {
         (Path::Best, Variance::Calibrated),
         (Path::Best, Variance::Rotated),
     ];
-    let lines: Vec<Line> = kinds
+    let mut lines: Vec<Line> = kinds
         .into_iter()
         .map(|(path, variance)| Line {
             name: match variance {
@@ -28,5 +30,11 @@ pub fn chart(tables: &[Table], dim_unit: &str) -> Result<String> {
                 .collect(),
         })
         .collect();
-    lines_chart(&lines, "steps T", &format!("diffusion term, {dim_unit}"))
+    let ends = lines.iter().flat_map(|l| &l.points).map(|p| p.0);
+    let (least, most) = ends.fold((f64::INFINITY, 0.0), |(a, b), t| (t.min(a), t.max(b)));
+    lines.push(Line {
+        name: "T → ∞".to_owned(),
+        points: vec![(least, limit), (most, limit)],
+    });
+    lines_chart(&lines, "steps T", &format!("negative ELBO, {dim_unit}"))
 }

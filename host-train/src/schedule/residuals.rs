@@ -13,10 +13,12 @@ use nalgebra::DMatrix;
 pub struct Residuals {
     /// D.
     pub dim: usize,
-    /// The grid, increasing, at equal distances.
+    /// The grid, increasing.
     pub gamma: Vec<f64>,
     /// One matrix for each.
     pub covariance: Vec<DMatrix<f64>>,
+    /// Rows that were noised.
+    pub rows: usize,
 }
 
 /// Rows in one pass through the network.
@@ -60,13 +62,17 @@ pub fn measure(run: &Run, data: &Dataset, grid: &[f64], draws: usize, seed: u64)
         dim,
         gamma: grid.to_vec(),
         covariance,
+        rows: data.len(),
     })
 }
 
 /// Mean squared errors per dimension over the grid.
+#[derive(Clone, Debug)]
 pub struct Diagonals {
-    gamma: Vec<f64>,
-    rows: Vec<Vec<f64>>,
+    /// The grid.
+    pub gamma: Vec<f64>,
+    /// One row of D for each of its points.
+    pub rows: Vec<Vec<f64>>,
 }
 
 impl Residuals {
@@ -83,6 +89,19 @@ impl Residuals {
     }
 }
 
+/// Where a γ lies on an increasing grid: the point before it, and the share of the way to the next. What lies outside is at an end.
+pub fn place(grid: &[f64], gamma: f64) -> (usize, f64) {
+    let after = grid.partition_point(|&g| g <= gamma);
+    match (after.checked_sub(1), grid.get(after)) {
+        (None, _) => (0, 0.0),
+        (Some(index), None) => (index, 0.0),
+        (Some(index), Some(next)) => {
+            let here = grid.get(index).copied().unwrap_or(gamma);
+            (index, (gamma - here) / (next - here))
+        }
+    }
+}
+
 impl Diagonals {
     /// At a point of the grid.
     pub fn row(&self, index: usize) -> &[f64] {
@@ -91,12 +110,7 @@ impl Diagonals {
 
     /// At any γ, linear between the points of the grid.
     pub fn at(&self, gamma: f64) -> Vec<f64> {
-        let (Some(first), Some(last)) = (self.gamma.first(), self.gamma.last()) else {
-            return Vec::new();
-        };
-        let place = (gamma - first) / (last - first) * (self.gamma.len() - 1) as f64;
-        let place = place.clamp(0.0, (self.gamma.len() - 1) as f64);
-        let (index, share) = (place as usize, place.fract());
+        let (index, share) = place(&self.gamma, gamma);
         let (low, high) = (self.row(index), self.row(index + 1));
         let high = if high.is_empty() { low } else { high };
         low.iter().zip(high).map(|(a, b)| a + share * (b - a)).collect()
