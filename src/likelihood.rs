@@ -229,6 +229,8 @@ pub enum RowError {
     },
     /// Levels were given to a model of continuous data, or the other way round.
     Decoder,
+    /// The model's steps have less noise than the posterior: it was made for samples alone, and has no ELBO.
+    SamplesOnly,
 }
 
 impl core::fmt::Display for RowError {
@@ -244,6 +246,9 @@ impl core::fmt::Display for RowError {
                 )
             }
             Self::NotFinite { index } => write!(f, "value {index} of the row is not a finite number"),
+            Self::SamplesOnly => {
+                f.write_str("the model draws samples alone: its steps have less noise than an ELBO allows; score with the model that it was made from")
+            }
             Self::Decoder => f.write_str(
                 "the model's decoder is of the other kind: levels for discretised data, values for continuous",
             ),
@@ -278,7 +283,7 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
         if decoder.levels == 0 {
             return Err(RowError::Decoder);
         }
-        self.check_length(row.len())?;
+        self.check(row.len())?;
         let last = decoder.last_level();
         if let Some((index, &found)) = row.iter().enumerate().find(|&(_, &level)| level > last) {
             return Err(RowError::Level { index, found, last });
@@ -299,7 +304,7 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
         if decoder.levels != 0 {
             return Err(RowError::Decoder);
         }
-        self.check_length(row.len())?;
+        self.check(row.len())?;
         if let Some(index) = row.iter().position(|v| !v.is_finite()) {
             return Err(RowError::NotFinite { index });
         }
@@ -311,7 +316,10 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
         Ok(self.elbo_of_data(rng))
     }
 
-    fn check_length(&self, found: usize) -> Result<(), RowError> {
+    fn check(&self, found: usize) -> Result<(), RowError> {
+        if self.model.header().samples_only {
+            return Err(RowError::SamplesOnly);
+        }
         let expected = self.model.dim();
         if found == expected {
             Ok(())

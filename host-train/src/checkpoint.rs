@@ -10,9 +10,10 @@ use crate::gamma::GammaTable;
 use crate::network::{Network, Shape};
 use crate::optimizer::{Optimizer, Slot};
 use crate::rng::TrainRng;
-use crate::schedule::{Table, Variance};
+use crate::schedule::Variance;
 use crate::variance::VarianceTable;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use ancestral::model::VarianceSpec;
 use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
@@ -122,8 +123,9 @@ impl Run {
     /// A run that begins where another ended, with other steps.
     ///
     /// * `base`: with its averaged parameters in place; of the same data and widths;
-    /// * `table`: of as many steps as the configuration asks for, and of its kind of variance.
-    pub fn continued(config: Config, base: &Run, table: &Table) -> Result<Self> {
+    /// * `gamma`: one more than the steps that the configuration asks for;
+    /// * `variance`: where it asks for one of its own.
+    pub fn continued(config: Config, base: &Run, gamma: &[f64], variance: Option<&VarianceSpec>) -> Result<Self> {
         let device = base.optimizer.slots.first().map_or(&Device::Cpu, |slot| slot.state.device());
         let same = [
             ("hidden", config.model.hidden == base.config.model.hidden),
@@ -133,13 +135,19 @@ impl Run {
         if let Some((key, _)) = same.iter().find(|(_, same)| !same) {
             bail!("model.{key} is not that of the run to begin from: use the same");
         }
+        let steps = config.model.steps;
         let mut run = Self::new(config, base.dim, base.kind.clone(), device)?;
         for (to, from) in run.network.parameters().iter().zip(base.network.parameters()) {
             to.var.set(&from.var)?;
         }
-        run.gamma.set(&table.gamma)?;
-        if let (Some(to), Some(from)) = (&run.variance, table.variance()) {
-            to.set(&from)?;
+        ensure!(
+            gamma.len() == steps + 1,
+            "{} values of gamma are no table of {steps} steps",
+            gamma.len()
+        );
+        run.gamma.set(gamma)?;
+        if let (Some(to), Some(from)) = (&run.variance, variance) {
+            to.set(from)?;
         }
         run.adopt()?;
         Ok(run)

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod compare;
+mod distill;
 mod evaluate;
 mod export;
 mod quantize;
@@ -38,6 +39,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Choose the steps and the reverse variance by the ELBO: what each way costs, and a model file with the cheapest
     Schedule(schedule::Args),
+    /// Teach students to draw samples in far fewer steps; they have no ELBO
+    Distill(distill::Args),
     /// Draw samples from a model file
     Sample(sample::Args),
     /// Put model files of one data set side by side: ELBO, size, work, sample quality
@@ -55,6 +58,7 @@ impl Cli {
             Command::Export(args) => args.run(),
             Command::Quantize(args) => args.run(),
             Command::Schedule(args) => args.run(),
+            Command::Distill(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Report(args) => args.run(),

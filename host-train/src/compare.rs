@@ -98,7 +98,7 @@ pub fn compare(
             );
         }
     }
-    let all = [split.train.rows.as_slice(), split.test.rows.as_slice()].concat();
+    let all = [&split.train, &split.validation, &split.test].map(|d| d.rows.as_slice()).concat();
     // Distances between all pairs: of very large sets a part is enough.
     let data = Rows {
         dim: split.test.dim,
@@ -109,7 +109,14 @@ pub fn compare(
         _ => noise_floor(data, SPLITS, settings.seed).map(|(_, high)| high),
     };
     progress(&format!("scoring {}", reference.name));
-    let base = evaluate(reference, &split.test, settings.draws, settings.seed)?;
+    let score = |file: &ModelFile| {
+        if file.header().samples_only {
+            return Ok(Evaluation::none(file));
+        }
+        evaluate(file, &split.test, settings.draws, settings.seed)
+    };
+    let base = score(reference)?;
+    let mut rows = Vec::new();
     let against = |score: Evaluation, (ram_bytes, macs_per_sample)| Comparison {
         delta: score.bits_per_dim - base.bits_per_dim,
         delta_error: paired_error(&score, &base),
@@ -120,13 +127,12 @@ pub fn compare(
         energy_distance: None,
         energy_floor: None,
     };
-    let mut rows = Vec::new();
     for file in files {
         let score = if file.name == reference.name {
             base.clone()
         } else {
             progress(&format!("scoring {}", file.name));
-            evaluate(file, &split.test, settings.draws, settings.seed)?
+            score(file)?
         };
         let samples = if settings.samples > 0 {
             progress(&format!("sampling {}", file.name));

@@ -68,6 +68,10 @@ pub struct ModelConfig {
     /// The reverse variance: the posterior's own, or a parameter per step and direction.
     #[serde(default)]
     pub variance: Variance,
+    /// Share η of the posterior's noise in an exported step: 1 for the ancestral sampler, 0 for the deterministic one (DDIM). Below 1 an
+    /// export draws samples alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub eta: f64,
     /// γ_0 at the beginning of training.
     pub gamma_first: f64,
     /// γ_T at the beginning of training.
@@ -116,6 +120,14 @@ pub struct TrainConfig {
     pub checkpoint_seconds: u64,
     /// Steps between rows of the loss log.
     pub log_every: u64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 fn beta_1() -> f64 {
@@ -177,6 +189,17 @@ impl Config {
             "model.gamma_first = {} must be below model.gamma_last = {}",
             m.gamma_first,
             m.gamma_last
+        );
+        ensure!(
+            (0.0..=1.0).contains(&m.eta),
+            "model.eta is {}: a share of the posterior's noise is between 0 and 1",
+            m.eta
+        );
+        ensure!(
+            m.eta == 1.0 || m.variance == Variance::Posterior,
+            "model.eta is {} and model.variance is \"{}\": less noise than the posterior's and another variance exclude each other",
+            m.eta,
+            m.variance.name()
         );
         ensure!(
             m.time == Time::Discrete || m.variance == Variance::Posterior,

@@ -1,6 +1,6 @@
 //! The exact ELBO of held-out data through an exported model, in the core's own arithmetic.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, mixture};
 use crate::runtime::{AnyModel, ModelFile};
 use crate::with_model;
 use ancestral::likelihood::elbo;
@@ -43,11 +43,48 @@ pub struct Evaluation {
     pub diffusion: f64,
     /// The prior term in nats per dimension, to be compared with 0.01.
     pub prior_nats_per_dim: f64,
+    /// What the distribution itself gives, where the data was drawn from one that is known.
+    pub truth: Option<Truth>,
     /// Length of the file.
     pub file_bytes: usize,
     /// `bits_per_dim` of each row.
     #[serde(skip)]
     pub per_row: Vec<f64>,
+}
+
+/// What no model can beat.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Truth {
+    /// The entropy of the distribution, in bits per dimension.
+    pub entropy: f64,
+    /// `−log₂ p` of the rows scored under the distribution itself, in bits per dimension: what the entropy is in expectation.
+    pub bits_per_dim: f64,
+    /// What the model costs beyond that, in nats per row: the gap to the entropy, less the scatter of the rows.
+    pub gap_nats: f64,
+}
+
+impl Evaluation {
+    /// Of a model that draws samples alone: every number that there is not is NaN.
+    pub fn none(file: &ModelFile) -> Self {
+        let header = file.header();
+        Self {
+            file: file.name.clone(),
+            format: header.format.name().to_owned(),
+            steps: usize::from(header.steps),
+            rows: 0,
+            draws: 0,
+            seed: 0,
+            bits_per_dim: f64::NAN,
+            standard_error: f64::NAN,
+            reconstruction: f64::NAN,
+            prior: f64::NAN,
+            diffusion: f64::NAN,
+            prior_nats_per_dim: f64::NAN,
+            truth: None,
+            file_bytes: file.len(),
+            per_row: Vec::new(),
+        }
+    }
 }
 
 /// Scores every row of `data`, summing over every t.
@@ -102,6 +139,17 @@ fn summarise(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, scores: &[
         prior,
         diffusion: mean(|s| s[2]),
         prior_nats_per_dim: prior * std::f64::consts::LN_2,
+        truth: mixture::find(&data.name).map(|truth| {
+            let nats = |bits: f64| bits * data.dim as f64 * std::f64::consts::LN_2;
+            let unit = 1.0 / nats(1.0);
+            let logs = (0..data.len()).map(|row| truth.log_density(&data.kind.to_raw(data.row(row))));
+            let own = -logs.sum::<f64>() / count;
+            Truth {
+                entropy: truth.entropy() * unit,
+                bits_per_dim: own * unit,
+                gap_nats: nats(bits_per_dim) - own,
+            }
+        }),
         file_bytes: file.len(),
         per_row: scores.iter().map(total).collect(),
     }

@@ -180,6 +180,7 @@ fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         note: toml::to_string(&run.config.data)?,
         exponents: Vec::new(),
         variance: None,
+        eta: run.config.model.eta,
         layers,
     })
 }

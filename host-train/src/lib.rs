@@ -11,6 +11,7 @@ pub mod compare;
 pub mod config;
 pub mod data;
 pub mod distance;
+pub mod distill;
 pub mod evaluate;
 pub mod export;
 pub mod files;

@@ -270,6 +270,7 @@ pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<Lay
         note: float.note.clone(),
         exponents: Vec::new(),
         variance: float.variance.clone(),
+        eta: float.eta,
         layers,
     }
 }

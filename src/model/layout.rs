@@ -30,7 +30,7 @@ pub const AT_LAYERS: usize = 16;
 pub const AT_WIDTH: usize = 18;
 /// `u16`, levels of a discretised decoder in 2..=256; 0 for the Gaussian one.
 pub const AT_LEVELS: usize = 20;
-/// `u16`, bit 0: clip x̂ to [−1, 1].
+/// `u16`, bit 0: clip x̂ to [−1, 1]; bit 1: samples only.
 pub const AT_FLAGS: usize = 22;
 /// `u32`, offset of γ: `f32 × (T + 1)`.
 pub const AT_GAMMA: usize = 24;
@@ -65,6 +65,8 @@ pub const MAX_EXPONENT: u8 = 15;
 
 /// Flag of the header: x̂ is clipped.
 pub const FLAG_CLIP: u16 = 1;
+/// Flag of the header: steps have less noise than the posterior, so the model draws samples and has no ELBO.
+pub const FLAG_SAMPLES_ONLY: u16 = 2;
 
 /// Length of the end-point section.
 pub const ENDS_LEN: usize = 16;

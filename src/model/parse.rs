@@ -33,6 +33,8 @@ pub struct Header {
     pub levels: u16,
     /// x̂ is clipped to [−1, 1].
     pub clip: bool,
+    /// Its steps have less noise than the posterior: it draws samples and has no ELBO.
+    pub samples_only: bool,
     /// Length of the file in bytes.
     pub file_len: u32,
     pub(super) gamma: u32,
@@ -109,6 +111,7 @@ impl Header {
             width: read_u16(bytes, layout::AT_WIDTH),
             levels: read_u16(bytes, layout::AT_LEVELS),
             clip: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_CLIP != 0,
+            samples_only: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_SAMPLES_ONLY != 0,
             file_len,
             gamma: read_u32(bytes, layout::AT_GAMMA),
             constants: read_u32(bytes, layout::AT_CONSTANTS),
@@ -123,7 +126,7 @@ impl Header {
             nats: read_u32(bytes, layout::AT_NATS),
             basis: read_u32(bytes, layout::AT_BASIS),
         };
-        if read_u16(bytes, layout::AT_FLAGS) & !layout::FLAG_CLIP != 0 {
+        if read_u16(bytes, layout::AT_FLAGS) & !(layout::FLAG_CLIP | layout::FLAG_SAMPLES_ONLY) != 0 {
             return Err(ModelError::Field { name: "flags" });
         }
         if header.dim == 0 {
@@ -236,6 +239,9 @@ impl<'a, F: Format> Model<'a, F> {
             return Err(ModelError::Field {
                 name: "offset of the steps' costs",
             });
+        }
+        if header.samples_only && header.spreads != 0 {
+            return Err(ModelError::Field { name: "flags" });
         }
         if header.basis != 0 && (header.spreads == 0 || !header.holds(header.basis, constant * dim * dim)) {
             return Err(ModelError::Field {

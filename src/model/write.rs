@@ -3,7 +3,7 @@ use super::parse::checksum;
 use super::row_len;
 use crate::format::{Format, RequantKind};
 use crate::number::Number;
-use crate::schedule::{Prediction, Schedule, ScheduleError, alpha, snr, softplus};
+use crate::schedule::{Prediction, Schedule, ScheduleError, StepConstants, alpha, snr, softplus};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -89,6 +89,9 @@ pub struct ModelSpec<F: Format> {
     pub exponents: Vec<u8>,
     /// The reverse variance where it is not the posterior's own.
     pub variance: Option<VarianceSpec>,
+    /// Share η of the posterior's noise that a step adds, see [`StepConstants::with_noise`]: 1 for the ancestral sampler. Below 1 the
+    /// model draws samples and has no ELBO.
+    pub eta: f64,
     /// In order; the first has D columns, the last D rows.
     pub layers: Vec<LayerSpec<F>>,
 }
@@ -121,6 +124,11 @@ pub enum SpecError {
         /// The deviation asked for.
         deviation: f64,
     },
+    /// η is not in 0..=1, or it is below 1 where the reverse variance is not the posterior's own.
+    Eta {
+        /// What it is.
+        eta: f64,
+    },
     /// A list has the wrong length or a size does not fit the file's 16-bit fields.
     Size {
         /// Of what.
@@ -151,6 +159,10 @@ impl core::fmt::Display for SpecError {
                 "step {step}: the standard deviation {deviation:.3} of a direction does not fit the number format (below 2); take more \
                  steps, or a float format"
             ),
+            Self::Eta { eta } => write!(
+                f,
+                "eta, the share of the posterior's noise, is {eta}: it must be in 0..=1, and 1 where the reverse variance is another"
+            ),
             Self::Size { what, layer: None } => write!(f, "{what} has the wrong length"),
             Self::Size { what, layer: Some(l) } => write!(f, "layer {l}: {what} has the wrong length"),
             Self::Rejected(e) => write!(f, "{e}"),
@@ -167,6 +179,9 @@ const DEVIATION_TOLERANCE: f64 = 0.02;
 impl<F: Format> ModelSpec<F> {
     /// The bytes of the file. They have been parsed back, so what is returned is a valid model.
     pub fn to_bytes(&self) -> Result<Vec<u8>, SpecError> {
+        if !(0.0..=1.0).contains(&self.eta) || (self.eta < 1.0 && self.variance.is_some()) {
+            return Err(SpecError::Eta { eta: self.eta });
+        }
         let schedule = Schedule::new(&self.gamma).map_err(SpecError::Schedule)?;
         let wide: Vec<f64> = self.gamma.iter().map(|&g| f64::from(g)).collect();
         let exact = Schedule::new(&wide).map_err(SpecError::Schedule)?;
@@ -179,7 +194,11 @@ impl<F: Format> ModelSpec<F> {
         let mut constants = Vec::new();
         let mut weight = Vec::new();
         for t in 0..=steps {
-            let real = exact.constants(self.prediction, t).ok_or(size("gamma"))?;
+            let ancestral = exact.constants(self.prediction, t).ok_or(size("gamma"))?;
+            let real = match wide.get(t.wrapping_sub(1)..=t) {
+                Some(&[s, t]) => StepConstants::with_noise(self.prediction, s, t, self.eta),
+                _ => ancestral,
+            };
             let record = real
                 .quantise::<F::Number>()
                 .map_err(|index| SpecError::Constant { step: t, index })?;
@@ -243,7 +262,7 @@ impl<F: Format> ModelSpec<F> {
             &short(width, "rows of a layer")?.to_le_bytes(),
         );
         write_at(&mut out, layout::AT_LEVELS, &self.levels.to_le_bytes());
-        let flags = if self.clip { layout::FLAG_CLIP } else { 0 };
+        let flags = flag(self.clip, layout::FLAG_CLIP) | flag(self.eta < 1.0, layout::FLAG_SAMPLES_ONLY);
         write_at(&mut out, layout::AT_FLAGS, &flags.to_le_bytes());
         for (at, offset) in [
             (layout::AT_GAMMA, gamma),
@@ -340,7 +359,6 @@ impl<F: Format> ModelSpec<F> {
             if requantised && layer.requant.len() != layer.rows {
                 return Err(wrong("the requantisation table"));
             }
-            let flag = |on: bool, bit: u16| if on { bit } else { 0 };
             let record = LayerRecord {
                 rows: u16::try_from(layer.rows).map_err(|_| wrong("the list of rows"))?,
                 columns: u16::try_from(layer.columns).map_err(|_| wrong("the list of columns"))?,
@@ -378,6 +396,10 @@ fn ends(gamma: &[f64]) -> Result<[f32; layout::ENDS_LEN / 4], SpecError> {
 
 fn size(what: &'static str) -> SpecError {
     SpecError::Size { what, layer: None }
+}
+
+fn flag(on: bool, bit: u16) -> u16 {
+    if on { bit } else { 0 }
 }
 
 fn align(out: &mut Vec<u8>) {

@@ -56,6 +56,7 @@ pub fn float_spec_of(sizes: &[(usize, usize); 3], steps: usize) -> ModelSpec<F32
         note: "a test".to_owned(),
         exponents: Vec::new(),
         variance: None,
+        eta: 1.0,
         layers: (0..3).map(layer).collect(),
     }
 }
@@ -71,7 +72,8 @@ fn with_layers<F: Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> 
         scale: float.scale.clone(),
         note: float.note.clone(),
         exponents: Vec::new(),
-        variance: None,
+        variance: float.variance.clone(),
+        eta: float.eta,
         layers,
     }
 }

@@ -82,5 +82,12 @@ fn print_score(score: &Evaluation) -> Result<()> {
         "  negative ELBO      {:>10.4} ± {:.4}",
         score.bits_per_dim, score.standard_error
     ))?;
+    if let Some(truth) = &score.truth {
+        print(format_args!(
+            "  the distribution   {:>10.4} on these rows, entropy {:.4}",
+            truth.bits_per_dim, truth.entropy
+        ))?;
+        print(format_args!("  gap                {:>10.4} nats per row", truth.gap_nats))?;
+    }
     print(format_args!("  file               {:>10} bytes", score.file_bytes))
 }

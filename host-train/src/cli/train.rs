@@ -166,7 +166,7 @@ fn continued(config: Config, base: &Path, split: &Split, device: &Device) -> Res
         Time::Continuous => schedule::Path::Learned,
     };
     let table = study.table(path, config.model.variance, config.model.steps)?;
-    Run::continued(config, &run, &table).with_context(|| format!("cannot go on from {}", base.display()))
+    Run::continued(config, &run, &table.gamma, table.variance().as_ref()).with_context(|| format!("cannot go on from {}", base.display()))
 }
 
 fn cuda() -> Result<Device> {

@@ -17,6 +17,7 @@ pub mod builtin;
 mod csv;
 mod dataset;
 mod error;
+pub mod mixture;
 mod normalise;
 mod npy;
 mod spec;
@@ -37,9 +38,10 @@ use table::{Table, unreadable};
 pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
     check_settings(spec)?;
     let builtin = builtin::find(&spec.source);
-    let table = match builtin {
-        Some(set) => set.read()?,
-        None => read_file(spec, &base_dir.join(&spec.source))?,
+    let table = match (builtin, mixture::find(&spec.source)) {
+        (Some(set), _) => set.read()?,
+        (None, Some(mixture)) => mixture.read(),
+        (None, None) => read_file(spec, &base_dir.join(&spec.source))?,
     };
     if let Some(expected) = spec.dim
         && expected != table.dim

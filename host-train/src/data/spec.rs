@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// `"digits"` or `"ecg"` for a built-in set, or the path of a `.csv`, `.csv.gz`, `.npy` or `.npz` file, relative to the
+    /// `"digits"`, `"ecg"`, `"mixture-1d"` or `"mixture-2d"` for a built-in set, or the path of a `.csv`, `.csv.gz`, `.npy` or `.npz` file, relative to the
     /// configuration's folder.
     pub source: String,
     /// The array inside an `.npz`; not needed where there is only one.

@@ -1,0 +1,202 @@
+//! Distillation to very few steps, for samples alone (Salimans and Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models").
+//!
+//! The deterministic sampler (η = 0) is a map from z_T to a sample. Each stage teaches a student to do in one of its steps what its teacher does in
+//! two; then the student is the next teacher. Where the teacher ends at z_s, the student's estimate must be
+//! `x̃ = (z_s − keep·z_t)/pull`, with the constants of the long step.
+//!
+//! A student draws samples and nothing else: its steps add no noise, so p(z_s | z_t) has no density, and there is no ELBO that could say how
+//! good it is. What can be measured is the distance of its samples from the data.
+
+use crate::checkpoint::Run;
+use crate::config::{Prediction, Time};
+use crate::data::Dataset;
+use crate::optimizer::{Adam, Update};
+use crate::rng::TrainRng;
+use crate::schedule::Variance;
+use ancestral::schedule::StepConstants;
+use anyhow::{Result, bail, ensure};
+use candle_core::{Device, Tensor};
+
+/// How a stage is trained.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Optimiser steps of each stage.
+    pub updates: u64,
+    /// Rows per update.
+    pub batch: usize,
+    /// Learning rate at the beginning of a stage; it falls along a cosine to 0.
+    pub rate: f64,
+    /// Seed of batches, times and noise.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            updates: 2000,
+            batch: 256,
+            rate: 3e-4,
+            seed: 0,
+        }
+    }
+}
+
+/// Decay of the average that becomes the student.
+const EMA: f64 = 0.995;
+
+/// Halves the steps of a run's deterministic sampler until `steps` are left, handing each student to `made` once it is trained.
+///
+/// * `run`: with its averaged parameters in place; its number of steps must be `steps` times a power of two;
+/// * `progress(steps, update, loss)`: the loss in bits per dimension.
+pub fn distill(
+    run: &Run,
+    data: &Dataset,
+    steps: usize,
+    settings: &Settings,
+    progress: impl Fn(usize, u64, f32),
+    mut made: impl FnMut(&Run) -> Result<()>,
+) -> Result<()> {
+    let whole = run.gamma.steps();
+    let halvings = steps > 0 && whole > steps && whole.is_multiple_of(steps) && (whole / steps).is_power_of_two();
+    if !halvings {
+        bail!("{whole} steps cannot be halved until {steps} are left: choose {whole} divided by a power of two");
+    }
+    ensure!(settings.batch >= 1 && settings.updates >= 1, "a stage needs at least one update of one row");
+    let gamma: Vec<f32> = run.gamma.values()?.to_vec1()?;
+    let gamma: Vec<f64> = gamma.into_iter().map(f64::from).collect();
+    let mut teacher = half(run, &gamma, 1)?;
+    let mut stride = 1;
+    while whole / stride > steps {
+        stride *= 2;
+        let mut student = half(&teacher, &gamma, stride)?;
+        stage(&teacher, &mut student, data, settings, &progress)?;
+        student.optimizer.show_average()?;
+        student.adopt()?;
+        made(&student)?;
+        teacher = student;
+    }
+    Ok(())
+}
+
+/// A run with the parameters of another and every `stride`-th γ of the first one's table.
+fn half(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
+    let gamma: Vec<f64> = gamma.iter().step_by(stride).copied().collect();
+    let mut config = teacher.config.clone();
+    config.model.steps = gamma.len() - 1;
+    config.model.time = Time::Discrete;
+    config.model.variance = Variance::Posterior;
+    config.model.eta = 0.0;
+    config.model.learn_gamma = false;
+    Run::continued(config, teacher, &gamma, None)
+}
+
+fn stage(
+    teacher: &Run,
+    student: &mut Run,
+    data: &Dataset,
+    settings: &Settings,
+    progress: &impl Fn(usize, u64, f32),
+) -> Result<()> {
+    let device = Device::Cpu;
+    let steps = student.gamma.steps();
+    let gamma: Vec<f32> = teacher.gamma.values()?.to_vec1()?;
+    let mut rng = TrainRng::new(settings.seed ^ steps as u64);
+    let (n, dim) = (settings.batch, data.dim);
+    let unit = 1.0 / (dim as f64 * std::f64::consts::LN_2);
+    for update in 0..settings.updates {
+        let mut rows = Vec::with_capacity(n * dim);
+        for _ in 0..n {
+            rows.extend_from_slice(data.row(rng.below(data.len())));
+        }
+        let x = Tensor::from_vec(rows, (n, dim), &device)?;
+        let noise = rng.normals(n, dim, &device)?;
+        let offset = f64::from(rng.uniform());
+        let at = |i: usize| (((offset + i as f64) / n as f64 * steps as f64) as usize).min(steps - 1);
+        // Each row's long step, and the two short ones that make it.
+        let begin: Vec<[f32; 3]> = (0..n)
+            .map(|i| [0, 1, 2].map(|k| gamma.get(2 * at(i) + k).copied().unwrap_or(0.0)))
+            .collect();
+        let prediction = teacher.config.model.prediction;
+        let first = Columns::new(prediction, begin.iter().map(|&[_, m, t]| (m, t)))?;
+        let second = Columns::new(prediction, begin.iter().map(|&[s, m, _]| (s, m)))?;
+        let long = Columns::new(prediction, begin.iter().map(|&[s, _, t]| (s, t)))?;
+
+        let z = (x.broadcast_mul(&long.alpha)? + noise.broadcast_mul(&long.sigma)?)?;
+        let middle = first.step(&z, &first.estimate(teacher, &z, true)?)?;
+        let end = second.step(&middle, &second.estimate(teacher, &middle, true)?)?;
+        let target = (end - z.broadcast_mul(&long.keep)?)?.broadcast_div(&long.pull)?.detach();
+
+        let error = (long.estimate(student, &z, false)? - target)?.sqr()?.sum_keepdim(1)?;
+        // SNR + 1, which is 1/σ²: as much as the error of v weighs.
+        let loss = error.broadcast_div(&long.sigma.sqr()?)?.mean_all()?.affine(0.5 * unit, 0.0)?;
+        let gradients = loss.backward()?;
+        let fall = 0.5 * (1.0 + (std::f64::consts::PI * update as f64 / settings.updates as f64).cos());
+        let train = &student.config.train;
+        let rule = Update {
+            rate: settings.rate * fall,
+            decay: 0.0,
+            clip_norm: train.clip_norm,
+            ema: EMA,
+            adam: Adam {
+                beta_1: train.beta_1,
+                beta_2: train.beta_2,
+                epsilon: train.epsilon,
+            },
+        };
+        student.optimizer.update(&gradients, rule)?;
+        progress(steps, update + 1, loss.to_scalar()?);
+    }
+    Ok(())
+}
+
+/// The constants of each row's deterministic step, `(n, 1)` each: the core's.
+struct Columns {
+    gamma: Tensor,
+    skip: Tensor,
+    out: Tensor,
+    keep: Tensor,
+    pull: Tensor,
+    alpha: Tensor,
+    sigma: Tensor,
+}
+
+impl Columns {
+    /// * `steps`: γ_s and γ_t of each row.
+    fn new(prediction: Prediction, steps: impl Iterator<Item = (f32, f32)>) -> Result<Self> {
+        let (gamma, constants): (Vec<f32>, Vec<StepConstants<f64>>) = steps
+            .map(|(s, t)| {
+                let step = StepConstants::with_noise(prediction.into(), f64::from(s), f64::from(t), 0.0);
+                (t, step)
+            })
+            .unzip();
+        let n = gamma.len();
+        let column = |of: fn(&StepConstants<f64>) -> f64| {
+            let values: Vec<f32> = constants.iter().map(|c| of(c) as f32).collect();
+            Tensor::from_vec(values, (n, 1), &Device::Cpu)
+        };
+        Ok(Self {
+            skip: column(|c| c.skip)?,
+            out: column(|c| c.out)?,
+            keep: column(|c| c.keep)?,
+            pull: column(|c| c.pull)?,
+            alpha: column(|c| c.alpha)?,
+            sigma: column(|c| c.sigma)?,
+            gamma: Tensor::from_vec(gamma, (n, 1), &Device::Cpu)?,
+        })
+    }
+
+    /// `x̂ = skip·z + out·f`, clipped as the sampler clips it if `clip`.
+    fn estimate(&self, run: &Run, z: &Tensor, clip: bool) -> candle_core::Result<Tensor> {
+        let f = run.network.forward(z, &run.network.biases(&self.gamma)?)?;
+        let x = (z.broadcast_mul(&self.skip)? + f.broadcast_mul(&self.out)?)?;
+        if clip && run.config.model.clip {
+            return x.clamp(-1f32, 1f32);
+        }
+        Ok(x)
+    }
+
+    /// `z_s = keep·z_t + pull·x̂`.
+    fn step(&self, z: &Tensor, estimate: &Tensor) -> candle_core::Result<Tensor> {
+        (z.broadcast_mul(&self.keep)? + estimate.broadcast_mul(&self.pull)?)?.detach().copy()
+    }
+}
