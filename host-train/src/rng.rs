@@ -31,6 +31,27 @@ impl TrainRng {
         to_f32(normal_q28((self.0.next_u64() >> 32) as u32))
     }
 
+    /// A matrix of normals whose columns have exactly the mean 0 and the variance 1, where there are at least two rows: means of squares over
+    /// them are then not off by the scatter of `Σ n²`, which is most of what they would be off by.
+    pub fn matched_normals(&mut self, rows: usize, columns: usize) -> Vec<f32> {
+        let mut values: Vec<f32> = (0..rows * columns).map(|_| self.normal()).collect();
+        if rows < 2 {
+            return values;
+        }
+        for column in 0..columns {
+            let of = |values: &[f32], f: &dyn Fn(f64) -> f64| {
+                let column = values.iter().skip(column).step_by(columns);
+                column.map(|v| f(f64::from(*v))).sum::<f64>() / rows as f64
+            };
+            let mean = of(&values, &|v| v);
+            let deviation = of(&values, &|v| (v - mean) * (v - mean)).sqrt();
+            for value in values.iter_mut().skip(column).step_by(columns) {
+                *value = ((f64::from(*value) - mean) / deviation) as f32;
+            }
+        }
+        values
+    }
+
     /// A matrix of standard normals.
     pub fn normals(&mut self, rows: usize, columns: usize, device: &Device) -> Result<Tensor> {
         let values: Vec<f32> = (0..rows * columns).map(|_| self.normal()).collect();

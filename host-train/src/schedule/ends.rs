@@ -20,7 +20,7 @@ pub struct Ends {
 pub fn measure(data: &Dataset, grid: &[f64], seed: u64) -> Ends {
     let rows = data.len().max(1) as f64;
     let mut rng = TrainRng::new(seed ^ 0xE4D5);
-    let noise: Vec<f32> = data.rows.iter().map(|_| rng.normal()).collect();
+    let noise = rng.matched_normals(data.len(), data.dim);
     let energy: f64 = data.rows.iter().map(|x| f64::from(*x).powi(2)).sum();
     let (levels, mean, scale): (u16, &[f32], &[f32]) = match &data.kind {
         Kind::Levels { levels } => (*levels, &[], &[]),

@@ -35,7 +35,7 @@ pub fn measure(run: &Run, data: &Dataset, grid: &[f64], draws: usize, seed: u64)
         for rows in data.rows.chunks(BATCH * dim) {
             let n = rows.len() / dim;
             let x = Tensor::from_slice(rows, (n, dim), &device)?;
-            let noise = rng.normals(n, dim, &device)?;
+            let noise = Tensor::from_vec(rng.matched_normals(n, dim), (n, dim), &device)?;
             for (sum, &gamma) in covariance.iter_mut().zip(grid) {
                 let (alpha, sigma) = (alpha(gamma), sigma(gamma));
                 let z = ((&x * alpha)? + (&noise * sigma)?)?;
