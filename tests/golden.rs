@@ -11,6 +11,7 @@ include_model!(FLOAT: F32 = "../models/digits-t64-f32.vdm");
 include_model!(HALF: F16 = "../models/digits-t64-f16.vdm");
 include_model!(INTEGER: W8A16 = "../models/digits-t64-w8a16.vdm");
 include_model!(BYTE: W8A8 = "../models/digits-t64-w8a8.vdm");
+include_model!(FEW: W8A16 = "../models/digits-t8-w8a16.vdm");
 include_model!(NIBBLE: W4A8 = "../models/digits-t64-w4a8.vdm");
 
 const SEED: u64 = 7;
@@ -40,6 +41,7 @@ fn integer_samples_are_the_golden_ones() {
     check(&INTEGER, include_str!("golden/digits-t64-w8a16.hex"));
     check(&BYTE, include_str!("golden/digits-t64-w8a8.hex"));
     check(&NIBBLE, include_str!("golden/digits-t64-w4a8.hex"));
+    check(&FEW, include_str!("golden/digits-t8-w8a16.hex"));
 }
 
 /// What a person would call a digit is likely, what they would not is unlikely; every score is finite.

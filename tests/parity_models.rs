@@ -5,13 +5,18 @@
 mod common;
 
 use ancestral::{W4A8, W8A8};
-use common::{PARITY, byte_spec, float_spec_of, half_spec, integer_spec};
+use common::{PARITY, byte_spec, float_spec_of, half_spec, integer_spec, shaped, values};
 use std::path::Path;
 
 #[test]
 fn parity_models_are_current() {
     let float = float_spec_of(&PARITY, 5);
+    let (shaped, values) = (shaped(&float), values(&float));
     for (format, bytes) in [
+        ("shaped-f32", shaped.to_bytes()),
+        ("shaped-w8a16", integer_spec(&shaped).to_bytes()),
+        ("values-f32", values.to_bytes()),
+        ("values-w8a16", integer_spec(&values).to_bytes()),
         ("f32", float.to_bytes()),
         ("f16", half_spec(&float).to_bytes()),
         ("w8a16", integer_spec(&float).to_bytes()),

@@ -20,7 +20,7 @@ fn main() {
 
 fn prepare() -> Result<(), String> {
     let out = PathBuf::from(variable("OUT_DIR")?.ok_or("cargo sets no OUT_DIR")?);
-    let model = variable("ANCESTRAL_MODEL")?.unwrap_or_else(|| "../../models/digits-t64-w8a16.vdm".to_owned());
+    let model = variable("ANCESTRAL_MODEL")?.unwrap_or_else(|| "../../models/digits-t8-w8a16.vdm".to_owned());
     println!("cargo::rerun-if-changed={model}");
     println!("cargo::rerun-if-changed=build.rs");
     if !Path::new(&model).is_file() {

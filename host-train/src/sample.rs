@@ -2,6 +2,8 @@
 
 use crate::runtime::ModelFile;
 use crate::with_model;
+use ancestral::model::StepTable;
+use ancestral::steps::Steps;
 use ancestral::storage::Heap;
 use ancestral::{Format, Model, Sampler};
 use anyhow::Result;
@@ -17,10 +19,31 @@ pub enum Samples {
     Values(Vec<Vec<f32>>),
 }
 
+/// Other steps of the same model, made as a device makes them ([`ancestral::steps`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Chain {
+    /// How many of the model's steps, or all of them.
+    pub steps: Option<usize>,
+    /// Share η of the posterior's noise, 0..=1.
+    pub eta: f64,
+}
+
+/// Entries of such a table, at most.
+const MOST_ENTRIES: usize = 1025;
+
 /// Draws `count` rows, one after the other from one generator seeded with `seed`: what a firmware that calls
 /// `Sampler::sample` in a loop draws.
-pub fn sample(file: &ModelFile, count: usize, seed: u64) -> Result<Samples> {
-    with_model!(file.parse()?, model => draw(&model, count, seed))
+///
+/// * `chain`: the steps, or `None` for the model's own.
+pub fn sample(file: &ModelFile, count: usize, seed: u64, chain: Option<Chain>) -> Result<Samples> {
+    with_model!(file.parse()?, model => match chain {
+        None => draw(&model, model.step_table(), count, seed),
+        Some(chain) => {
+            let steps = chain.steps.unwrap_or_else(|| model.steps());
+            let table = Steps::<_, MOST_ENTRIES>::new(&model, steps, chain.eta)?;
+            draw(&model, table.table(), count, seed)
+        }
+    })
 }
 
 /// Draws `count` rows on all cores: row i from a generator of its own, seeded with `seed·2³² + i`, so that the result does not depend
@@ -50,8 +73,13 @@ fn draw_many<F: Format>(model: &Model<'_, F>, count: usize, seed: u64) -> Result
     Ok(Samples::Values(rows.collect::<Result<_>>()?))
 }
 
-fn draw<F: Format>(model: &Model<'_, F>, count: usize, seed: u64) -> Result<Samples> {
-    let mut sampler = Sampler::with_storage(model, Heap::for_model(model))?;
+fn draw<'m, F: Format>(
+    model: &Model<'m, F>,
+    table: StepTable<'m, F::Number>,
+    count: usize,
+    seed: u64,
+) -> Result<Samples> {
+    let mut sampler = Sampler::with_table(model, Heap::for_model(model), table)?;
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
     if model.header().levels != 0 {
         return Ok(Samples::Levels(

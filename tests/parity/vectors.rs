@@ -17,6 +17,11 @@ include_model!(HALF: F16 = "../golden/parity-f16.vdm");
 include_model!(WIDE: W8A16 = "../golden/parity-w8a16.vdm");
 include_model!(BYTE: W8A8 = "../golden/parity-w8a8.vdm");
 include_model!(NIBBLE: W4A8 = "../golden/parity-w4a8.vdm");
+// A reverse variance per direction, and continuous data with one per dimension.
+include_model!(SHAPED: W8A16 = "../golden/parity-shaped-w8a16.vdm");
+include_model!(SHAPED_FLOAT: F32 = "../golden/parity-shaped-f32.vdm");
+include_model!(VALUES: W8A16 = "../golden/parity-values-w8a16.vdm");
+include_model!(VALUES_FLOAT: F32 = "../golden/parity-values-f32.vdm");
 
 /// States through the bare network, samples, and rows scored.
 const STATES: u32 = 20;
@@ -26,11 +31,15 @@ const SEED: u64 = 7;
 /// Prints every line.
 pub fn print(line: &mut impl FnMut(&dyn Display)) {
     normals(line);
-    of_format(&FLOAT, line);
-    of_format(&HALF, line);
-    of_format(&WIDE, line);
-    of_format(&BYTE, line);
-    of_format(&NIBBLE, line);
+    of_model("f32", &FLOAT, line);
+    of_model("f16", &HALF, line);
+    of_model("w8a16", &WIDE, line);
+    of_model("w8a8", &BYTE, line);
+    of_model("w4a8", &NIBBLE, line);
+    of_model("shaped-w8a16", &SHAPED, line);
+    of_model("shaped-f32", &SHAPED_FLOAT, line);
+    of_model("values-w8a16", &VALUES, line);
+    of_model("values-f32", &VALUES_FLOAT, line);
 }
 
 /// A line of hexadecimal digits after a few words.
@@ -81,11 +90,11 @@ fn normals(line: &mut impl FnMut(&dyn Display)) {
     line(&format_args!("normals {:016x}", digest.0));
 }
 
-fn of_format<F: Format, const D: usize, const W: usize>(
+fn of_model<F: Format, const D: usize, const W: usize>(
+    name: &str,
     model: &'static StaticModel<F, D, W>,
     line: &mut impl FnMut(&dyn Display),
 ) {
-    let name = F::ID.name();
     network(model, name, line);
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(SEED);
     let mut sampler = Sampler::new(model);
@@ -99,14 +108,26 @@ fn of_format<F: Format, const D: usize, const W: usize>(
             digest.bytes(bytemuck_bytes(sampler.estimate()));
         }
         line(&format_args!("{name} chain {index} {:016x}", digest.0));
-        let levels = sampler.levels();
-        line(&Hex {
-            words: (name, "sample", index),
-            values: levels,
-            digits: 2,
-        });
+        let elbo = if model.model().header().levels == 0 {
+            let mut values = [0.0f32; D];
+            sampler.values(&mut values);
+            line(&Hex {
+                words: (name, "sample", index),
+                values: &values.map(f32::to_bits),
+                digits: 8,
+            });
+            likelihood.elbo_of_values(&values, &mut rng)
+        } else {
+            let levels = sampler.levels();
+            line(&Hex {
+                words: (name, "sample", index),
+                values: levels,
+                digits: 2,
+            });
+            likelihood.elbo_of_levels(levels, &mut rng)
+        };
         // The ELBO's terms are added up in f32 in every format.
-        match likelihood.elbo_of_levels(levels, &mut rng) {
+        match elbo {
             Ok(elbo) => line(&Hex {
                 words: (name, "elbo", index),
                 values: &[elbo.reconstruction, elbo.prior, elbo.diffusion].map(f32::to_bits),

@@ -20,7 +20,7 @@ pub struct Args {
     /// The board, a folder of firmware-examples/
     #[arg(long, default_value = BOARDS[0].name)]
     board: String,
-    /// The model that goes into the firmware [default: models/digits-t64-w8a16.vdm]
+    /// The model that goes into the firmware [default: models/digits-t8-w8a16.vdm]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// How many samples it draws

@@ -30,6 +30,11 @@ const FORMATS: [(&str, bool); 5] = [
     ("w4a8", true),
 ];
 
+/// Sets and numbers of steps that are trained on from the model of many steps, in the default format; each set has a configuration
+/// `<set>-few` for it.
+const FEW: [(&str, &[u32]); 2] = [("digits", &[16, 8, 4]), ("ecg", &[8])];
+const FEW_FORMAT: &str = "w8a16";
+
 /// `cargo xtask models`.
 pub fn command(args: &Args) -> Result<()> {
     let host_train = HostTrain::release()?;
@@ -38,20 +43,46 @@ pub fn command(args: &Args) -> Result<()> {
             make(&host_train, set, args.train)?;
         }
     }
+    for (set, numbers) in FEW {
+        if args.only.as_deref().is_none_or(|only| only == set) {
+            for &steps in numbers {
+                make_few(&host_train, set, steps, args.train)?;
+            }
+        }
+    }
     println!("now renew the golden vectors and the firmware's output: cargo xtask test --bless");
     Ok(())
 }
 
-fn make(host_train: &HostTrain, set: &str, train: bool) -> Result<()> {
-    let weights = format!("models/{set}-t64.safetensors");
+fn weights(set: &str, steps: u32) -> String {
+    format!("models/{set}-t{steps}.safetensors")
+}
+
+/// Trains, and copies the averaged weights: what the model files are made from, without the state of the optimiser.
+fn trained(host_train: &HostTrain, arguments: &[&str], run: &str, weights: &str) -> Result<()> {
+    host_train.run([&["train"][..], arguments, &["--out", run]].concat())?;
+    let made = format!("{run}/weights.safetensors");
+    fs::copy(paths::root().join(&made), paths::root().join(weights))
+        .with_context(|| format!("cannot copy {made} to {weights}"))?;
+    Ok(())
+}
+
+fn make_few(host_train: &HostTrain, set: &str, steps: u32, train: bool) -> Result<()> {
+    let own = weights(set, steps);
     if train {
-        let run = format!("runs/{set}");
+        let config = format!("host-train/configs/{set}-few.toml");
+        let arguments = [&config, "--from", &weights(set, 64), "--chain-steps", &steps.to_string()];
+        trained(host_train, &arguments, &format!("runs/{set}-t{steps}"), &own)?;
+    }
+    let model = format!("models/{set}-t{steps}-{FEW_FORMAT}.vdm");
+    host_train.run(["quantize", &own, "--format", FEW_FORMAT, "--finetune", "--out", &model])
+}
+
+fn make(host_train: &HostTrain, set: &str, train: bool) -> Result<()> {
+    let weights = weights(set, 64);
+    if train {
         let config = format!("host-train/configs/{set}.toml");
-        host_train.run(["train", &config, "--out", &run])?;
-        // The averaged weights: what the model files are made from, without the state of the optimiser.
-        let made = format!("{run}/weights.safetensors");
-        fs::copy(paths::root().join(&made), paths::root().join(&weights))
-            .with_context(|| format!("cannot copy {made} to {weights}"))?;
+        trained(host_train, &[&config], &format!("runs/{set}"), &weights)?;
     }
     for (format, quantised) in FORMATS {
         let model = format!("models/{set}-t64-{format}.vdm");

@@ -32,7 +32,7 @@ pub fn bare_metal_target() -> PathBuf {
 
 /// The model that firmware takes when nobody names one.
 pub fn default_model() -> PathBuf {
-    root().join("models/digits-t64-w8a16.vdm")
+    root().join("models/digits-t8-w8a16.vdm")
 }
 
 /// How to print a path: relative to the workspace where it lies inside.

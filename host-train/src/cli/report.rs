@@ -64,7 +64,7 @@ impl Args {
                 panels.extend(panel_of_data(&split.test));
             }
             formats.push(row(evaluate(file, &split.test, 4, 0)?));
-            if let Samples::Levels(images) = sample(file, PANEL, self.seed)? {
+            if let Samples::Levels(images) = sample(file, PANEL, self.seed, None)? {
                 panels.push(Panel {
                     title: format!("{} samples, desktop", file.header().format),
                     images,

@@ -3,7 +3,7 @@ use anyhow::{Result, bail};
 use host_train::files::write_atomically;
 use host_train::report::{Panel, write_grid};
 use host_train::runtime::ModelFile;
-use host_train::sample::{Samples, sample};
+use host_train::sample::{Chain, Samples, sample};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +18,12 @@ pub struct Args {
     /// Seed of the generator
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Take so many of the model's steps, as evenly among them as possible, instead of all
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Share of the posterior's noise in each step: 1 for the ancestral sampler, 0 for the deterministic one (DDIM) [default: the model's own]
+    #[arg(long)]
+    eta: Option<f64>,
     /// Write them to a .csv, .npy or, for square pictures, .png file
     #[arg(long)]
     out: Option<PathBuf>,
@@ -35,7 +41,12 @@ impl Args {
             bail!("nothing would be kept of the samples: name a file with --out, or use --hex or --json");
         }
         let file = ModelFile::read(&self.model)?;
-        let samples = sample(&file, self.count, self.seed)?;
+        let chain = (self.steps.is_some() || self.eta.is_some()).then(|| Chain {
+            steps: self.steps,
+            // Taking other steps of a deterministic model does not make it another sampler.
+            eta: self.eta.unwrap_or(if file.header().samples_only { 0.0 } else { 1.0 }),
+        });
+        let samples = sample(&file, self.count, self.seed, chain)?;
         if let Some(out) = &self.out {
             write(out, &samples, file.header().levels)?;
         }
@@ -48,7 +59,7 @@ impl Args {
             print_json(&json!({
                 "file": file.name,
                 "format": file.header().format.name(),
-                "steps": file.header().steps,
+                "steps": self.steps.unwrap_or(usize::from(file.header().steps)),
                 "dim": file.header().dim,
                 "count": self.count,
                 "seed": self.seed,

@@ -35,6 +35,9 @@ pub struct Args {
     /// Train this many steps instead of the configuration's
     #[arg(long)]
     steps: Option<u64>,
+    /// Steps of the chain, T, instead of the configuration's model.steps
+    #[arg(long)]
+    chain_steps: Option<usize>,
     /// Use this seed instead of the configuration's
     #[arg(long)]
     seed: Option<u64>,
@@ -54,6 +57,10 @@ impl Args {
         let mut config = Config::read(&self.config)?;
         if let Some(steps) = self.steps {
             config.train.steps = steps;
+        }
+        if let Some(steps) = self.chain_steps {
+            ensure!((1..=65_534).contains(&steps), "--chain-steps {steps}: between 1 and 65534 is possible");
+            config.model.steps = steps;
         }
         if let Some(seed) = self.seed {
             config.seed = seed;
@@ -94,12 +101,13 @@ impl Args {
         let outcome = train(&mut run, &split.train, &folder, &stop, self.stop_at, self.json)?;
         if outcome == Outcome::Interrupted {
             eprintln!(
-                "stopped at step {} of {target}; go on with: host-train train {} --out {} --resume{}{}",
+                "stopped at step {} of {target}; go on with: host-train train {} --out {} --resume{}{}{}",
                 run.optimizer.step,
                 self.config.display(),
                 folder.display(),
                 self.steps.map_or(String::new(), |steps| format!(" --steps {steps}")),
                 self.seed.map_or(String::new(), |seed| format!(" --seed {seed}")),
+                self.chain_steps.map_or(String::new(), |steps| format!(" --chain-steps {steps}")),
             );
             return Ok(ExitCode::from(INTERRUPTED));
         }
