@@ -5,6 +5,7 @@ mod common;
 
 use ancestral::fixed::WideRequant;
 use ancestral::kernel::portable::pack_rows;
+use ancestral::likelihood::RowError;
 use ancestral::model::{AlignedBytes, Header, ModelSpec, SpecError, layout};
 use ancestral::schedule::ScheduleError;
 use ancestral::storage::{Heap, Inline};
@@ -189,6 +190,54 @@ fn specifications_that_make_no_file_say_why() {
 }
 
 /// A first γ so low that σ_0 rounds away in Q1.14 would make the ELBO look better than it is.
+/// A model with less noise than the posterior draws and does not score, in floats and in integers.
+#[test]
+fn a_model_for_samples_alone_has_no_elbo() {
+    fn check<F: Format>(spec: &ModelSpec<F>) {
+        let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
+        let model = Model::<F>::parse(&bytes).unwrap();
+        assert!(model.header().samples_only);
+        let mut rng = Xoshiro128PlusPlus::seed_from_u64(1);
+        let mut sampler = Sampler::with_storage(&model, Heap::for_model(&model)).unwrap();
+        let row = sampler.sample(&mut rng).to_vec();
+        let mut likelihood = Likelihood::with_storage(&model, Heap::for_model(&model)).unwrap();
+        assert_eq!(likelihood.elbo_of_levels(&row, &mut rng), Err(RowError::SamplesOnly));
+        // Given z_T the chain is a map: the generator does not matter any more.
+        let mut end = |seed| {
+            sampler.start(&mut Xoshiro128PlusPlus::seed_from_u64(5));
+            let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
+            while sampler.step(&mut rng).is_some() {}
+            sampler.levels().to_vec()
+        };
+        assert_eq!(end(1), end(2));
+    }
+    let float = ModelSpec {
+        eta: 0.0,
+        ..float_spec(4)
+    };
+    check(&float);
+    check(&integer_spec(&float));
+    for (eta, variance) in [
+        (-0.1, None),
+        (f64::NAN, None),
+        (1.5, None),
+        (0.5, common::shaped(&float).variance),
+    ] {
+        let spec = ModelSpec {
+            eta,
+            variance,
+            ..float_spec(4)
+        };
+        assert!(matches!(spec.to_bytes(), Err(SpecError::Eta { .. })), "{eta}");
+    }
+    assert!(!float_is_samples_only(&float_spec(4)));
+}
+
+fn float_is_samples_only(spec: &ModelSpec<F32>) -> bool {
+    let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
+    Model::<F32>::parse(&bytes).unwrap().header().samples_only
+}
+
 #[test]
 fn noise_below_the_formats_resolution_is_refused() {
     let mut spec = integer_spec(&float_spec(3));

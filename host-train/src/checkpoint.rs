@@ -12,8 +12,8 @@ use crate::optimizer::{Optimizer, Slot};
 use crate::rng::TrainRng;
 use crate::schedule::Variance;
 use crate::variance::VarianceTable;
-use anyhow::{Context, Result, anyhow, bail, ensure};
 use ancestral::model::VarianceSpec;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
@@ -126,7 +126,11 @@ impl Run {
     /// * `gamma`: one more than the steps that the configuration asks for;
     /// * `variance`: where it asks for one of its own.
     pub fn continued(config: Config, base: &Run, gamma: &[f64], variance: Option<&VarianceSpec>) -> Result<Self> {
-        let device = base.optimizer.slots.first().map_or(&Device::Cpu, |slot| slot.state.device());
+        let device = base
+            .optimizer
+            .slots
+            .first()
+            .map_or(&Device::Cpu, |slot| slot.state.device());
         let same = [
             ("hidden", config.model.hidden == base.config.model.hidden),
             ("embedding", config.model.embedding == base.config.model.embedding),

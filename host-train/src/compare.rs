@@ -98,7 +98,9 @@ pub fn compare(
             );
         }
     }
-    let all = [&split.train, &split.validation, &split.test].map(|d| d.rows.as_slice()).concat();
+    let all = [&split.train, &split.validation, &split.test]
+        .map(|d| d.rows.as_slice())
+        .concat();
     // Distances between all pairs: of very large sets a part is enough.
     let data = Rows {
         dim: split.test.dim,

@@ -61,7 +61,10 @@ pub fn distill(
     if !halvings {
         bail!("{whole} steps cannot be halved until {steps} are left: choose {whole} divided by a power of two");
     }
-    ensure!(settings.batch >= 1 && settings.updates >= 1, "a stage needs at least one update of one row");
+    ensure!(
+        settings.batch >= 1 && settings.updates >= 1,
+        "a stage needs at least one update of one row"
+    );
     let gamma: Vec<f32> = run.gamma.values()?.to_vec1()?;
     let gamma: Vec<f64> = gamma.into_iter().map(f64::from).collect();
     let mut teacher = half(run, &gamma, 1)?;
@@ -124,11 +127,16 @@ fn stage(
         let z = (x.broadcast_mul(&long.alpha)? + noise.broadcast_mul(&long.sigma)?)?;
         let middle = first.step(&z, &first.estimate(teacher, &z, true)?)?;
         let end = second.step(&middle, &second.estimate(teacher, &middle, true)?)?;
-        let target = (end - z.broadcast_mul(&long.keep)?)?.broadcast_div(&long.pull)?.detach();
+        let target = (end - z.broadcast_mul(&long.keep)?)?
+            .broadcast_div(&long.pull)?
+            .detach();
 
         let error = (long.estimate(student, &z, false)? - target)?.sqr()?.sum_keepdim(1)?;
         // SNR + 1, which is 1/σ²: as much as the error of v weighs.
-        let loss = error.broadcast_div(&long.sigma.sqr()?)?.mean_all()?.affine(0.5 * unit, 0.0)?;
+        let loss = error
+            .broadcast_div(&long.sigma.sqr()?)?
+            .mean_all()?
+            .affine(0.5 * unit, 0.0)?;
         let gradients = loss.backward()?;
         let fall = 0.5 * (1.0 + (std::f64::consts::PI * update as f64 / settings.updates as f64).cos());
         let train = &student.config.train;
@@ -197,6 +205,8 @@ impl Columns {
 
     /// `z_s = keep·z_t + pull·x̂`.
     fn step(&self, z: &Tensor, estimate: &Tensor) -> candle_core::Result<Tensor> {
-        (z.broadcast_mul(&self.keep)? + estimate.broadcast_mul(&self.pull)?)?.detach().copy()
+        (z.broadcast_mul(&self.keep)? + estimate.broadcast_mul(&self.pull)?)?
+            .detach()
+            .copy()
     }
 }

@@ -18,8 +18,8 @@ use crate::data::Split;
 use ancestral::model::VarianceSpec;
 use ancestral::schedule::snr;
 use anyhow::{Context, Result, ensure};
-use nalgebra::DMatrix;
 use ends::Ends;
+use nalgebra::DMatrix;
 use residuals::Residuals;
 use serde::{Deserialize, Serialize};
 
@@ -295,7 +295,8 @@ pub fn refit(run: &mut Run, split: &Split, settings: &Settings) -> Result<()> {
     let gamma: Vec<f64> = gamma.into_iter().map(f64::from).collect();
     let spec = variance.spec()?;
     let basis = (!spec.basis.is_empty()).then(|| DMatrix::from_row_slice(run.dim, run.dim, &spec.basis));
-    let learnt = residuals::measure(run, &split.train, &gamma, settings.draws, settings.seed)?.diagonals(basis.as_ref());
+    let learnt =
+        residuals::measure(run, &split.train, &gamma, settings.draws, settings.seed)?.diagonals(basis.as_ref());
     let expected = match halves(run, split, &gamma, settings)? {
         None => learnt,
         Some(halves) => shrink::expected(&learnt, &halves, basis.as_ref(), &gamma),

@@ -31,7 +31,16 @@ fn evaluate(run: &Run, split: &Split, draws: &Draws) -> Step {
         .collect();
     let x = Tensor::from_vec(x, (draws.times.len(), run.dim), &Device::Cpu).unwrap();
     let prediction = run.config.model.prediction;
-    step(&run.network, &run.gamma, prediction, split.train.levels(), &x, draws, 1.0).unwrap()
+    step(
+        &run.network,
+        &run.gamma,
+        prediction,
+        split.train.levels(),
+        &x,
+        draws,
+        1.0,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -60,7 +69,10 @@ fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
     let gradient = |var: &candle_core::Var| here.gradients.get(var).unwrap().to_vec1::<f32>().unwrap();
     for end in run.gamma.ends() {
         let (found, expected) = (f64::from(gradient(end)[0]), difference(end, 0, &total));
-        assert!((found - expected).abs() < 0.02 * expected.abs() + 0.01, "{found} {expected}");
+        assert!(
+            (found - expected).abs() < 0.02 * expected.abs() + 0.01,
+            "{found} {expected}"
+        );
     }
     let course = run.gamma.course();
     let found = gradient(course);
@@ -68,7 +80,10 @@ fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
     for (index, found) in found.iter().enumerate() {
         let expected = difference(course, index, &scatter);
         largest = largest.max(expected.abs());
-        assert!((f64::from(*found) - expected).abs() < 0.02 * expected.abs() + 0.01, "{index}: {found} {expected}");
+        assert!(
+            (f64::from(*found) - expected).abs() < 0.02 * expected.abs() + 0.01,
+            "{index}: {found} {expected}"
+        );
     }
     assert!(largest > 0.05, "a gradient of nothing proves nothing");
 }
@@ -90,7 +105,9 @@ fn a_learned_course_makes_the_estimate_vary_less() {
     let gamma: Vec<f32> = run.gamma.values().unwrap().to_vec1().unwrap();
     let (first, last) = (f64::from(gamma[0]), f64::from(gamma[gamma.len() - 1]));
     let steps = gamma.len() - 1;
-    let even: Vec<f64> = (0..=steps).map(|t| first + (last - first) * t as f64 / steps as f64).collect();
+    let even: Vec<f64> = (0..=steps)
+        .map(|t| first + (last - first) * t as f64 / steps as f64)
+        .collect();
     run.gamma.set(&even).unwrap();
     let straight = spread(&run);
     assert!(learned < 0.9 * straight, "{learned} {straight}");

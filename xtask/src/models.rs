@@ -71,7 +71,13 @@ fn make_few(host_train: &HostTrain, set: &str, steps: u32, train: bool) -> Resul
     let own = weights(set, steps);
     if train {
         let config = format!("host-train/configs/{set}-few.toml");
-        let arguments = [&config, "--from", &weights(set, 64), "--chain-steps", &steps.to_string()];
+        let arguments = [
+            &config,
+            "--from",
+            &weights(set, 64),
+            "--chain-steps",
+            &steps.to_string(),
+        ];
         trained(host_train, &arguments, &format!("runs/{set}-t{steps}"), &own)?;
     }
     let model = format!("models/{set}-t{steps}-{FEW_FORMAT}.vdm");

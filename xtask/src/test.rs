@@ -224,21 +224,24 @@ fn on_board(checks: &mut Checks, board: &Board, bless: bool) -> Result<()> {
         println!("{count} samples, the same bytes");
         Ok(Outcome::Passed)
     })?;
-    checks.check(&format!("{name}: draws what the desktop draws with every model"), || {
-        for name in MODELS {
-            let content = Content {
-                model: paths::root().join(format!("models/{name}.vdm")),
-                count: 2,
-                seed: Content::SEED + 1,
-            };
-            let elf = firmware::build(board, &toolchain, &content)?;
-            let output = firmware::run(&board.machine, &elf, FIRMWARE_TIMEOUT, Echo::No)?;
-            let desktop = HostTrain::debug()?.hex(&content.model, content.count, content.seed)?;
-            let count = compare::same_digits(&output, &desktop)?;
-            println!("{name}: {count} samples, the same bytes");
-        }
-        Ok(Outcome::Passed)
-    })?;
+    checks.check(
+        &format!("{name}: draws what the desktop draws with every model"),
+        || {
+            for name in MODELS {
+                let content = Content {
+                    model: paths::root().join(format!("models/{name}.vdm")),
+                    count: 2,
+                    seed: Content::SEED + 1,
+                };
+                let elf = firmware::build(board, &toolchain, &content)?;
+                let output = firmware::run(&board.machine, &elf, FIRMWARE_TIMEOUT, Echo::No)?;
+                let desktop = HostTrain::debug()?.hex(&content.model, content.count, content.seed)?;
+                let count = compare::same_digits(&output, &desktop)?;
+                println!("{name}: {count} samples, the same bytes");
+            }
+            Ok(Outcome::Passed)
+        },
+    )?;
     checks.check(&format!("{name}: prints what it should"), || {
         golden(board, &output, bless)
     })

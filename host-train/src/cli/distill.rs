@@ -38,8 +38,7 @@ impl Args {
     pub fn run(self) -> Result<ExitCode> {
         let run = Run::averaged(&self.checkpoint, &Device::Cpu)?;
         let split = load_data(|| Ok(run.config.data.clone()), self.config.as_deref())?;
-        std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot make the folder {}", self.out.display()))?;
+        std::fs::create_dir_all(&self.out).with_context(|| format!("cannot make the folder {}", self.out.display()))?;
         let settings = Settings {
             updates: self.updates,
             rate: self.rate,

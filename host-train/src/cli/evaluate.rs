@@ -87,7 +87,10 @@ fn print_score(score: &Evaluation) -> Result<()> {
             "  the distribution   {:>10.4} on these rows, entropy {:.4}",
             truth.bits_per_dim, truth.entropy
         ))?;
-        print(format_args!("  gap                {:>10.4} nats per row", truth.gap_nats))?;
+        print(format_args!(
+            "  gap                {:>10.4} nats per row",
+            truth.gap_nats
+        ))?;
     }
     print(format_args!("  file               {:>10} bytes", score.file_bytes))
 }

@@ -59,7 +59,10 @@ impl Args {
             config.train.steps = steps;
         }
         if let Some(steps) = self.chain_steps {
-            ensure!((1..=65_534).contains(&steps), "--chain-steps {steps}: between 1 and 65534 is possible");
+            ensure!(
+                (1..=65_534).contains(&steps),
+                "--chain-steps {steps}: between 1 and 65534 is possible"
+            );
             config.model.steps = steps;
         }
         if let Some(seed) = self.seed {
@@ -107,7 +110,8 @@ impl Args {
                 folder.display(),
                 self.steps.map_or(String::new(), |steps| format!(" --steps {steps}")),
                 self.seed.map_or(String::new(), |seed| format!(" --seed {seed}")),
-                self.chain_steps.map_or(String::new(), |steps| format!(" --chain-steps {steps}")),
+                self.chain_steps
+                    .map_or(String::new(), |steps| format!(" --chain-steps {steps}")),
             );
             return Ok(ExitCode::from(INTERRUPTED));
         }
@@ -174,7 +178,8 @@ fn continued(config: Config, base: &Path, split: &Split, device: &Device) -> Res
         Time::Continuous => schedule::Path::Learned,
     };
     let table = study.table(path, config.model.variance, config.model.steps)?;
-    Run::continued(config, &run, &table.gamma, table.variance().as_ref()).with_context(|| format!("cannot go on from {}", base.display()))
+    Run::continued(config, &run, &table.gamma, table.variance().as_ref())
+        .with_context(|| format!("cannot go on from {}", base.display()))
 }
 
 fn cuda() -> Result<Device> {

@@ -68,7 +68,11 @@ pub struct Dataset {
 impl Split {
     /// The rows that choices are made on: those for validation, or where there are none, those learnt from.
     pub fn choices(&self) -> &Dataset {
-        if self.validation.is_empty() { &self.train } else { &self.validation }
+        if self.validation.is_empty() {
+            &self.train
+        } else {
+            &self.validation
+        }
     }
 }
 

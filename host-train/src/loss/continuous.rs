@@ -152,7 +152,11 @@ fn along(table: &Tensor, times: &[f64]) -> candle_core::Result<(Tensor, Tensor)>
     let n = times.len();
     let device = table.device();
     let after: Vec<u32> = before.iter().map(|b| b + 1).collect();
-    let pick = |index: Vec<u32>| table.index_select(&Tensor::from_vec(index, n, device)?, 0)?.unsqueeze(1);
+    let pick = |index: Vec<u32>| {
+        table
+            .index_select(&Tensor::from_vec(index, n, device)?, 0)?
+            .unsqueeze(1)
+    };
     let (low, high) = (pick(before)?, pick(after)?);
     let rise = (high - &low)?;
     let gamma = (low + (&rise * Tensor::from_vec(share, (n, 1), device)?)?)?;

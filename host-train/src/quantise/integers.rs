@@ -192,11 +192,12 @@ impl Network {
         }
     }
 
-    /// The unit with which `largest` is the largest hidden activation. Where the biases must have that unit too, it holds them.
+    /// The unit with which `largest` is the largest hidden activation. Where the biases must have that unit too, it holds the positive ones: a
+    /// negative one beyond the range switches its rectified row off all the same where it is cut off.
     pub fn unit_for<F: IntegerFormat>(&self, largest: f64) -> f64 {
         let hidden = self.layers.len().saturating_sub(1);
         let biases = self.layers.iter().take(hidden).flat_map(|l| &l.biases);
-        let bias = biases.fold(0.0f64, |m, b| m.max(b.abs()));
+        let bias = biases.fold(0.0f64, |m, b| m.max(*b));
         let wide = F::REQUANT == ancestral::format::RequantKind::Wide;
         let held = if wide { largest.max(bias) } else { largest };
         held / F::HIDDEN_MAX
@@ -275,7 +276,11 @@ impl Network {
             let row = position % layer.rows;
             let (input, output) = steps.get(position / layer.rows).copied().unwrap_or((1.0, 1.0));
             let shrink = if F::BIAS_IN_SUM { input } else { output };
-            let value = (bias * shrink / bias_units.get(row).copied().unwrap_or(output_unit)).round();
+            let mut value = (bias * shrink / bias_units.get(row).copied().unwrap_or(output_unit)).round();
+            if !last {
+                // Below this a sum would have to exceed the largest activation to bring the row back above zero.
+                value = value.max(-f64::from(i16::MAX));
+            }
             ensure!(
                 value.abs() <= f64::from(i16::MAX),
                 "layer {index}, row {row}: the bias {bias:.3e} does not fit 16 bits in the unit of the row's {}",

@@ -40,7 +40,11 @@ pub fn measure(data: &Dataset, grid: &[f64], seed: u64) -> Ends {
         };
         let pairs = data.rows.chunks(data.dim).zip(noise.chunks(data.dim));
         let nats = pairs.map(|(x, n)| {
-            let z: Vec<f32> = x.iter().zip(n).map(|(x, n)| alpha as f32 * x + sigma as f32 * n).collect();
+            let z: Vec<f32> = x
+                .iter()
+                .zip(n)
+                .map(|(x, n)| alpha as f32 * x + sigma as f32 * n)
+                .collect();
             -f64::from(decoder.log_likelihood(x, &z))
         });
         nats.sum::<f64>() / rows

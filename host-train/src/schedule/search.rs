@@ -65,7 +65,11 @@ mod tests {
             }
             let path = cheapest(points, steps, free, step, |i| free(7 - i));
             assert_eq!(path.len(), steps + 1);
-            assert_eq!(total(&path) + free(path[0]) + free(7 - path[steps]), least[0], "{steps}");
+            assert_eq!(
+                total(&path) + free(path[0]) + free(7 - path[steps]),
+                least[0],
+                "{steps}"
+            );
             let path = cheapest(points, steps, fixed(0), step, fixed(7));
             assert_eq!((path[0], path[steps]), (0, 7));
             assert_eq!(total(&path), least[1], "{steps}");

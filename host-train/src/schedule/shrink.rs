@@ -14,12 +14,7 @@ const WEIGHTS: [f64; 7] = [0.0, 50.0, 100.0, 200.0, 400.0, 1600.0, f64::INFINITY
 /// * `train`: of the learnt rows;
 /// * `halves`: of unseen ones;
 /// * `path`: γ of the steps that the weights are compared on.
-pub fn expected(
-    train: &Diagonals,
-    halves: &[Residuals; 2],
-    basis: Option<&DMatrix<f64>>,
-    path: &[f64],
-) -> Diagonals {
+pub fn expected(train: &Diagonals, halves: &[Residuals; 2], basis: Option<&DMatrix<f64>>, path: &[f64]) -> Diagonals {
     let [a, b] = halves.each_ref().map(|half| half.diagonals(basis));
     let rows = halves.each_ref().map(|half| half.rows as f64);
     let costs = WEIGHTS.map(|weight| {
@@ -29,12 +24,7 @@ pub fn expected(
     let weight = best.map_or(f64::INFINITY, |(_, weight)| weight);
     let both = Diagonals {
         gamma: a.gamma.clone(),
-        rows: a
-            .rows
-            .iter()
-            .zip(&b.rows)
-            .map(|(a, b)| mean(a, b, rows))
-            .collect(),
+        rows: a.rows.iter().zip(&b.rows).map(|(a, b)| mean(a, b, rows)).collect(),
     };
     blend(train, &both, rows[0] + rows[1], weight)
 }
