@@ -220,3 +220,35 @@ fn a_student_in_integers_is_a_student() {
         assert!(c.keep > 0 && c.pull > 0, "{t}");
     }
 }
+
+/// A direction with more spread than Q1.14 holds is cut, and the file counts what that costs.
+#[test]
+fn a_deviation_beyond_the_format_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, split) = base(folder.path());
+    let mut config = run.config.clone();
+    config.model.steps = 2;
+    config.model.variance = Variance::Calibrated;
+    let gamma = [-4.0, 0.0, 6.0];
+    let few = Run::continued(config, &run, &gamma, None).unwrap();
+    let mut spec = few.variance.as_ref().unwrap().spec().unwrap();
+    let own = ancestral::schedule::posterior(0.0f64, 6.0).deviation;
+    spec.ratios[5] = (2.5 / own).powi(2);
+    few.variance.as_ref().unwrap().set(&spec).unwrap();
+    let made = |format| {
+        let exported = export(&few, &Recipe::plain(format), &split.train, |_, _| {}).unwrap();
+        ModelFile::from_bytes(&exported.bytes, "model".into()).unwrap()
+    };
+    let (float, integer) = (made(ancestral::FormatId::F32), made(ancestral::FormatId::W8A16));
+    let AnyModel::W8A16(model) = integer.parse().unwrap() else {
+        panic!("not w8a16")
+    };
+    let spreads = model.step_table().shape.unwrap().spreads;
+    assert_eq!(spreads[5], i16::MAX);
+    assert!(spreads.iter().filter(|&&s| s == i16::MAX).count() == 1);
+    // The error of x̂ is small against either deviation, so the smaller one is the better.
+    let bits = |file: &ModelFile| evaluate(file, &split.train, 50, 0).unwrap().bits_per_dim;
+    let gain = (2.5f64 / 2.0).ln() / (4.0 * std::f64::consts::LN_2);
+    let found = bits(&float) - bits(&integer);
+    assert!(found > 0.3 * gain && found < gain + 0.02, "{found} {gain}");
+}

@@ -84,14 +84,26 @@ fn table(rows: &[Compared], split: &Split) -> Result<()> {
         first.score.rows, split.test.name, first.score.draws
     ))?;
     print(format_args!(
-        "{:<13} {:>8} {:>7} {:>9} {:>9} {:>9} {:>7} {:>10} {:>7} {:>11} {:>10}",
-        "format", "reconstr", "prior", "diffusion", "-ELBO", "delta", "+-", "file", "RAM", "MAC/sample", "energy D2"
+        "{:<13} {:>4} {:>8} {:>7} {:>9} {:>9} {:>9} {:>7} {:>10} {:>7} {:>11} {:>10}",
+        "format",
+        "T",
+        "reconstr",
+        "prior",
+        "diffusion",
+        "-ELBO",
+        "delta",
+        "+-",
+        "file",
+        "RAM",
+        "MAC/sample",
+        "energy D2"
     ))?;
     for Compared { row, .. } in rows {
         let Comparison { score, .. } = row;
         print(format_args!(
-            "{:<13} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>7.4} {:>10} {:>7} {:>11} {:>10}",
+            "{:<13} {:>4} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>7.4} {:>10} {:>7} {:>11} {:>10}",
             score.format,
+            score.steps,
             score.reconstruction,
             score.prior,
             score.diffusion,
@@ -113,7 +125,14 @@ fn table(rows: &[Compared], split: &Split) -> Result<()> {
 }
 
 fn picture(path: &Path, rows: &[Compared], split: &Split) -> Result<()> {
-    let title = |row: &Comparison| format!("{}: {:.3} bits/dim", row.score.format, row.score.bits_per_dim);
+    let title = |row: &Comparison| {
+        let score = &row.score;
+        let bits = match score.bits_per_dim {
+            bits if bits.is_nan() => "no ELBO".to_owned(),
+            bits => format!("{bits:.3} bits/dim"),
+        };
+        format!("{}, T = {}: {bits}", score.format, score.steps)
+    };
     let shown = 0..split.test.len().min(100);
     if let Some(levels) = split.test.levels() {
         let side = square(split.test.dim).with_context(|| {

@@ -4,13 +4,18 @@ use ancestral::FormatId;
 use anyhow::{Context as _, Result, ensure};
 use candle_core::Device;
 use host_train::checkpoint::Run;
+use host_train::evaluate::evaluate;
 use host_train::export::{Recipe, export};
 use host_train::files::write_atomically;
 use host_train::quantise::finetune::FineTune;
+use host_train::runtime::ModelFile;
 use host_train::schedule::chart::chart;
 use host_train::schedule::{PATHS, Path, Settings, Study, Table, VARIANCES, Variance};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Noise draws per row and step of the models in the chart.
+const TRAINED_DRAWS: u32 = 4;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -31,6 +36,9 @@ pub struct Args {
     /// Draw the ELBO against T into this SVG
     #[arg(long)]
     chart: Option<PathBuf>,
+    /// Model files that were trained for their number of steps, for a line of their own in the chart
+    #[arg(long, value_delimiter = ',', requires = "chart")]
+    trained: Vec<PathBuf>,
     /// Write a model file with the table that is expected to be the cheapest; takes one number of --steps
     #[arg(long)]
     out: Option<PathBuf>,
@@ -71,7 +79,13 @@ impl Args {
             }
         }
         if let Some(path) = &self.chart {
-            let svg = chart(&tables, study.limit(), "bits/dim")?;
+            let mut trained = Vec::new();
+            for file in &self.trained {
+                let score = evaluate(&ModelFile::read(file)?, &split.test, TRAINED_DRAWS, self.seed)?;
+                trained.push((score.steps, score.bits_per_dim));
+            }
+            trained.sort_by_key(|point| point.0);
+            let svg = chart(&tables, study.limit(), &trained, "bits/dim")?;
             write_atomically(path, |out| Ok(out.write_all(svg.as_bytes())?))?;
         }
         if self.json {

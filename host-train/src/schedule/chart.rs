@@ -4,10 +4,14 @@ use super::{Path, Table, Variance};
 use crate::report::{Line, lines_chart};
 use anyhow::Result;
 
+/// How far above the limit the chart reaches, in bits per dimension.
+const SIGHT: f64 = 1.0;
+
 /// Held-out negative ELBO against T, as SVG.
 ///
-/// * `limit`: of the same network with infinitely many steps.
-pub fn chart(tables: &[Table], limit: f64, dim_unit: &str) -> Result<String> {
+/// * `limit`: of the same network with infinitely many steps;
+/// * `trained`: T and negative ELBO of models that were trained for their T.
+pub fn chart(tables: &[Table], limit: f64, trained: &[(usize, f64)], dim_unit: &str) -> Result<String> {
     let kinds = [
         (Path::Even, Variance::Posterior),
         (Path::Cosine, Variance::Posterior),
@@ -30,6 +34,16 @@ pub fn chart(tables: &[Table], limit: f64, dim_unit: &str) -> Result<String> {
                 .collect(),
         })
         .collect();
+    if !trained.is_empty() {
+        lines.push(Line {
+            name: "+ trained for T".to_owned(),
+            points: trained.iter().map(|&(t, bits)| (t as f64, bits)).collect(),
+        });
+    }
+    // What is far off would press everything else together: such lines begin where they come into sight.
+    for line in &mut lines {
+        line.points.retain(|p| p.1 < limit + SIGHT);
+    }
     let ends = lines.iter().flat_map(|l| &l.points).map(|p| p.0);
     let (least, most) = ends.fold((f64::INFINITY, 0.0), |(a, b), t| (t.min(a), t.max(b)));
     lines.push(Line {
