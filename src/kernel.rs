@@ -1,9 +1,224 @@
-//! Inner products. The portable ones are the reference that every faster one must equal.
+//! Sums of products: the time of a denoiser.
+//!
+//! A layer's sums are made in blocks of rows, of one sample or of [`GROUP`] samples that share one pass over the weights. The
+//! [`portable`] kernel is safe Rust and the reference; the build script picks one that knows the core ([`NAME`] says which), and every
+//! kernel gives the same bits, because sums of integers do not depend on their order. A kernel first brings the input into the order in which it
+//! multiplies ([`Kernel::prepare`]), once per layer, so that the weights lie in the model file as any reader expects them.
+//!
+//! | kernel | cores | what it uses |
+//! |---|---|---|
+//! | `portable` | any | nothing |
+//! | `dsp` | Cortex-M4, M7, M33 (Armv7E-M, Armv8-M with DSP) | `smlad`, two products an instruction |
+//!
+//! The features `kernel-portable` and so on overrule the build script.
+
+use crate::fixed::{NarrowRequant, WideRequant};
 
 pub mod portable;
 #[cfg(ancestral_vcvt)]
 #[allow(unsafe_code)]
 mod vcvt;
+
+#[cfg(ancestral_kernel = "dsp")]
+#[allow(unsafe_code)]
+mod dsp;
+#[cfg(ancestral_kernel = "dsp")]
+pub use dsp::Dsp as Active;
+#[cfg(ancestral_kernel = "portable")]
+pub use portable::Portable as Active;
+
+/// The kernel of this build.
+pub const NAME: &str = Active::NAME;
+
+/// What stands for 0 in an 8-bit activation as [`sums_of_i8`] multiplies it: 0, and the sums are of the bytes as they are stored (the value less
+/// 128), or 128, and they are of the values themselves.
+pub const ORIGIN: i32 = Active::ORIGIN;
+
+/// What a kernel's work area has for each column of an input: two bytes, or nothing where it takes inputs as they are.
+#[cfg(ancestral_kernel = "portable")]
+pub type Work = ();
+/// What a kernel's work area has for each column of an input: two bytes, or nothing where it takes inputs as they are.
+#[cfg(not(ancestral_kernel = "portable"))]
+pub type Work = i16;
+
+/// So many samples share one pass over the weights.
+pub const GROUP: usize = 4;
+
+/// How many sums a block has.
+pub const BLOCK: usize = 60;
+
+/// A matrix of weights as it lies in the model file.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// Row-major; two 4-bit weights to a byte where it is packed.
+    pub weights: &'a [i8],
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// Two 4-bit weights to a byte, the even column's in the low half; an odd row has an empty half byte at its end.
+    pub packed: bool,
+}
+
+impl<'a> Matrix<'a> {
+    /// Bytes of a row.
+    #[inline(always)]
+    pub const fn stride(&self) -> usize {
+        crate::model::row_len(self.columns, self.packed)
+    }
+
+    /// `count` rows from `first` on, or nothing where there are not so many.
+    #[inline(always)]
+    fn block(&self, first: usize, count: usize) -> &'a [i8] {
+        let stride = self.stride();
+        self.weights
+            .get(first.wrapping_mul(stride)..)
+            .and_then(|weights| weights.get(..count.wrapping_mul(stride)))
+            .unwrap_or(&[])
+    }
+}
+
+/// An input of a layer: `i16`, or `i8` for an 8-bit activation less 128.
+pub trait Value: bytemuck::Pod + Into<i32> {
+    /// Whether it has 8 bits.
+    const BYTE: bool;
+}
+
+impl Value for i16 {
+    const BYTE: bool = false;
+}
+
+impl Value for i8 {
+    const BYTE: bool = true;
+}
+
+/// What a core does its own way.
+pub trait Kernel {
+    /// What a person calls it.
+    const NAME: &'static str;
+    /// See [`ORIGIN`].
+    const ORIGIN: i32;
+    /// The inputs of one or of [`GROUP`] samples in the order in which this kernel multiplies.
+    type Prepared<'w, A: Value>;
+
+    /// Brings inputs into that order, in `work`. `None` where this kernel does not take matrices of this shape, or `work` is too small:
+    /// the portable one then does it.
+    ///
+    /// * `inputs`: `columns` values a sample.
+    fn prepare<'w, A: Value>(
+        matrix: &Matrix<'_>,
+        inputs: &'w [A],
+        samples: usize,
+        work: &'w mut [u32],
+    ) -> Option<Self::Prepared<'w, A>>;
+
+    /// The sums of `count` rows: of sample s they begin at `sums[s · BLOCK / samples]`.
+    ///
+    /// * `weights`: of those rows.
+    fn block<A: Value>(
+        matrix: &Matrix<'_>,
+        prepared: &Self::Prepared<'_, A>,
+        weights: &[i8],
+        count: usize,
+        samples: usize,
+        sums: &mut [i32; BLOCK],
+    );
+}
+
+/// Gives the sums `Σ_c weight[row][c]·input[c]` of every row and sample: `emit(sample, row, sums)` hands over those of some
+/// rows of one sample, `row` and the following.
+///
+/// * `inputs`: `columns` values a sample, one sample after the other;
+/// * `work`: overwritten; a [`Work`] for each input is enough. With less, the portable kernel does it.
+///
+/// Every sum must fit 32 bits, which the exporter proves.
+pub fn sums_of_i16(matrix: &Matrix<'_>, inputs: &[i16], work: &mut [u32], emit: &mut dyn FnMut(usize, usize, &[i32])) {
+    sums::<Active, i16>(matrix, inputs, work, emit);
+}
+
+/// [`sums_of_i16`] of 8-bit activations, each stored less 128: `Σ_c weight[row][c]·(input[c] + ORIGIN)`.
+pub fn sums_of_i8(matrix: &Matrix<'_>, inputs: &[i8], work: &mut [u32], emit: &mut dyn FnMut(usize, usize, &[i32])) {
+    sums::<Active, i8>(matrix, inputs, work, emit);
+}
+
+/// Whether this build's kernel takes a matrix of this shape with inputs of this type itself and does not leave it to the portable one.
+pub fn takes<A: Value>(matrix: &Matrix<'_>, inputs: &[A], work: &mut [u32]) -> bool {
+    Active::prepare(matrix, inputs, 1, work).is_some()
+}
+
+/// The walk through the groups of samples and the blocks of rows, for any kernel.
+pub fn sums<K: Kernel, A: Value>(
+    matrix: &Matrix<'_>,
+    inputs: &[A],
+    work: &mut [u32],
+    emit: &mut dyn FnMut(usize, usize, &[i32]),
+) {
+    let columns = matrix.columns.max(1);
+    let mut sums = [0i32; BLOCK];
+    let (mut sample, mut left) = (0, inputs);
+    loop {
+        let samples = if left.len() / GROUP >= columns { GROUP } else { 1 };
+        let Some((now, later)) = left.split_at_checked(columns.wrapping_mul(samples)) else {
+            return;
+        };
+        let prepared = K::prepare(matrix, now, samples, work);
+        let block = BLOCK / samples;
+        let mut row = 0;
+        while row < matrix.rows {
+            let count = block.min(matrix.rows - row);
+            let weights = matrix.block(row, count);
+            match &prepared {
+                Some(prepared) => K::block(matrix, prepared, weights, count, samples, &mut sums),
+                None => portable::block::<A>(matrix, now, weights, samples, K::ORIGIN, &mut sums),
+            }
+            for (index, sums) in sums.chunks_exact(block).enumerate() {
+                emit(sample + index, row, sums.get(..count).unwrap_or(&[]));
+            }
+            row += count;
+        }
+        sample += samples;
+        left = later;
+    }
+}
+
+/// [`NarrowRequant::apply`], in the core's own instructions where that saves some.
+#[inline(always)]
+pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
+    #[cfg(ancestral_kernel = "dsp")]
+    {
+        dsp::requantise(requant, sum, bias)
+    }
+    #[cfg(not(ancestral_kernel = "dsp"))]
+    {
+        requant.apply(sum, bias)
+    }
+}
+
+/// [`WideRequant::apply`], in the core's own instructions where that saves some.
+#[inline(always)]
+pub fn requantise_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
+    #[cfg(ancestral_kernel = "dsp")]
+    {
+        dsp::requantise_wide(requant, sum, bias)
+    }
+    #[cfg(not(ancestral_kernel = "dsp"))]
+    {
+        requant.apply(sum, bias)
+    }
+}
+
+/// The nearest value an `i8` can hold.
+#[inline(always)]
+pub fn saturate_byte(value: i32) -> i8 {
+    #[cfg(ancestral_kernel = "dsp")]
+    {
+        dsp::saturate_byte(value)
+    }
+    #[cfg(not(ancestral_kernel = "dsp"))]
+    {
+        value.clamp(i32::from(i8::MIN), i32::from(i8::MAX)) as i8
+    }
+}
 
 /// The value of a `half::f16`, exactly: by the FPU's own instruction where the build script found one, else by
 /// [`portable::widen`].
