@@ -19,6 +19,14 @@ pub mod portable;
 #[allow(unsafe_code)]
 mod vcvt;
 
+#[cfg(ancestral_kernel = "armv6m")]
+mod swar;
+
+#[cfg(ancestral_kernel = "armv6m")]
+#[allow(unsafe_code)]
+mod armv6m;
+#[cfg(ancestral_kernel = "armv6m")]
+pub use armv6m::Armv6m as Active;
 #[cfg(ancestral_kernel = "dsp")]
 #[allow(unsafe_code)]
 mod dsp;
@@ -46,6 +54,12 @@ pub const GROUP: usize = 4;
 
 /// How many sums a block has.
 pub const BLOCK: usize = 60;
+
+/// How many rows a block has at most: [`BLOCK`] sums are shared out among the samples. Not a division, which some cores have not.
+#[inline(always)]
+pub const fn block_rows(samples: usize) -> usize {
+    if samples == 1 { BLOCK } else { BLOCK / GROUP }
+}
 
 /// A matrix of weights as it lies in the model file.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +115,11 @@ pub trait Kernel {
     /// The inputs of one or of [`GROUP`] samples in the order in which this kernel multiplies.
     type Prepared<'w, A: Value>;
 
+    /// How many samples share a pass over a matrix of this shape, if there are so many: [`GROUP`], or 1.
+    fn samples<A: Value>(_matrix: &Matrix<'_>) -> usize {
+        GROUP
+    }
+
     /// Brings inputs into that order, in `work`. `None` where this kernel does not take matrices of this shape, or `work` is too small:
     /// the portable one then does it.
     ///
@@ -112,7 +131,7 @@ pub trait Kernel {
         work: &'w mut [u32],
     ) -> Option<Self::Prepared<'w, A>>;
 
-    /// The sums of `count` rows: of sample s they begin at `sums[s · BLOCK / samples]`.
+    /// The sums of `count` rows: of sample s they begin at `sums[s · block_rows(samples)]`, see [`block_rows`].
     ///
     /// * `weights`: of those rows.
     fn block<A: Value>(
@@ -154,15 +173,16 @@ pub fn sums<K: Kernel, A: Value>(
     emit: &mut dyn FnMut(usize, usize, &[i32]),
 ) {
     let columns = matrix.columns.max(1);
+    let group = K::samples::<A>(matrix);
     let mut sums = [0i32; BLOCK];
     let (mut sample, mut left) = (0, inputs);
     loop {
-        let samples = if left.len() / GROUP >= columns { GROUP } else { 1 };
+        let samples = if left.len() / GROUP >= columns { group } else { 1 };
         let Some((now, later)) = left.split_at_checked(columns.wrapping_mul(samples)) else {
             return;
         };
         let prepared = K::prepare(matrix, now, samples, work);
-        let block = BLOCK / samples;
+        let block = block_rows(samples);
         let mut row = 0;
         while row < matrix.rows {
             let count = block.min(matrix.rows - row);
@@ -188,7 +208,11 @@ pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
     {
         dsp::requantise(requant, sum, bias)
     }
-    #[cfg(not(ancestral_kernel = "dsp"))]
+    #[cfg(ancestral_kernel = "armv6m")]
+    {
+        armv6m::requantise(requant, sum, bias)
+    }
+    #[cfg(not(any(ancestral_kernel = "dsp", ancestral_kernel = "armv6m")))]
     {
         requant.apply(sum, bias)
     }
@@ -214,7 +238,11 @@ pub fn saturate_byte(value: i32) -> i8 {
     {
         dsp::saturate_byte(value)
     }
-    #[cfg(not(ancestral_kernel = "dsp"))]
+    #[cfg(ancestral_kernel = "armv6m")]
+    {
+        armv6m::saturate_byte(value)
+    }
+    #[cfg(not(any(ancestral_kernel = "dsp", ancestral_kernel = "armv6m")))]
     {
         value.clamp(i32::from(i8::MIN), i32::from(i8::MAX)) as i8
     }

@@ -276,7 +276,8 @@ unsafe fn rows(
 }
 
 /// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte, and `smulbb` the low half of the word that the multiplier
-/// shares with the shifts, so that nothing is unpacked.
+/// shares with the shifts, so that nothing is unpacked. The last bit that is shifted out stands in the carry, and adding it is rounding to
+/// nearest.
 #[inline(always)]
 pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
     let [offset, rest] = bytemuck::must_cast::<NarrowRequant, [u32; 2]>(requant);
@@ -292,16 +293,13 @@ pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
             "ssat {sum}, #16, {sum}",
             "smulbb {sum}, {sum}, {rest}",
             "lsr {shift}, {rest}, #24",
-            "lsl {half}, {one}, {shift}",
-            "add {sum}, {sum}, {half}, lsr #1",
-            "asr {sum}, {sum}, {shift}",
+            "asrs {sum}, {sum}, {shift}",
+            "adc {sum}, {sum}, #0",
             sum = inout(reg) sum => out,
             offset = in(reg) offset,
             rest = in(reg) rest,
             bias = in(reg) i32::from(bias),
-            one = in(reg) 1,
             shift = out(reg) _,
-            half = out(reg) _,
             options(pure, nomem, nostack),
         );
     }
@@ -329,14 +327,13 @@ pub fn requantise_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
         asm!(
             core_with_dsp!(),
             "smmul {sum}, {sum}, {multiplier}",
-            "asr {sum}, {sum}, {shift}",
-            "add {sum}, {sum}, #1",
-            "asr {sum}, {sum}, #1",
+            "asrs {sum}, {sum}, {shift}",
+            "adc {sum}, {sum}, #0",
             "qadd {sum}, {sum}, {bias}",
             "ssat {sum}, #16, {sum}",
             sum = inout(reg) sum => out,
             multiplier = in(reg) requant.multiplier,
-            shift = in(reg) requant.shift - 33,
+            shift = in(reg) requant.shift - 32,
             bias = in(reg) i32::from(bias),
             options(pure, nomem, nostack),
         );

@@ -1,6 +1,6 @@
 //! Safe Rust that any core runs.
 
-use super::{BLOCK, Kernel, Matrix, Value};
+use super::{BLOCK, Kernel, Matrix, Value, block_rows};
 use half::f16;
 
 /// The reference.
@@ -54,14 +54,14 @@ pub(super) fn block<A: Value>(
             if origin != 0 && A::BYTE {
                 let total = match matrix.packed {
                     false => weights.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w))),
-                    true => weights.iter().fold(0i32, |sum, &w| {
-                        let [even, odd] = unpack(w);
-                        sum.wrapping_add(even).wrapping_add(odd)
+                    true => (0..matrix.columns).fold(0i32, |sum, column| {
+                        let pair = unpack(weights.get(column / 2).copied().unwrap_or(0));
+                        sum.wrapping_add(if column % 2 == 0 { pair[0] } else { pair[1] })
                     }),
                 };
                 sum = sum.wrapping_add(origin.wrapping_mul(total));
             }
-            if let Some(slot) = sums.get_mut(sample * (BLOCK / samples.max(1)) + row) {
+            if let Some(slot) = sums.get_mut(sample * block_rows(samples) + row) {
                 *slot = sum;
             }
         }

@@ -58,7 +58,7 @@ pub const MACHINES: &[Machine] = &[
         "microbit",
         "Cortex-M0",
         "thumbv6m-none-eabi",
-        "portable",
+        "armv6m",
         &["-machine", "microbit"],
     ),
     arm(
