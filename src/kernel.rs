@@ -191,8 +191,11 @@ pub fn sums<K: Kernel, A: Value>(
                 Some(prepared) => K::block(matrix, prepared, weights, count, samples, &mut sums),
                 None => portable::block::<A>(matrix, now, weights, samples, K::ORIGIN, &mut sums),
             }
-            for (index, sums) in sums.chunks_exact(block).enumerate() {
-                emit(sample + index, row, sums.get(..count).unwrap_or(&[]));
+            let mut rest: &[i32] = &sums;
+            for index in 0..samples {
+                let (of_sample, others) = rest.split_at_checked(block).unwrap_or((rest, &[]));
+                emit(sample + index, row, of_sample.get(..count).unwrap_or(&[]));
+                rest = others;
             }
             row += count;
         }

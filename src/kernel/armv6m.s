@@ -4,7 +4,7 @@
 @ All functions have one signature:
 @   (weights, skip, second, input, bulk, end, count, out, start)
 @ weights   first row
-@ skip      bytes from where reading a row ends to the next row
+@ skip      bytes from where reading a row ends to the next row; of nibbles none
 @ second    bytes to the second row of a pair, less 4
 @ input     prepared values, aligned
 @ bulk      of bytes, end of the part of the input that the unrolled loop takes; of nibbles, not 0 where the loop is entered in its
@@ -297,17 +297,6 @@
     add r9, r3
     .endm
 
-    .macro again_nibbles
-    ldr r5, [sp, #ARG_SKIP]
-    adds r1, r1, r5
-    ldr r5, [sp, #ARG_COUNT]
-    subs r5, r5, #1
-    str r5, [sp, #ARG_COUNT]
-    beq 9f
-    b 1b
-9:
-    .endm
-
     enter ancestral_v6m_nibbles_x1
     nibble_constants
     ldr r1, [sp, #ARG_WEIGHTS]
@@ -331,7 +320,10 @@
     mov r6, r9
     stm r5!, {r6}
     str r5, [sp, #ARG_OUT]
-    again_nibbles
+    ldr r5, [sp, #ARG_COUNT]
+    subs r5, r5, #1
+    str r5, [sp, #ARG_COUNT]
+    bne 1b
     leave ancestral_v6m_nibbles_x1
 
 @ One row, four samples; their totals are in the frame.
