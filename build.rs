@@ -4,17 +4,18 @@
 use std::env;
 
 /// Every kernel, and the feature that asks for it.
-const KERNELS: [(&str, &str); 3] = [
+const KERNELS: [(&str, &str); 4] = [
     ("portable", "CARGO_FEATURE_KERNEL_PORTABLE"),
     ("dsp", "CARGO_FEATURE_KERNEL_DSP"),
     ("armv6m", "CARGO_FEATURE_KERNEL_ARMV6M"),
+    ("rv32im", "CARGO_FEATURE_KERNEL_RV32IM"),
 ];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(ancestral_vcvt)");
     println!("cargo::rustc-check-cfg=cfg(ancestral_armv8m)");
-    println!("cargo::rustc-check-cfg=cfg(ancestral_kernel, values(\"portable\", \"dsp\", \"armv6m\"))");
+    println!("cargo::rustc-check-cfg=cfg(ancestral_kernel, values(\"portable\", \"dsp\", \"armv6m\", \"rv32im\"))");
     let target = env::var("TARGET").unwrap_or_default();
     // Hard float on a microcontroller: FPv4-SP or FPv5, both of which convert half to single precision.
     if target.starts_with("thumb") && target.ends_with("-eabihf") {
@@ -37,6 +38,7 @@ fn of_target(target: &str) -> &'static str {
     match target.split('-').next().unwrap_or_default() {
         "thumbv7em" | "thumbv8m.main" => "dsp",
         "thumbv6m" | "thumbv8m.base" => "armv6m",
+        riscv if riscv.starts_with("riscv32im") => "rv32im",
         _ => "portable",
     }
 }

@@ -19,8 +19,14 @@ pub mod portable;
 #[allow(unsafe_code)]
 mod vcvt;
 
-#[cfg(ancestral_kernel = "armv6m")]
+#[cfg(any(ancestral_kernel = "armv6m", ancestral_kernel = "rv32im"))]
 mod swar;
+
+#[cfg(ancestral_kernel = "rv32im")]
+#[allow(unsafe_code)]
+mod rv32im;
+#[cfg(ancestral_kernel = "rv32im")]
+pub use rv32im::Rv32im as Active;
 
 #[cfg(ancestral_kernel = "armv6m")]
 #[allow(unsafe_code)]

@@ -90,10 +90,7 @@ impl Kernel for Armv6m {
                 (rows, false, 0)
             }
             (false, _, _) => {
-                let halves: &[[i16; 2]] = bytemuck::try_cast_slice(inputs).unwrap_or(&[]);
-                for (word, &[low, high]) in words.iter_mut().zip(halves) {
-                    *word = u32::from(low as u16) | u32::from(high as u16) << 16;
-                }
+                swar::halves(bytemuck::try_cast_slice(inputs).unwrap_or(&[]), words);
                 (ancestral_v6m_halves_x2, true, 0)
             }
         };

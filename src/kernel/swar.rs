@@ -24,6 +24,13 @@ pub fn unsigned(bytes: &[i8], words: &mut [u32]) {
     }
 }
 
+/// Values of 16 bits, two to a word.
+pub fn halves(values: &[i16], words: &mut [u32]) {
+    for (word, &[low, high]) in words.iter_mut().zip(values.as_chunks::<2>().0) {
+        *word = u32::from(low as u16) | u32::from(high as u16) << 16;
+    }
+}
+
 /// Pairs of activations for the nibbles: of sample s word j is word `samples`·j + s. Returns what each sample's sums start from,
 /// `−8·Σ a`, because an unsigned nibble is 8 more than it should be.
 pub fn pairs(bytes: &[i8], columns: usize, samples: usize, words: &mut [u32]) -> [i32; GROUP] {

@@ -86,7 +86,7 @@ pub const MACHINES: &[Machine] = &[
         name: "virt",
         core: "RV32IMC",
         target: "riscv32imc-unknown-none-elf",
-        kernel: "portable",
+        kernel: "rv32im",
         qemu: "qemu-system-riscv32",
         qemu_package: "qemu-system-misc",
         qemu_args: &["-machine", "virt", "-bios", "none"],
