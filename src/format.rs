@@ -144,6 +144,20 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// the residual layer's input, `skip`.
     fn activate(row: Row<Self>, sum: Self::Sum, relu: bool, skip: Option<Self::Activation>) -> Self::Activation;
 
+    /// [`activate`](Self::activate) for as many rows as a kernel does at once; returns how many it did, from the first on.
+    ///
+    /// * `before`: what a residual layer adds, or nothing.
+    #[inline(always)]
+    fn activate_many(
+        rows: (&[Self::Bias], &[Self::Requant]),
+        sums: &[Self::Sum],
+        before: Option<&[Self::Activation]>,
+        output: &mut [Self::Activation],
+    ) -> usize {
+        let _ = (rows, sums, before, output);
+        0
+    }
+
     /// From a sum to the network's output.
     fn output(row: Row<Self>, sum: Self::Sum) -> Self::Number;
 }

@@ -5,12 +5,18 @@
 //! kernel gives the same bits, because sums of integers do not depend on their order. A kernel first brings the input into the order in which it
 //! multiplies ([`Kernel::prepare`]), once per layer, so that the weights lie in the model file as any reader expects them.
 //!
-//! | kernel | cores | what it uses |
+//! | kernel | cores | how |
 //! |---|---|---|
-//! | `portable` | any | nothing |
-//! | `dsp` | Cortex-M4, M7, M33 (Armv7E-M, Armv8-M with DSP) | `smlad`, two products an instruction |
+//! | `portable` | any | safe Rust |
+//! | `dsp` | Cortex-M4, M7, M33: Armv7E-M, Armv8-M with the DSP extension | `smlad`, two products an instruction; three rows share an input |
+//! | `helium` | Cortex-M55, M85 | sixteen products an instruction; activations four at a time |
+//! | `armv6m` | Cortex-M0, M0+, M1, M23 | bytes by shifts for two rows; two nibbles a multiplication |
+//! | `rv32im` | RISC-V of 32 bits with a multiplier | four rows share an input; two nibbles a multiplication |
 //!
-//! The features `kernel-portable` and so on overrule the build script.
+//! The features `kernel-portable` and so on overrule the build script. A Cortex-M33 without the DSP extension needs `kernel-portable`, and
+//! a Cortex-M55 `kernel-helium` or `-C target-cpu=cortex-m55`, because their target does not tell them from others. Rows whose length a
+//! kernel does not take (`dsp`: multiples of 8 columns; `armv6m`: of 4 bytes or 16 nibbles; `rv32im`: of 8 or 16; `helium`: of 32
+//! nibbles) are left to the portable one, for the same sums in more time.
 
 use crate::fixed::{NarrowRequant, WideRequant};
 
@@ -33,6 +39,14 @@ pub use rv32im::Rv32im as Active;
 mod armv6m;
 #[cfg(ancestral_kernel = "armv6m")]
 pub use armv6m::Armv6m as Active;
+#[cfg(any(ancestral_kernel = "dsp", ancestral_kernel = "helium"))]
+#[allow(unsafe_code)]
+mod dsp_scalar;
+#[cfg(ancestral_kernel = "helium")]
+#[allow(unsafe_code)]
+mod helium;
+#[cfg(ancestral_kernel = "helium")]
+pub use helium::Helium as Active;
 #[cfg(ancestral_kernel = "dsp")]
 #[allow(unsafe_code)]
 mod dsp;
@@ -58,8 +72,8 @@ pub type Work = i16;
 /// So many samples share one pass over the weights.
 pub const GROUP: usize = 4;
 
-/// How many sums a block has.
-pub const BLOCK: usize = 60;
+/// How many sums a block has: a number of rows that each kernel's loops divide, and no more stack than they are worth.
+pub const BLOCK: usize = if cfg!(ancestral_kernel = "helium") { 96 } else { 60 };
 
 /// How many rows a block has at most: [`BLOCK`] sums are shared out among the samples. Not a division, which some cores have not.
 #[inline(always)]
@@ -213,15 +227,15 @@ pub fn sums<K: Kernel, A: Value>(
 /// [`NarrowRequant::apply`], in the core's own instructions where that saves some.
 #[inline(always)]
 pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
-    #[cfg(ancestral_kernel = "dsp")]
+    #[cfg(any(ancestral_kernel = "dsp", ancestral_kernel = "helium"))]
     {
-        dsp::requantise(requant, sum, bias)
+        dsp_scalar::requantise(requant, sum, bias)
     }
     #[cfg(ancestral_kernel = "armv6m")]
     {
         armv6m::requantise(requant, sum, bias)
     }
-    #[cfg(not(any(ancestral_kernel = "dsp", ancestral_kernel = "armv6m")))]
+    #[cfg(not(any(ancestral_kernel = "dsp", ancestral_kernel = "helium", ancestral_kernel = "armv6m")))]
     {
         requant.apply(sum, bias)
     }
@@ -230,28 +244,52 @@ pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
 /// [`WideRequant::apply`], in the core's own instructions where that saves some.
 #[inline(always)]
 pub fn requantise_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
-    #[cfg(ancestral_kernel = "dsp")]
+    #[cfg(any(ancestral_kernel = "dsp", ancestral_kernel = "helium"))]
     {
-        dsp::requantise_wide(requant, sum, bias)
+        dsp_scalar::requantise_wide(requant, sum, bias)
     }
-    #[cfg(not(ancestral_kernel = "dsp"))]
+    #[cfg(not(any(ancestral_kernel = "dsp", ancestral_kernel = "helium")))]
     {
         requant.apply(sum, bias)
+    }
+}
+
+/// Activations of 8 bits, less 128, from the sums of as many rows as the kernel does at once; returns how many it did, from the first on. The rest
+/// is the caller's.
+///
+/// * `before`: what a residual layer adds, or nothing;
+/// * all others have as many entries as there are sums.
+#[inline(always)]
+pub fn activate(
+    sums: &[i32],
+    requant: &[NarrowRequant],
+    biases: &[i16],
+    before: Option<&[i8]>,
+    output: &mut [i8],
+) -> usize {
+    #[cfg(ancestral_kernel = "helium")]
+    {
+        helium::activate(sums, requant, biases, before, output)
+    }
+    #[cfg(not(ancestral_kernel = "helium"))]
+    {
+        let _ = (sums, requant, biases, before, output);
+        0
     }
 }
 
 /// The nearest value an `i8` can hold.
 #[inline(always)]
 pub fn saturate_byte(value: i32) -> i8 {
-    #[cfg(ancestral_kernel = "dsp")]
+    #[cfg(any(ancestral_kernel = "dsp", ancestral_kernel = "helium"))]
     {
-        dsp::saturate_byte(value)
+        dsp_scalar::saturate_byte(value)
     }
     #[cfg(ancestral_kernel = "armv6m")]
     {
         armv6m::saturate_byte(value)
     }
-    #[cfg(not(any(ancestral_kernel = "dsp", ancestral_kernel = "armv6m")))]
+    #[cfg(not(any(ancestral_kernel = "dsp", ancestral_kernel = "helium", ancestral_kernel = "armv6m")))]
     {
         value.clamp(i32::from(i8::MIN), i32::from(i8::MAX)) as i8
     }

@@ -94,7 +94,7 @@ pub fn forward_observed<F: Format>(
         };
         observe(index, input);
         if index == last {
-            plain(&layer, t, input, work, output, F::output);
+            plain(&layer, t, input, work, output, |_, _, _| 0, F::output);
         } else if index == 0 {
             // The output is not written before the last layer, and has room for what the first makes of the state.
             hidden(&layer, t, input, words(output), to);
@@ -120,18 +120,21 @@ pub fn hidden<F: Format>(
         Input::Hidden(before) if layer.residual => before,
         _ => &[],
     };
+    let many = |rows: (&[F::Bias], &[F::Requant]), sums: &[F::Sum], output: &mut [F::Activation]| {
+        F::activate_many(rows, sums, None, output)
+    };
     // Each of the four as a loop of its own; formats that rectify always have two.
     match (F::RECTIFIED || layer.relu, layer.residual) {
         (true, true) => residual(layer, t, input, work, before, output, |row, sum, x| {
             F::activate(row, sum, true, Some(x))
         }),
-        (true, false) => plain(layer, t, input, work, output, |row, sum| {
+        (true, false) => plain(layer, t, input, work, output, many, |row, sum| {
             F::activate(row, sum, true, None)
         }),
         (false, true) => residual(layer, t, input, work, before, output, |row, sum, x| {
             F::activate(row, sum, false, Some(x))
         }),
-        (false, false) => plain(layer, t, input, work, output, |row, sum| {
+        (false, false) => plain(layer, t, input, work, output, many, |row, sum| {
             F::activate(row, sum, false, None)
         }),
     }
@@ -159,13 +162,14 @@ fn residual<F: Format>(
             return;
         };
         // No exponent: input and output of a residual layer have the same unit.
-        for (((slot, &sum), &x), row) in output.iter_mut().zip(sums).zip(before).zip(rows) {
+        let done = F::activate_many(rows, sums, Some(before), output);
+        for (((slot, &sum), &x), row) in output.iter_mut().zip(sums).zip(before).zip(each::<F>(rows)).skip(done) {
             *slot = finish(row, sum, x);
         }
     });
 }
 
-/// A layer whose outputs are what `finish` makes of each row's sum.
+/// A layer whose outputs are what `finish` makes of each row's sum, but for those that `many` makes at once.
 #[inline(always)]
 fn plain<F: Format, T>(
     layer: &Layer<'_, F>,
@@ -173,6 +177,7 @@ fn plain<F: Format, T>(
     input: Input<'_, F>,
     work: &mut [u32],
     output: &mut [T],
+    many: impl Fn((&[F::Bias], &[F::Requant]), &[F::Sum], &mut [T]) -> usize,
     finish: impl Fn(Row<F>, F::Sum) -> T,
 ) {
     let rows = layer.finish(t);
@@ -181,19 +186,29 @@ fn plain<F: Format, T>(
         let (Some(window), Some(output)) = (rows.of(first, sums.len()), window_mut(output, from, sums.len())) else {
             return;
         };
-        let pairs = output.iter_mut().zip(sums).zip(window);
         // Most steps of most models have no exponent, and should not pay for one.
         if rows.exponent == 0 {
-            for ((slot, &sum), row) in pairs {
+            let done = many(window, sums, output);
+            for ((slot, &sum), row) in output.iter_mut().zip(sums).zip(each::<F>(window)).skip(done) {
                 *slot = finish(row, sum);
             }
         } else {
+            let pairs = output.iter_mut().zip(sums).zip(each::<F>(window));
             for ((slot, &sum), row) in pairs {
                 let requant = F::scaled(row.requant, rows.exponent);
                 *slot = finish(Row { requant, ..row }, sum);
             }
         }
     });
+}
+
+/// Row by row.
+#[inline(always)]
+fn each<'a, F: Format>((biases, requant): (&'a [F::Bias], &'a [F::Requant])) -> impl Iterator<Item = Row<F>> + 'a {
+    biases.iter().zip(requant).map(|(&bias, &requant)| Row {
+        bias,
+        requant: F::of_kernel(requant),
+    })
 }
 
 fn window<T>(all: &[T], first: usize, count: usize) -> Option<&[T]> {

@@ -20,7 +20,7 @@ pub use parse::Header;
 pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError, VarianceSpec};
 
 use crate::decoder::Decoder;
-use crate::format::{Format, RequantKind, Row};
+use crate::format::{Format, RequantKind};
 use crate::kernel::Matrix;
 use crate::number::Number;
 use crate::schedule::StepConstants;
@@ -147,15 +147,13 @@ pub struct Finish<'a, F: Format> {
 }
 
 impl<F: Format> Finish<'_, F> {
-    /// The `count` rows from `first` on, if there are so many.
+    /// The biases and requantisations of `count` rows from `first` on, if there are so many.
     #[inline(always)]
-    pub fn of(&self, first: usize, count: usize) -> Option<impl Iterator<Item = Row<F>>> {
-        let biases = self.biases.get(first..)?.get(..count)?;
-        let requant = self.requant.get(first..)?.get(..count)?;
-        Some(biases.iter().zip(requant).map(|(&bias, &requant)| Row {
-            bias,
-            requant: F::of_kernel(requant),
-        }))
+    pub fn of(&self, first: usize, count: usize) -> Option<(&[F::Bias], &[F::Requant])> {
+        Some((
+            self.biases.get(first..)?.get(..count)?,
+            self.requant.get(first..)?.get(..count)?,
+        ))
     }
 }
 

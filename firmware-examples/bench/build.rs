@@ -1,4 +1,5 @@
-//! Puts the machine's memory where the linker finds it. `ANCESTRAL_MACHINE` says which machine.
+//! Puts the machine's memory where the linker finds it, and the model and its format where the program does. `ANCESTRAL_MACHINE` says
+//! which machine, `ANCESTRAL_MODEL` and `ANCESTRAL_FORMAT` which model; `ANCESTRAL_EMPTY` leaves the sampler out.
 
 use std::env;
 use std::fs;
@@ -32,6 +33,20 @@ fn main() {
 fn prepare() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=ANCESTRAL_MACHINE");
+    println!("cargo::rerun-if-env-changed=ANCESTRAL_MODEL");
+    println!("cargo::rerun-if-env-changed=ANCESTRAL_FORMAT");
+    println!("cargo::rerun-if-env-changed=ANCESTRAL_EMPTY");
+    println!("cargo::rustc-check-cfg=cfg(bench_format, values(\"w8a16\", \"w8a8\", \"w4a8\"))");
+    println!("cargo::rustc-check-cfg=cfg(bench_empty)");
+    let format = env::var("ANCESTRAL_FORMAT").unwrap_or_else(|_| "w8a16".to_owned());
+    println!("cargo::rustc-cfg=bench_format=\"{format}\"");
+    let model = env::var("ANCESTRAL_MODEL").or_else(|_| {
+        env::var("CARGO_MANIFEST_DIR").map(|folder| format!("{folder}/../../models/digits-t64-{format}.vdm"))
+    });
+    println!("cargo::rustc-env=ANCESTRAL_MODEL={}", model.unwrap_or_default());
+    if env::var_os("ANCESTRAL_EMPTY").is_some() {
+        println!("cargo::rustc-cfg=bench_empty");
+    }
     let riscv = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "riscv32");
     let default = if riscv { "virt" } else { "mps2-an386" };
     let name = env::var("ANCESTRAL_MACHINE").unwrap_or_else(|_| default.to_owned());

@@ -122,6 +122,23 @@ macro_rules! eight_bit_activations {
             }
 
             #[inline(always)]
+            fn activate_many(
+                (biases, requant): (&[i16], &[NarrowRequant]),
+                sums: &[i32],
+                before: Option<&[A8]>,
+                output: &mut [A8],
+            ) -> usize {
+                let before = before.map(bytemuck::must_cast_slice);
+                kernel::activate(
+                    sums,
+                    requant,
+                    biases,
+                    before,
+                    bytemuck::must_cast_slice_mut(output),
+                )
+            }
+
+            #[inline(always)]
             fn output(row: Row<Self>, sum: i32) -> Q3_12 {
                 Q3_12(saturate(kernel::requantise(row.requant, sum, row.bias)))
             }

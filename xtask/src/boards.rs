@@ -17,6 +17,8 @@ pub struct Machine {
     pub target: &'static str,
     /// The kernel that the core's build must have chosen.
     pub kernel: &'static str,
+    /// Features of the firmware that the core needs: its target does not tell it from others.
+    pub features: &'static [&'static str],
     /// QEMU's program for this architecture.
     pub qemu: &'static str,
     /// The package of that program in Debian and Ubuntu.
@@ -25,7 +27,8 @@ pub struct Machine {
     pub qemu_args: &'static [&'static str],
 }
 
-const fn arm(
+/// A machine of QEMU's for Arm.
+pub const fn arm(
     name: &'static str,
     core: &'static str,
     target: &'static str,
@@ -37,6 +40,7 @@ const fn arm(
         core,
         target,
         kernel,
+        features: &[],
         qemu: "qemu-system-arm",
         qemu_package: "qemu-system-arm",
         qemu_args,
@@ -75,18 +79,22 @@ pub const MACHINES: &[Machine] = &[
         "dsp",
         &["-cpu", "cortex-m33", "-machine", "mps2-an505"],
     ),
-    arm(
-        "mps3-an547",
-        "Cortex-M55",
-        "thumbv8m.main-none-eabihf",
-        "dsp",
-        &["-cpu", "cortex-m55", "-machine", "mps3-an547"],
-    ),
+    Machine {
+        features: &["--features", "helium"],
+        ..arm(
+            "mps3-an547",
+            "Cortex-M55",
+            "thumbv8m.main-none-eabihf",
+            "helium",
+            &["-cpu", "cortex-m55", "-machine", "mps3-an547"],
+        )
+    },
     Machine {
         name: "virt",
         core: "RV32IMC",
         target: "riscv32imc-unknown-none-elf",
         kernel: "rv32im",
+        features: &[],
         qemu: "qemu-system-riscv32",
         qemu_package: "qemu-system-misc",
         qemu_args: &["-machine", "virt", "-bios", "none"],

@@ -50,6 +50,7 @@ pub fn check(machine: &Machine) -> Result<()> {
     cargo
         .current_dir(folder)
         .args(["--release", "--quiet"])
+        .args(machine.features)
         .env("ANCESTRAL_MACHINE", machine.name);
     process::run(&mut cargo).with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
     let output = firmware::run(machine, &firmware::elf(machine, FIRMWARE), TIMEOUT, Echo::No)?;
