@@ -21,9 +21,12 @@ pub struct Args {
     /// Print rows of core, format, shape, batch, instructions and instructions per product, and write no page
     #[arg(long)]
     json: bool,
-    /// Only layers, not whole samples and sizes
+    /// Only layers, not whole samples and sizes; writes no page
     #[arg(long)]
     layers: bool,
+    /// Only this machine; writes no page
+    #[arg(long, value_name = "NAME")]
+    machine: Option<String>,
 }
 
 const FIRMWARE: &str = "bench";
@@ -116,6 +119,9 @@ pub fn command(args: &Args) -> Result<()> {
     let mut rows = Vec::new();
     let mut samples = Vec::new();
     for machine in machines()? {
+        if args.machine.as_ref().is_some_and(|name| name != machine.name) {
+            continue;
+        }
         rows.extend(layers(machine)?);
         if !args.layers && !args.json {
             for format in FORMATS {
@@ -139,10 +145,11 @@ pub fn command(args: &Args) -> Result<()> {
         }
         return Ok(());
     }
-    let sizes = if args.layers { Vec::new() } else { sizes()? };
+    let whole = !args.layers && args.machine.is_none();
+    let sizes = if whole { sizes()? } else { Vec::new() };
     let page = page(&rows, &samples, &sizes)?;
     print!("{page}");
-    if !args.layers {
+    if whole {
         let path = paths::root().join("docs/performance.md");
         fs::write(&path, page).with_context(|| format!("cannot write {}", paths::shown(&path)))?;
     }
