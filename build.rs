@@ -70,6 +70,8 @@ fn of_target(target: &str) -> &'static str {
 fn has_helium() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
-    ["cortex-m55", "cortex-m85", "+mve"].iter().any(|name| flags.contains(name))
+    ["cortex-m55", "cortex-m85", "+mve"]
+        .iter()
+        .any(|name| flags.contains(name))
         || features.split(',').any(|feature| feature == "mve")
 }
