@@ -123,12 +123,18 @@ impl WideRequant {
     /// Requantises one accumulator.
     #[inline(always)]
     pub const fn apply(self, accumulator: i32, bias: i16) -> i16 {
-        // `& 63` tells the compiler that the shift cannot overflow; parsing has checked 31..=62.
-        let shift = self.shift & 63;
         let product = accumulator as i64 * self.multiplier as i64;
-        let half = (1i64 << shift) >> 1;
-        // Below one in magnitude times 2³¹: what is left fits 32 bits.
-        let rounded = (product.wrapping_add(half) >> shift) as i32;
+        let rounded = if self.shift > 32 {
+            // Nearly always, and then the product's high word is enough: adding half before the shift is adding one before
+            // its last place. `& 31` tells the compiler that the shift cannot overflow; parsing has checked 31..=62.
+            let high = (product >> 32) as i32;
+            (high >> ((self.shift - 33) & 31)).wrapping_add(1) >> 1
+        } else {
+            let shift = self.shift & 63;
+            let half = (1i64 << shift) >> 1;
+            // Below one in magnitude times 2³¹: what is left fits 32 bits.
+            (product.wrapping_add(half) >> shift) as i32
+        };
         saturate(rounded.saturating_add(bias as i32))
     }
 }

@@ -71,7 +71,7 @@ pub enum RequantKind {
     Narrow,
 }
 
-/// What goes into a layer.
+/// What goes into a layer: of one sample, or of several, one after the other.
 pub enum Input<'a, F: Format> {
     /// The state: the input of the first layer.
     State(&'a [F::Number]),
@@ -117,17 +117,46 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     type Requant: bytemuck::Pod + Default + Send + Sync + core::fmt::Debug;
     /// A sum of products.
     type Sum: Copy;
+    /// What a column of a layer's input takes in the kernel's work area: [`kernel::Work`](crate::kernel::Work), or `()`.
+    type Work: bytemuck::Pod + Default + Send + Sync + core::fmt::Debug;
 
     /// The requantisation with its factor times `2^exponent`: what a step's unit of hidden activations changes in the first and
     /// the last layer. Formats without requantisation have none.
     fn scaled(requant: Self::Requant, exponent: i32) -> Self::Requant;
 
-    /// `emit(row, Σ_c weight[row][c]·input[c])` for every row in order.
-    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, emit: impl FnMut(usize, Self::Sum));
+    /// The requantisation for sums as the kernels of this core give them: see [`kernel::ORIGIN`](crate::kernel::ORIGIN).
+    fn of_kernel(requant: Self::Requant) -> Self::Requant;
+
+    /// Gives `Σ_c weight[row][c]·input[c]` of every row and sample: `emit(sample, row, sums)` hands over those of some
+    /// rows of one sample, `row` and the following. Of 8-bit activations
+    /// it is `Σ_c weight[row][c]·(a[c] − 128 + ORIGIN)`, see [`kernel::ORIGIN`](crate::kernel::ORIGIN).
+    ///
+    /// * `input`: `columns` values a sample;
+    /// * `work`: overwritten; a [`Work`](Self::Work) for each value of the input. With less it takes longer.
+    fn sums(
+        layer: &Layer<'_, Self>,
+        input: Input<'_, Self>,
+        work: &mut [u32],
+        emit: &mut dyn FnMut(usize, usize, &[Self::Sum]),
+    );
 
     /// From a sum to a hidden layer's activation: the bias, the requantisation, the rectifier if `relu`, then the addition of
     /// the residual layer's input, `skip`.
     fn activate(row: Row<Self>, sum: Self::Sum, relu: bool, skip: Option<Self::Activation>) -> Self::Activation;
+
+    /// [`activate`](Self::activate) for as many rows as a kernel does at once; returns how many it did, from the first on.
+    ///
+    /// * `before`: what a residual layer adds, or nothing.
+    #[inline(always)]
+    fn activate_many(
+        rows: (&[Self::Bias], &[Self::Requant]),
+        sums: &[Self::Sum],
+        before: Option<&[Self::Activation]>,
+        output: &mut [Self::Activation],
+    ) -> usize {
+        let _ = (rows, sums, before, output);
+        0
+    }
 
     /// From a sum to the network's output.
     fn output(row: Row<Self>, sum: Self::Sum) -> Self::Number;

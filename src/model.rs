@@ -20,7 +20,8 @@ pub use parse::Header;
 pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError, VarianceSpec};
 
 use crate::decoder::Decoder;
-use crate::format::{Format, RequantKind, Row};
+use crate::format::{Format, RequantKind};
+use crate::kernel::Matrix;
 use crate::number::Number;
 use crate::schedule::StepConstants;
 use crate::shape::Shape;
@@ -61,20 +62,48 @@ pub struct Layer<'a, F: Format> {
 }
 
 impl<'a, F: Format> Layer<'a, F> {
+    /// A layer outside a model, with the same biases at every step.
+    ///
+    /// * `weights`: `rows` times [`row_len`]; `biases`: `rows`; `requant`: `rows`, or nothing where the format has none.
+    pub const fn new(
+        (rows, columns): (usize, usize),
+        packed: bool,
+        weights: &'a [F::Weight],
+        requant: &'a [F::Requant],
+        biases: &'a [F::Bias],
+    ) -> Self {
+        Self {
+            rows,
+            columns,
+            relu: true,
+            residual: false,
+            per_step: false,
+            packed,
+            weights,
+            requant,
+            biases,
+            exponents: &[],
+            exponent_sign: 0,
+        }
+    }
+
     /// The rows of the weight matrix, each as it lies in the file.
     pub fn rows(&self) -> core::slice::ChunksExact<'a, F::Weight> {
         self.weights.chunks_exact(row_len(self.columns, self.packed).max(1))
     }
 
-    /// What row `row` adds to its sum at step `t`.
-    #[inline(always)]
-    pub fn row(&self, row: usize, t: usize) -> Row<F> {
-        Row {
-            bias: self.bias(t).get(row).copied().unwrap_or_default(),
-            requant: F::scaled(
-                self.requant.get(row).copied().unwrap_or_default(),
-                self.exponent(t) * self.exponent_sign,
-            ),
+    /// What the rows add to their sums at step `t`.
+    pub fn finish(&self, t: usize) -> Finish<'a, F> {
+        Finish {
+            biases: self.bias(t),
+            requant: match F::REQUANT {
+                RequantKind::None => NOTHING
+                    .get(..self.rows)
+                    .and_then(|nothing| bytemuck::try_cast_slice(nothing).ok())
+                    .unwrap_or(&[]),
+                _ => self.requant,
+            },
+            exponent: self.exponent(t) * self.exponent_sign,
         }
     }
 
@@ -94,6 +123,42 @@ impl<'a, F: Format> Layer<'a, F> {
         self.biases.get(first..).and_then(|b| b.get(..self.rows)).unwrap_or(&[])
     }
 }
+
+impl<'a, F: Format<Weight = i8>> Layer<'a, F> {
+    /// The weights as the kernels of the integer formats take them.
+    pub fn matrix(&self) -> Matrix<'a> {
+        Matrix {
+            weights: self.weights,
+            rows: self.rows,
+            columns: self.columns,
+            packed: self.packed,
+        }
+    }
+}
+
+/// What turns a layer's sums into its outputs at one step.
+pub struct Finish<'a, F: Format> {
+    /// One bias a row.
+    pub biases: &'a [F::Bias],
+    /// One requantisation a row; as many `()` where the format has none.
+    pub requant: &'a [F::Requant],
+    /// All requantisations' factors are to be multiplied by two to this power.
+    pub exponent: i32,
+}
+
+impl<F: Format> Finish<'_, F> {
+    /// The biases and requantisations of `count` rows from `first` on, if there are so many.
+    #[inline(always)]
+    pub fn of(&self, first: usize, count: usize) -> Option<(&[F::Bias], &[F::Requant])> {
+        Some((
+            self.biases.get(first..)?.get(..count)?,
+            self.requant.get(first..)?.get(..count)?,
+        ))
+    }
+}
+
+/// As many `()` as a layer has rows at most: what stands for the requantisations where a format has none.
+static NOTHING: [(); u16::MAX as usize] = [(); u16::MAX as usize];
 
 /// Entries of a row of weights: `columns`, or half as many, rounded up, where two are packed into one.
 pub const fn row_len(columns: usize, packed: bool) -> usize {

@@ -4,12 +4,15 @@
 
 use crate::format::Format;
 
-/// The network's two buffers of activations.
+/// The network's buffers. For several samples at once, each must be that many times as long.
 pub struct Scratch<'s, F: Format> {
     /// As wide as the widest hidden layer.
     pub first: &'s mut [F::Activation],
     /// As wide as the widest hidden layer.
     pub second: &'s mut [F::Activation],
+    /// Where kernels bring a layer's input into their own order: as wide as the widest hidden layer. It may be shorter, or empty,
+    /// and then layers take longer.
+    pub work: &'s mut [F::Work],
 }
 
 /// All buffers, borrowed.
@@ -36,25 +39,30 @@ pub trait Storage<F: Format> {
     fn buffers(&mut self, dim: usize) -> Buffers<'_, F>;
 }
 
-/// Bytes of all the buffers of a model: what [`Inline`] takes but for padding.
+/// Bytes of all the buffers of a model: what [`Inline`] takes but for padding. The kernel's work area is part of it and depends on the
+/// core; desktops need none.
 ///
 /// ```
-/// use ancestral::{W8A8, W8A16, storage::buffer_bytes};
-/// assert_eq!(buffer_bytes::<W8A16>(64, 256), 3 * 64 * 2 + 64 + 2 * 256 * 2);
-/// assert_eq!(buffer_bytes::<W8A8>(64, 256), 3 * 64 * 2 + 64 + 2 * 256);
+/// use ancestral::{W8A8, W8A16, kernel, storage::buffer_bytes};
+/// let work = 256 * size_of::<kernel::Work>();
+/// assert_eq!(buffer_bytes::<W8A16>(64, 256), 3 * 64 * 2 + 64 + 2 * 256 * 2 + work);
+/// assert_eq!(buffer_bytes::<W8A8>(64, 256), 3 * 64 * 2 + 64 + 2 * 256 + work);
 /// ```
 pub const fn buffer_bytes<F: Format>(dim: usize, width: usize) -> usize {
-    dim * (3 * size_of::<F::Number>() + 1) + 2 * width * size_of::<F::Activation>()
+    dim * (3 * size_of::<F::Number>() + 1) + width * (2 * size_of::<F::Activation>() + size_of::<F::Work>())
 }
 
 /// Buffers in arrays, sized by the compiler: no heap.
+// Aligned, and the bytes last: kernels read words from whatever is large enough.
 #[derive(Clone, Debug)]
+#[repr(C, align(8))]
 pub struct Inline<F: Format, const DIM: usize, const WIDTH: usize> {
     state: [F::Number; DIM],
     estimate: [F::Number; DIM],
     data: [F::Number; DIM],
-    levels: [u8; DIM],
+    work: [F::Work; WIDTH],
     scratch: [[F::Activation; WIDTH]; 2],
+    levels: [u8; DIM],
 }
 
 impl<F: Format, const DIM: usize, const WIDTH: usize> Default for Inline<F, DIM, WIDTH> {
@@ -63,8 +71,9 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Default for Inline<F, DIM,
             state: [F::Number::default(); DIM],
             estimate: [F::Number::default(); DIM],
             data: [F::Number::default(); DIM],
-            levels: [0; DIM],
+            work: [F::Work::default(); WIDTH],
             scratch: [[F::Activation::default(); WIDTH]; 2],
+            levels: [0; DIM],
         }
     }
 }
@@ -85,7 +94,11 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Storage<F> for Inline<F, D
             estimate: cut(&mut self.estimate, dim),
             data: cut(&mut self.data, dim),
             levels: cut(&mut self.levels, dim),
-            scratch: Scratch { first, second },
+            scratch: Scratch {
+                first,
+                second,
+                work: &mut self.work,
+            },
         }
     }
 }
@@ -98,6 +111,7 @@ pub struct Heap<F: Format> {
     estimate: alloc::vec::Vec<F::Number>,
     data: alloc::vec::Vec<F::Number>,
     levels: alloc::vec::Vec<u8>,
+    work: alloc::vec::Vec<F::Work>,
     scratch: [alloc::vec::Vec<F::Activation>; 2],
 }
 
@@ -112,6 +126,7 @@ impl<F: Format> Heap<F> {
             estimate: state(),
             data: state(),
             levels: alloc::vec![0; dim],
+            work: alloc::vec![F::Work::default(); width],
             scratch: [activations(), activations()],
         }
     }
@@ -139,7 +154,11 @@ impl<F: Format> Storage<F> for Heap<F> {
             estimate: cut(&mut self.estimate, dim),
             data: cut(&mut self.data, dim),
             levels: cut(&mut self.levels, dim),
-            scratch: Scratch { first, second },
+            scratch: Scratch {
+                first,
+                second,
+                work: &mut self.work,
+            },
         }
     }
 }

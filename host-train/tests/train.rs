@@ -182,6 +182,7 @@ fn the_exported_network_is_the_trained_one() {
         let mut scratch = ancestral::storage::Scratch {
             first: &mut first,
             second: &mut second,
+            work: &mut [],
         };
         ancestral::mlp::forward(&model, t, &z, &mut scratch, &mut out);
         for (a, b) in ours.iter().zip(out) {

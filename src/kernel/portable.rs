@@ -1,6 +1,72 @@
 //! Safe Rust that any core runs.
 
+use super::{BLOCK, Kernel, Matrix, Value, block_rows};
 use half::f16;
+
+/// The reference.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+impl Kernel for Portable {
+    const NAME: &'static str = "portable";
+    const ORIGIN: i32 = 0;
+    type Prepared<'w, A: Value> = &'w [A];
+
+    fn prepare<'w, A: Value>(
+        _matrix: &Matrix<'_>,
+        inputs: &'w [A],
+        _samples: usize,
+        _work: &'w mut [u32],
+    ) -> Option<&'w [A]> {
+        Some(inputs)
+    }
+
+    fn block<A: Value>(
+        matrix: &Matrix<'_>,
+        inputs: &&[A],
+        weights: &[i8],
+        _count: usize,
+        samples: usize,
+        sums: &mut [i32; BLOCK],
+    ) {
+        block(matrix, inputs, weights, samples, Self::ORIGIN, sums);
+    }
+}
+
+/// See [`Kernel::block`]; `origin` is the kernel's that this one stands in for.
+// Not part of the walk of a kernel that hardly ever needs it.
+#[inline(never)]
+pub(super) fn block<A: Value>(
+    matrix: &Matrix<'_>,
+    inputs: &[A],
+    weights: &[i8],
+    samples: usize,
+    origin: i32,
+    sums: &mut [i32; BLOCK],
+) {
+    let rows = weights.chunks_exact(matrix.stride().max(1));
+    for (row, weights) in rows.enumerate() {
+        for (sample, input) in inputs.chunks_exact(matrix.columns.max(1)).enumerate() {
+            let mut sum = match matrix.packed {
+                false => dot_i8(weights, input),
+                true => dot_i4(weights, input),
+            };
+            if origin != 0 && A::BYTE {
+                let total = match matrix.packed {
+                    false => weights.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w))),
+                    true => (0..matrix.columns).fold(0i32, |sum, column| {
+                        let pair = unpack(weights.get(column / 2).copied().unwrap_or(0));
+                        sum.wrapping_add(if column % 2 == 0 { pair[0] } else { pair[1] })
+                    }),
+                };
+                sum = sum.wrapping_add(origin.wrapping_mul(total));
+            }
+            if let Some(slot) = sums.get_mut(sample * block_rows(samples) + row) {
+                *slot = sum;
+            }
+        }
+    }
+}
 
 /// How many partial sums a float product keeps. Fixed, because the order of float additions is part of the result: every
 /// core adds the same numbers in the same order and gets the same bits.

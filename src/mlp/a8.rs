@@ -2,7 +2,7 @@
 
 use crate::fixed::{NarrowRequant, saturate};
 use crate::format::{Format, FormatId, Input, RequantKind, Row};
-use crate::kernel::portable::{dot_i4, dot_i8};
+use crate::kernel;
 use crate::model::Layer;
 use crate::number::Q3_12;
 
@@ -19,17 +19,10 @@ pub struct A8(
 );
 
 impl A8 {
-    /// Saturates at 0 and 255.
+    /// Saturates at 0 and 255. The value must be at least −2³¹ + 128.
     #[inline(always)]
-    pub const fn new(value: i32) -> Self {
-        let clamped = if value < 0 {
-            0
-        } else if value > 255 {
-            255
-        } else {
-            value
-        };
-        Self((clamped - 128) as i8)
+    pub fn new(value: i32) -> Self {
+        Self(kernel::saturate_byte(value.wrapping_sub(128)))
     }
 
     /// 0..=255.
@@ -72,18 +65,12 @@ pub struct W4A8;
 fn sums<F: Format<Weight = i8, Activation = A8, Number = Q3_12>>(
     layer: &Layer<'_, F>,
     input: Input<'_, F>,
-    mut emit: impl FnMut(usize, i32),
+    work: &mut [u32],
+    emit: &mut dyn FnMut(usize, usize, &[i32]),
 ) {
-    for (row, weights) in layer.rows().enumerate() {
-        emit(
-            row,
-            match (input, layer.packed) {
-                (Input::State(z), false) => dot_i8(weights, z),
-                (Input::State(z), true) => dot_i4(weights, z),
-                (Input::Hidden(a), false) => dot_i8(weights, a),
-                (Input::Hidden(a), true) => dot_i4(weights, a),
-            },
-        );
+    match input {
+        Input::State(z) => kernel::sums_of_i16(&layer.matrix(), bytemuck::must_cast_slice(z), work, emit),
+        Input::Hidden(a) => kernel::sums_of_i8(&layer.matrix(), bytemuck::must_cast_slice(a), work, emit),
     }
 }
 
@@ -100,19 +87,34 @@ macro_rules! eight_bit_activations {
             type Bias = i16;
             type Requant = NarrowRequant;
             type Sum = i32;
+            type Work = kernel::Work;
 
             #[inline(always)]
             fn scaled(requant: NarrowRequant, exponent: i32) -> NarrowRequant {
                 requant.scaled(exponent)
             }
 
-            fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, emit: impl FnMut(usize, i32)) {
-                sums(layer, input, emit);
+            #[inline(always)]
+            fn of_kernel(requant: NarrowRequant) -> NarrowRequant {
+                match kernel::ORIGIN {
+                    0 => requant,
+                    // The sums are of the values themselves, and nothing has to be added to them.
+                    _ => NarrowRequant { offset: 0, ..requant },
+                }
+            }
+
+            fn sums(
+                layer: &Layer<'_, Self>,
+                input: Input<'_, Self>,
+                work: &mut [u32],
+                emit: &mut dyn FnMut(usize, usize, &[i32]),
+            ) {
+                sums(layer, input, work, emit);
             }
 
             #[inline(always)]
             fn activate(row: Row<Self>, sum: i32, _relu: bool, skip: Option<A8>) -> A8 {
-                let y = A8::new(row.requant.apply(sum, row.bias));
+                let y = A8::new(kernel::requantise(row.requant, sum, row.bias));
                 match skip {
                     Some(x) => A8::new(x.value() + y.value()),
                     None => y,
@@ -120,8 +122,25 @@ macro_rules! eight_bit_activations {
             }
 
             #[inline(always)]
+            fn activate_many(
+                (biases, requant): (&[i16], &[NarrowRequant]),
+                sums: &[i32],
+                before: Option<&[A8]>,
+                output: &mut [A8],
+            ) -> usize {
+                let before = before.map(bytemuck::must_cast_slice);
+                kernel::activate(
+                    sums,
+                    requant,
+                    biases,
+                    before,
+                    bytemuck::must_cast_slice_mut(output),
+                )
+            }
+
+            #[inline(always)]
             fn output(row: Row<Self>, sum: i32) -> Q3_12 {
-                Q3_12(saturate(row.requant.apply(sum, row.bias)))
+                Q3_12(saturate(kernel::requantise(row.requant, sum, row.bias)))
             }
         }
     };

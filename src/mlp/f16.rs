@@ -23,13 +23,23 @@ impl Format for F16 {
     type Bias = f16;
     type Requant = ();
     type Sum = f32;
+    type Work = ();
 
     fn scaled(_requant: (), _exponent: i32) {}
 
-    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, mut emit: impl FnMut(usize, f32)) {
+    fn of_kernel(_requant: ()) {}
+
+    fn sums(
+        layer: &Layer<'_, Self>,
+        input: Input<'_, Self>,
+        _work: &mut [u32],
+        emit: &mut dyn FnMut(usize, usize, &[f32]),
+    ) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         for (row, weights) in layer.rows().enumerate() {
-            emit(row, dot_f16(weights, input));
+            for (sample, input) in input.chunks_exact(layer.columns.max(1)).enumerate() {
+                emit(sample, row, &[dot_f16(weights, input)]);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use super::f32::activate;
 use crate::fixed::WideRequant;
 use crate::format::{Format, FormatId, Input, RequantKind, Row};
-use crate::kernel::portable::dot_i8;
+use crate::kernel;
 use crate::model::Layer;
 use crate::number::Q3_12;
 
@@ -25,17 +25,26 @@ impl Format for W8A16 {
     type Bias = i16;
     type Requant = WideRequant;
     type Sum = i32;
+    type Work = kernel::Work;
 
     #[inline(always)]
     fn scaled(requant: WideRequant, exponent: i32) -> WideRequant {
         requant.scaled(exponent)
     }
 
-    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, mut emit: impl FnMut(usize, i32)) {
+    #[inline(always)]
+    fn of_kernel(requant: WideRequant) -> WideRequant {
+        requant
+    }
+
+    fn sums(
+        layer: &Layer<'_, Self>,
+        input: Input<'_, Self>,
+        work: &mut [u32],
+        emit: &mut dyn FnMut(usize, usize, &[i32]),
+    ) {
         let (Input::State(input) | Input::Hidden(input)) = input;
-        for (row, weights) in layer.rows().enumerate() {
-            emit(row, dot_i8(weights, input));
-        }
+        kernel::sums_of_i16(&layer.matrix(), bytemuck::must_cast_slice(input), work, emit);
     }
 
     #[inline(always)]
@@ -45,6 +54,6 @@ impl Format for W8A16 {
 
     #[inline(always)]
     fn output(row: Row<Self>, sum: i32) -> Q3_12 {
-        Q3_12(row.requant.apply(sum, row.bias))
+        Q3_12(kernel::requantise_wide(row.requant, sum, row.bias))
     }
 }

@@ -15,6 +15,10 @@ pub struct Machine {
     pub core: &'static str,
     /// Target triple of the compiler.
     pub target: &'static str,
+    /// The kernel that the core's build must have chosen.
+    pub kernel: &'static str,
+    /// Features of the firmware that the core needs: its target does not tell it from others.
+    pub features: &'static [&'static str],
     /// QEMU's program for this architecture.
     pub qemu: &'static str,
     /// The package of that program in Debian and Ubuntu.
@@ -23,16 +27,20 @@ pub struct Machine {
     pub qemu_args: &'static [&'static str],
 }
 
-const fn arm(
+/// A machine of QEMU's for Arm.
+pub const fn arm(
     name: &'static str,
     core: &'static str,
     target: &'static str,
+    kernel: &'static str,
     qemu_args: &'static [&'static str],
 ) -> Machine {
     Machine {
         name,
         core,
         target,
+        kernel,
+        features: &[],
         qemu: "qemu-system-arm",
         qemu_package: "qemu-system-arm",
         qemu_args,
@@ -43,35 +51,50 @@ const M4: Machine = arm(
     "mps2-an386",
     "Cortex-M4F",
     "thumbv7em-none-eabihf",
+    "dsp",
     &["-cpu", "cortex-m4", "-machine", "mps2-an386"],
 );
 
 /// Every core that the number formats are compared on.
 pub const MACHINES: &[Machine] = &[
     M4,
-    arm("microbit", "Cortex-M0", "thumbv6m-none-eabi", &["-machine", "microbit"]),
+    arm(
+        "microbit",
+        "Cortex-M0",
+        "thumbv6m-none-eabi",
+        "armv6m",
+        &["-machine", "microbit"],
+    ),
     arm(
         "mps2-an385",
         "Cortex-M3",
         "thumbv7m-none-eabi",
+        "portable",
         &["-cpu", "cortex-m3", "-machine", "mps2-an385"],
     ),
     arm(
         "mps2-an505",
         "Cortex-M33",
         "thumbv8m.main-none-eabihf",
+        "dsp",
         &["-cpu", "cortex-m33", "-machine", "mps2-an505"],
     ),
-    arm(
-        "mps3-an547",
-        "Cortex-M55",
-        "thumbv8m.main-none-eabihf",
-        &["-cpu", "cortex-m55", "-machine", "mps3-an547"],
-    ),
+    Machine {
+        features: &["--features", "helium"],
+        ..arm(
+            "mps3-an547",
+            "Cortex-M55",
+            "thumbv8m.main-none-eabihf",
+            "helium",
+            &["-cpu", "cortex-m55", "-machine", "mps3-an547"],
+        )
+    },
     Machine {
         name: "virt",
         core: "RV32IMC",
         target: "riscv32imc-unknown-none-elf",
+        kernel: "rv32im",
+        features: &[],
         qemu: "qemu-system-riscv32",
         qemu_package: "qemu-system-misc",
         qemu_args: &["-machine", "virt", "-bios", "none"],

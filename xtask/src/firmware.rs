@@ -136,8 +136,14 @@ pub enum Echo {
 /// Runs a firmware in QEMU and returns what it printed. An exit status other than success is an
 /// error, and so is not coming to an end.
 pub fn run(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo) -> Result<String> {
+    run_with(machine, elf, timeout, echo, &[])
+}
+
+/// [`run`] with more arguments for QEMU.
+pub fn run_with(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo, more: &[&str]) -> Result<String> {
     let mut qemu = Command::new(machine.qemu);
     qemu.args(machine.qemu_args)
+        .args(more)
         .args([
             "-nographic",
             "-semihosting-config",

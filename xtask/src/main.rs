@@ -5,14 +5,17 @@
 //! - [`mod@test`] runs every check there is, in order; continuous integration runs exactly this.
 //! - [`demo`] goes the whole way once: train, export, sample, emulate, report.
 //! - [`parity`] runs every number format on every emulated core.
+//! - [`bench`] counts instructions on every emulated core and writes `docs/performance.md`.
 //! - [`models`] makes the models that are in the repository.
 //!
 //! Everything here is glue: it starts other programs ([`process`]) and compares text
 //! ([`compare`]). What can be computed is computed by `ancestral` and `host-train`.
 
+mod bench;
 mod boards;
 mod compare;
 mod demo;
+mod elf;
 mod firmware;
 mod host_train;
 mod models;
@@ -47,6 +50,8 @@ enum Command {
     Demo(demo::Args),
     /// Run every number format on every emulated core and compare with the desktop to the bit
     Parity(parity::Args),
+    /// Count instructions of layers and samples on every emulated core and write docs/performance.md
+    Bench(bench::Args),
     /// Make the models that are in the repository (models/)
     Models(models::Args),
 }
@@ -58,6 +63,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::command(&args),
         Command::Demo(args) => demo::command(&args),
         Command::Parity(args) => parity::command(&args),
+        Command::Bench(args) => bench::command(&args),
         Command::Models(args) => models::command(&args),
     }
 }

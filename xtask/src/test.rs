@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::boards::{BOARDS, Board, MACHINES};
+use crate::bench;
+use crate::boards::{BOARDS, Board, MACHINES, Machine};
 use crate::compare;
 use crate::firmware::{self, Content, Echo};
 use crate::host_train::HostTrain;
@@ -126,6 +127,19 @@ pub fn command(args: &Args) -> Result<()> {
         let title = format!("{} ({}): every format, the desktop's bits", machine.core, machine.name);
         checks.check(&title, || parity::check(machine).map(|()| Outcome::Passed))?;
     }
+    let machine = Machine::find("mps2-an386")?;
+    checks.check(
+        "a sampler's firmware cannot panic, allocate or compute with floats",
+        || {
+            for format in ["w8a16", "w8a8", "w4a8"] {
+                let found = bench::forbidden(machine, format)?;
+                if !found.is_empty() {
+                    bail!("with a model in {format} it contains {found:?}");
+                }
+            }
+            Ok(Outcome::Passed)
+        },
+    )?;
     println!("\n{}", checks.summary(0));
     Ok(())
 }

@@ -1,0 +1,82 @@
+//! Instructions of a sample and of a step, and of what they are made of, with a model of `ANCESTRAL_MODEL` in the format of
+//! `ANCESTRAL_FORMAT`.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use ancestral::mlp::forward;
+use ancestral::model::StaticModel;
+use ancestral::number::Number;
+use ancestral::storage::{Buffers, Inline, Storage};
+use ancestral::{Format, Sampler, include_model, kernel};
+use bench::Timer;
+use core::hint::black_box;
+use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+use semihosting::{println, process::ExitCode};
+
+#[cfg(target_arch = "arm")]
+use cortex_m_rt::entry;
+#[cfg(target_arch = "riscv32")]
+use riscv_rt::entry;
+
+#[cfg(bench_format = "w4a8")]
+use ancestral::W4A8 as Chosen;
+#[cfg(bench_format = "w8a8")]
+use ancestral::W8A8 as Chosen;
+#[cfg(bench_format = "w8a16")]
+use ancestral::W8A16 as Chosen;
+
+include_model!(MODEL: Chosen = env!("ANCESTRAL_MODEL"));
+
+fn count<F: Format, const D: usize, const W: usize>(model: &'static StaticModel<F, D, W>) -> Option<()> {
+    let mut timer = Timer::start()?;
+    println!("kernel {}", kernel::NAME);
+    println!("scale {}", timer.scale());
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+    let mut sampler = Sampler::new(model);
+    let mut start = timer.ticks(|| sampler.start(&mut rng));
+    println!("start {start}");
+    let (mut all, mut steps) = (0u64, 0u32);
+    loop {
+        let mut ended = false;
+        let ticks = timer.ticks(|| ended = sampler.step(&mut rng).is_none());
+        if ended {
+            break;
+        }
+        all += u64::from(ticks);
+        steps += 1;
+    }
+    println!("steps {steps}");
+    println!("chain {all}");
+    start = timer.ticks(|| {
+        black_box(sampler.levels());
+    });
+    println!("decode {start}");
+    let mut storage = Inline::<F, D, W>::default();
+    let Buffers {
+        state,
+        estimate,
+        mut scratch,
+        ..
+    } = storage.buffers(D);
+    let noise = timer.ticks(|| {
+        for z in state.iter_mut() {
+            *z = F::Number::normal(&mut rng);
+        }
+    });
+    println!("noise {noise}");
+    let model = model.model();
+    let mlp = timer.ticks(|| forward(model, 1, state, &mut scratch, estimate));
+    black_box(estimate);
+    println!("mlp {mlp}");
+    Some(())
+}
+
+#[entry]
+fn main() -> ! {
+    match count(&MODEL) {
+        Some(()) => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    }
+    .exit_process()
+}

@@ -1,0 +1,40 @@
+//! The least firmware: draws a sample and ends. What it has more than the same without the sampler is what the sampler takes of a
+//! flash, and what is in it is what the sampler can reach.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use semihosting::process::ExitCode;
+
+#[cfg(target_arch = "arm")]
+use cortex_m_rt::entry;
+#[cfg(target_arch = "riscv32")]
+use riscv_rt::entry;
+
+#[cfg(not(bench_empty))]
+mod sample {
+    #[cfg(bench_format = "w4a8")]
+    use ancestral::W4A8 as Chosen;
+    #[cfg(bench_format = "w8a8")]
+    use ancestral::W8A8 as Chosen;
+    #[cfg(bench_format = "w8a16")]
+    use ancestral::W8A16 as Chosen;
+    use ancestral::{Sampler, include_model};
+    use core::hint::black_box;
+    use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+
+    include_model!(MODEL: Chosen = env!("ANCESTRAL_MODEL"));
+
+    pub fn draw() {
+        let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+        let mut sampler = Sampler::new(&MODEL);
+        black_box(sampler.sample(&mut rng));
+    }
+}
+
+#[entry]
+fn main() -> ! {
+    #[cfg(not(bench_empty))]
+    sample::draw();
+    ExitCode::SUCCESS.exit_process()
+}

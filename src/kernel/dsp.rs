@@ -1,0 +1,263 @@
+//! Armv7E-M and Armv8-M with the DSP extension: `smlad` multiplies two pairs of 16 bits and adds both products.
+//!
+//! `sxtb16` widens bytes 0 and 2 of a word of weights, and 1 and 3 after a rotation, so the input is brought into pairs (0, 2), (1, 3). Four bits are
+//! masked where they are and multiplied as the top of a half word. Three rows share each load of the input; of four samples, each
+//! weight is loaded and unpacked once.
+
+use super::dsp_scalar::core_with_dsp;
+use super::{BLOCK, GROUP, Kernel, Matrix, Value};
+use core::arch::global_asm;
+
+global_asm!(core_with_dsp!());
+global_asm!(include_str!("dsp.s"), options(raw));
+
+/// See dsp.s: weights, skip, stride, input, units, end, count, sums.
+type Rows = unsafe extern "C" fn(*const i8, usize, usize, *const u32, usize, *const u32, usize, *mut i32);
+
+unsafe extern "C" {
+    fn ancestral_dsp_w8x3(
+        w: *const i8,
+        k: usize,
+        s: usize,
+        i: *const u32,
+        u: usize,
+        e: *const u32,
+        c: usize,
+        o: *mut i32,
+    );
+    fn ancestral_dsp_w8x1(
+        w: *const i8,
+        k: usize,
+        s: usize,
+        i: *const u32,
+        u: usize,
+        e: *const u32,
+        c: usize,
+        o: *mut i32,
+    );
+    fn ancestral_dsp_w8s4(
+        w: *const i8,
+        k: usize,
+        s: usize,
+        i: *const u32,
+        u: usize,
+        e: *const u32,
+        c: usize,
+        o: *mut i32,
+    );
+    fn ancestral_dsp_w4x3(
+        w: *const i8,
+        k: usize,
+        s: usize,
+        i: *const u32,
+        u: usize,
+        e: *const u32,
+        c: usize,
+        o: *mut i32,
+    );
+    fn ancestral_dsp_w4x1(
+        w: *const i8,
+        k: usize,
+        s: usize,
+        i: *const u32,
+        u: usize,
+        e: *const u32,
+        c: usize,
+        o: *mut i32,
+    );
+    fn ancestral_dsp_w4s4(
+        w: *const i8,
+        k: usize,
+        s: usize,
+        i: *const u32,
+        u: usize,
+        e: *const u32,
+        c: usize,
+        o: *mut i32,
+    );
+}
+
+/// See dsp.s: inputs, units, words.
+type Prepare = unsafe extern "C" fn(*const u8, usize, *mut u32);
+
+unsafe extern "C" {
+    fn ancestral_dsp_bytes_1(i: *const u8, u: usize, w: *mut u32);
+    fn ancestral_dsp_bytes_4(i: *const u8, u: usize, w: *mut u32);
+    fn ancestral_dsp_halves_1(i: *const u8, u: usize, w: *mut u32);
+    fn ancestral_dsp_halves_4(i: *const u8, u: usize, w: *mut u32);
+    fn ancestral_dsp_nibbles_1(i: *const u8, u: usize, w: *mut u32);
+    fn ancestral_dsp_nibbles_4(i: *const u8, u: usize, w: *mut u32);
+}
+
+/// Columns that one turn of the assembly takes.
+const UNIT: usize = 8;
+/// Words of prepared input a unit and sample.
+const WORDS: usize = 4;
+/// Units in a turn of the unrolled loop, of one sample and of a group.
+const UNROLL: [usize; 2] = [8, 4];
+/// A product of a nibble and a byte takes 22 bits in the kernel's scale, and so many fit 31.
+const MOST_NIBBLES: usize = 256;
+
+/// The kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Dsp;
+
+/// Prepared input, and the functions that multiply it.
+pub struct Prepared<'w> {
+    words: &'w [u32],
+    /// Three rows a turn.
+    three: Rows,
+    /// One row a turn, or one row of a group of samples.
+    one: Rows,
+    /// Units that do not fill a turn of the unrolled loop.
+    units: usize,
+}
+
+impl Kernel for Dsp {
+    const NAME: &'static str = "dsp";
+    const ORIGIN: i32 = 0;
+    type Prepared<'w, A: Value> = Prepared<'w>;
+
+    fn prepare<'w, A: Value>(
+        matrix: &Matrix<'_>,
+        inputs: &'w [A],
+        samples: usize,
+        work: &'w mut [u32],
+    ) -> Option<Prepared<'w>> {
+        let units = matrix.columns / UNIT;
+        let whole = matrix.columns.is_multiple_of(UNIT) && units > 0;
+        // `ldrd` wants words; a nibble's product with 16 bits would leave room for one.
+        let fits = match matrix.packed {
+            false => matrix.weights.as_ptr().addr().is_multiple_of(4),
+            true => A::BYTE,
+        };
+        if !(whole && fits) || inputs.len() != matrix.columns.wrapping_mul(samples) {
+            return None;
+        }
+        let words = work.get_mut(..units * WORDS * samples)?;
+        let group = samples == GROUP;
+        let prepare: Prepare = match (A::BYTE, matrix.packed, group) {
+            (true, false, false) => ancestral_dsp_bytes_1,
+            (true, false, true) => ancestral_dsp_bytes_4,
+            (true, true, false) => ancestral_dsp_nibbles_1,
+            (true, true, true) => ancestral_dsp_nibbles_4,
+            (false, _, false) => ancestral_dsp_halves_1,
+            (false, _, true) => ancestral_dsp_halves_4,
+        };
+        for (sample, input) in inputs.chunks_exact(matrix.columns).enumerate() {
+            // SAFETY: the assembly reads `units` times eight values, which is all of `input`, with loads that need no alignment, and
+            // writes four words for each unit: all of `words` of one sample, every fourth from `sample` on of four.
+            unsafe { prepare(input.as_ptr().cast(), units, words.as_mut_ptr().add(sample)) };
+        }
+        let (three, one): (Rows, Rows) = match (matrix.packed, group) {
+            (false, false) => (ancestral_dsp_w8x3, ancestral_dsp_w8x1),
+            (true, false) => (ancestral_dsp_w4x3, ancestral_dsp_w4x1),
+            (false, true) => (ancestral_dsp_w8x3, ancestral_dsp_w8s4),
+            (true, true) => (ancestral_dsp_w4x3, ancestral_dsp_w4s4),
+        };
+        Some(Prepared {
+            words,
+            three,
+            one,
+            units: units % UNROLL[usize::from(group)],
+        })
+    }
+
+    fn block<A: Value>(
+        matrix: &Matrix<'_>,
+        prepared: &Prepared<'_>,
+        weights: &[i8],
+        count: usize,
+        samples: usize,
+        sums: &mut [i32; BLOCK],
+    ) {
+        if weights.len() < count.wrapping_mul(matrix.stride()) || count.wrapping_mul(samples) > BLOCK {
+            return;
+        }
+        if matrix.packed && matrix.columns > MOST_NIBBLES {
+            chunks(matrix, prepared, weights, count, samples, sums);
+        } else {
+            // SAFETY: the words are those of whole rows, there are `count` rows of weights, and the sums have room for them.
+            unsafe { rows(matrix, prepared, 0, prepared.words, weights, count, samples, sums) };
+        }
+    }
+}
+
+/// Runs of [`MOST_NIBBLES`] columns, whose sums are added up.
+#[inline(never)]
+fn chunks(
+    matrix: &Matrix<'_>,
+    prepared: &Prepared<'_>,
+    weights: &[i8],
+    count: usize,
+    samples: usize,
+    sums: &mut [i32; BLOCK],
+) {
+    let per_chunk = MOST_NIBBLES / UNIT * WORDS * samples;
+    sums.fill(0);
+    let mut first = 0;
+    for words in prepared.words.chunks(per_chunk.max(1)) {
+        let units = words.len() / (WORDS * samples.max(1)) % UNROLL[usize::from(samples == GROUP)];
+        let prepared = Prepared { units, ..*prepared };
+        let mut more = [0; BLOCK];
+        // SAFETY: the words are those of columns from `first` on that lie inside the rows, of which there are `count`; the sums
+        // have room for them.
+        unsafe { rows(matrix, &prepared, first, words, weights, count, samples, &mut more) };
+        for (sum, more) in sums.iter_mut().zip(more) {
+            *sum = sum.wrapping_add(more);
+        }
+        first += MOST_NIBBLES;
+    }
+}
+
+/// Sums of `count` rows over the columns from `first` on for which there are words.
+///
+/// # Safety
+///
+/// `weights` are at least `count` rows of the matrix; `words` are those of `samples` samples (1, or [`GROUP`]) of columns inside the
+/// rows, in whole units, and `prepared.units` is what they leave over of the unrolled loop's turns; `count · samples` is at most [`BLOCK`].
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // one call, written once
+unsafe fn rows(
+    matrix: &Matrix<'_>,
+    prepared: &Prepared<'_>,
+    first: usize,
+    words: &[u32],
+    weights: &[i8],
+    count: usize,
+    samples: usize,
+    sums: &mut [i32; BLOCK],
+) {
+    let stride = matrix.stride();
+    let (unit, first) = match matrix.packed {
+        false => (UNIT, first),
+        true => (UNIT / 2, first / 2),
+    };
+    let skip = stride - words.len() / (WORDS * samples) * unit;
+    let threes = if samples == 1 { count / 3 } else { 0 };
+    let input = words.as_ptr_range();
+    let call = |rows: Rows, row: usize, times: usize, sums: *mut i32| {
+        // SAFETY: the assembly reads as many bytes of each row as there are words for, from column `first` on, which lie inside
+        // `weights`; the words and nothing else; and writes one sum a row from `row` on, of each of four samples BLOCK / 4 apart. Loads
+        // of two words are of 8-bit rows, whose start and stride `prepare` has found to be multiples of 4.
+        unsafe {
+            rows(
+                weights.as_ptr().add(row * stride + first),
+                skip,
+                stride,
+                input.start,
+                prepared.units,
+                input.end,
+                times,
+                sums.add(row),
+            );
+        }
+    };
+    let sums = sums.as_mut_ptr();
+    if threes != 0 {
+        call(prepared.three, 0, threes, sums);
+    }
+    if count != 3 * threes {
+        call(prepared.one, 3 * threes, count - 3 * threes, sums);
+    }
+}
