@@ -95,6 +95,12 @@ pub struct Row<F: Format> {
     pub requant: F::Requant,
 }
 
+/// Takes the sums of some rows of one sample: `emit(sample, first row, sums)`.
+pub type Emit<'e, S> = dyn FnMut(usize, usize, &[S]) + 'e;
+
+/// One bias and one requantisation for each of some rows.
+pub type RowsOf<'a, F> = (&'a [<F as Format>::Bias], &'a [<F as Format>::Requant]);
+
 /// A number format of the network.
 pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// Its code in a model file.
@@ -133,12 +139,7 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     ///
     /// * `input`: `columns` values a sample;
     /// * `work`: overwritten; a [`Work`](Self::Work) for each value of the input. With less it takes longer.
-    fn sums(
-        layer: &Layer<'_, Self>,
-        input: Input<'_, Self>,
-        work: &mut [u32],
-        emit: &mut dyn FnMut(usize, usize, &[Self::Sum]),
-    );
+    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, work: &mut [u32], emit: &mut Emit<'_, Self::Sum>);
 
     /// From a sum to a hidden layer's activation: the bias, the requantisation, the rectifier if `relu`, then the addition of
     /// the residual layer's input, `skip`.
@@ -149,7 +150,7 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// * `before`: what a residual layer adds, or nothing.
     #[inline(always)]
     fn activate_many(
-        rows: (&[Self::Bias], &[Self::Requant]),
+        rows: RowsOf<'_, Self>,
         sums: &[Self::Sum],
         before: Option<&[Self::Activation]>,
         output: &mut [Self::Activation],

@@ -19,6 +19,7 @@
 //! nibbles) are left to the portable one, for the same sums in more time.
 
 use crate::fixed::{NarrowRequant, WideRequant};
+use crate::format::Emit;
 
 pub mod portable;
 #[cfg(ancestral_vcvt)]
@@ -171,12 +172,12 @@ pub trait Kernel {
 /// * `work`: overwritten; a [`Work`] for each input is enough. With less, the portable kernel does it.
 ///
 /// Every sum must fit 32 bits, which the exporter proves.
-pub fn sums_of_i16(matrix: &Matrix<'_>, inputs: &[i16], work: &mut [u32], emit: &mut dyn FnMut(usize, usize, &[i32])) {
+pub fn sums_of_i16(matrix: &Matrix<'_>, inputs: &[i16], work: &mut [u32], emit: &mut Emit<'_, i32>) {
     sums::<Active, i16>(matrix, inputs, work, emit);
 }
 
 /// [`sums_of_i16`] of 8-bit activations, each stored less 128: `Σ_c weight[row][c]·(input[c] + ORIGIN)`.
-pub fn sums_of_i8(matrix: &Matrix<'_>, inputs: &[i8], work: &mut [u32], emit: &mut dyn FnMut(usize, usize, &[i32])) {
+pub fn sums_of_i8(matrix: &Matrix<'_>, inputs: &[i8], work: &mut [u32], emit: &mut Emit<'_, i32>) {
     sums::<Active, i8>(matrix, inputs, work, emit);
 }
 
@@ -186,12 +187,7 @@ pub fn takes<A: Value>(matrix: &Matrix<'_>, inputs: &[A], work: &mut [u32]) -> b
 }
 
 /// The walk through the groups of samples and the blocks of rows, for any kernel.
-pub fn sums<K: Kernel, A: Value>(
-    matrix: &Matrix<'_>,
-    inputs: &[A],
-    work: &mut [u32],
-    emit: &mut dyn FnMut(usize, usize, &[i32]),
-) {
+pub fn sums<K: Kernel, A: Value>(matrix: &Matrix<'_>, inputs: &[A], work: &mut [u32], emit: &mut Emit<'_, i32>) {
     let columns = matrix.columns.max(1);
     let group = K::samples::<A>(matrix);
     let mut sums = [0i32; BLOCK];

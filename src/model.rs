@@ -20,7 +20,7 @@ pub use parse::Header;
 pub use write::{AlignedBytes, LayerSpec, ModelSpec, SpecError, VarianceSpec};
 
 use crate::decoder::Decoder;
-use crate::format::{Format, RequantKind};
+use crate::format::{Format, RequantKind, RowsOf};
 use crate::kernel::Matrix;
 use crate::number::Number;
 use crate::schedule::StepConstants;
@@ -149,7 +149,7 @@ pub struct Finish<'a, F: Format> {
 impl<F: Format> Finish<'_, F> {
     /// The biases and requantisations of `count` rows from `first` on, if there are so many.
     #[inline(always)]
-    pub fn of(&self, first: usize, count: usize) -> Option<(&[F::Bias], &[F::Requant])> {
+    pub fn of(&self, first: usize, count: usize) -> Option<RowsOf<'_, F>> {
         Some((
             self.biases.get(first..)?.get(..count)?,
             self.requant.get(first..)?.get(..count)?,

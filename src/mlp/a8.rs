@@ -1,7 +1,7 @@
 //! The two formats with 8-bit activations differ in their weights alone.
 
 use crate::fixed::{NarrowRequant, saturate};
-use crate::format::{Format, FormatId, Input, RequantKind, Row};
+use crate::format::{Emit, Format, FormatId, Input, RequantKind, Row};
 use crate::kernel;
 use crate::model::Layer;
 use crate::number::Q3_12;
@@ -66,7 +66,7 @@ fn sums<F: Format<Weight = i8, Activation = A8, Number = Q3_12>>(
     layer: &Layer<'_, F>,
     input: Input<'_, F>,
     work: &mut [u32],
-    emit: &mut dyn FnMut(usize, usize, &[i32]),
+    emit: &mut Emit<'_, i32>,
 ) {
     match input {
         Input::State(z) => kernel::sums_of_i16(&layer.matrix(), bytemuck::must_cast_slice(z), work, emit),
@@ -103,12 +103,7 @@ macro_rules! eight_bit_activations {
                 }
             }
 
-            fn sums(
-                layer: &Layer<'_, Self>,
-                input: Input<'_, Self>,
-                work: &mut [u32],
-                emit: &mut dyn FnMut(usize, usize, &[i32]),
-            ) {
+            fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, work: &mut [u32], emit: &mut Emit<'_, i32>) {
                 sums(layer, input, work, emit);
             }
 

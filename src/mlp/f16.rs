@@ -1,5 +1,5 @@
 use super::f32::activate;
-use crate::format::{Format, FormatId, Input, RequantKind, Row};
+use crate::format::{Emit, Format, FormatId, Input, RequantKind, Row};
 use crate::kernel::portable::dot_f16;
 use crate::kernel::widen;
 use crate::model::Layer;
@@ -29,12 +29,7 @@ impl Format for F16 {
 
     fn of_kernel(_requant: ()) {}
 
-    fn sums(
-        layer: &Layer<'_, Self>,
-        input: Input<'_, Self>,
-        _work: &mut [u32],
-        emit: &mut dyn FnMut(usize, usize, &[f32]),
-    ) {
+    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, _work: &mut [u32], emit: &mut Emit<'_, f32>) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         for (row, weights) in layer.rows().enumerate() {
             for (sample, input) in input.chunks_exact(layer.columns.max(1)).enumerate() {

@@ -1,4 +1,4 @@
-use crate::format::{Format, FormatId, Input, RequantKind, Row};
+use crate::format::{Emit, Format, FormatId, Input, RequantKind, Row};
 use crate::kernel::portable::dot_f32;
 use crate::model::Layer;
 use crate::number::Number;
@@ -27,12 +27,7 @@ impl Format for F32 {
 
     fn of_kernel(_requant: ()) {}
 
-    fn sums(
-        layer: &Layer<'_, Self>,
-        input: Input<'_, Self>,
-        _work: &mut [u32],
-        emit: &mut dyn FnMut(usize, usize, &[f32]),
-    ) {
+    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, _work: &mut [u32], emit: &mut Emit<'_, f32>) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         for (row, weights) in layer.rows().enumerate() {
             for (sample, input) in input.chunks_exact(layer.columns.max(1)).enumerate() {

@@ -1,6 +1,6 @@
 use super::f32::activate;
 use crate::fixed::WideRequant;
-use crate::format::{Format, FormatId, Input, RequantKind, Row};
+use crate::format::{Emit, Format, FormatId, Input, RequantKind, Row};
 use crate::kernel;
 use crate::model::Layer;
 use crate::number::Q3_12;
@@ -37,12 +37,7 @@ impl Format for W8A16 {
         requant
     }
 
-    fn sums(
-        layer: &Layer<'_, Self>,
-        input: Input<'_, Self>,
-        work: &mut [u32],
-        emit: &mut dyn FnMut(usize, usize, &[i32]),
-    ) {
+    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, work: &mut [u32], emit: &mut Emit<'_, i32>) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         kernel::sums_of_i16(&layer.matrix(), bytemuck::must_cast_slice(input), work, emit);
     }
