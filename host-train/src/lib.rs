@@ -6,6 +6,8 @@
 //! Nothing of the core is written again here: step constants, file layout, noise and every evaluation of an exported model are
 //! the core's own, so the desktop's numbers are the device's numbers.
 
+#![deny(unsafe_code)]
+
 pub mod checkpoint;
 pub mod compare;
 pub mod config;
@@ -15,6 +17,7 @@ pub mod distill;
 pub mod evaluate;
 pub mod export;
 pub mod files;
+pub mod fused;
 pub mod gamma;
 pub mod loss;
 pub mod network;
