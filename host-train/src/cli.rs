@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod compare;
 mod distill;
 mod evaluate;
@@ -47,6 +48,8 @@ enum Command {
     Compare(compare::Args),
     /// Write an HTML report of a run, and a picture where the data is square
     Report(report::Args),
+    /// Measure the speed of training beside PyTorch
+    Bench(bench::Args),
 }
 
 impl Cli {
@@ -62,6 +65,7 @@ impl Cli {
             Command::Sample(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Bench(args) => args.run(),
         }
     }
 }

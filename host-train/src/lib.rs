@@ -8,6 +8,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod bench;
 pub mod checkpoint;
 pub mod compare;
 pub mod config;
