@@ -29,5 +29,6 @@ pub mod rng;
 pub mod runtime;
 pub mod sample;
 pub mod schedule;
+pub mod sweep;
 pub mod train;
 pub mod variance;
