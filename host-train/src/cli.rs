@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod compare;
 mod distill;
 mod evaluate;
@@ -8,6 +9,7 @@ mod quantize;
 mod report;
 mod sample;
 mod schedule;
+mod sweep;
 mod train;
 
 use anyhow::{Context, Result};
@@ -47,6 +49,10 @@ enum Command {
     Compare(compare::Args),
     /// Write an HTML report of a run, and a picture where the data is square
     Report(report::Args),
+    /// Train many configurations, by a grid or by chance, as processes of their own
+    Sweep(sweep::Args),
+    /// Measure the speed of training beside PyTorch
+    Bench(bench::Args),
 }
 
 impl Cli {
@@ -62,6 +68,8 @@ impl Cli {
             Command::Sample(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Sweep(args) => args.run(),
+            Command::Bench(args) => args.run(),
         }
     }
 }

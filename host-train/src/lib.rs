@@ -6,6 +6,9 @@
 //! Nothing of the core is written again here: step constants, file layout, noise and every evaluation of an exported model are
 //! the core's own, so the desktop's numbers are the device's numbers.
 
+#![deny(unsafe_code)]
+
+pub mod bench;
 pub mod checkpoint;
 pub mod compare;
 pub mod config;
@@ -15,6 +18,7 @@ pub mod distill;
 pub mod evaluate;
 pub mod export;
 pub mod files;
+pub mod fused;
 pub mod gamma;
 pub mod loss;
 pub mod network;
@@ -25,5 +29,6 @@ pub mod rng;
 pub mod runtime;
 pub mod sample;
 pub mod schedule;
+pub mod sweep;
 pub mod train;
 pub mod variance;

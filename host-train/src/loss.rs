@@ -4,6 +4,7 @@
 pub mod continuous;
 
 use crate::config::Prediction;
+use crate::fused::elbo::Rows;
 use crate::gamma::GammaTable;
 use crate::network::Network;
 use crate::rng::TrainRng;
@@ -105,44 +106,108 @@ pub fn elbo(
     x: &Tensor,
     draws: &Draws,
 ) -> Result<Terms> {
+    if !x.device().is_cpu() {
+        return elbo_plain(network, gamma, variances, prediction, levels, x, draws);
+    }
     let steps = gamma.steps();
     let table = gamma.values()?;
-
-    // One step of the chain per row.
-    let t = Tensor::from_slice(&draws.t, draws.t.len(), x.device())?;
-    let s: Vec<u32> = draws.t.iter().map(|t| t - 1).collect();
-    let s = Tensor::from_slice(&s, s.len(), x.device())?;
-    let gamma_t = table.index_select(&t, 0)?.unsqueeze(1)?;
-    let gamma_s = table.index_select(&s, 0)?.unsqueeze(1)?;
-    let variance = candle_nn::ops::sigmoid(&gamma_t)?;
-    let signal = candle_nn::ops::sigmoid(&gamma_t.neg()?)?;
-    let (alpha, sigma) = (signal.sqrt()?, variance.sqrt()?);
-    let z = (x.broadcast_mul(&alpha)? + draws.noise.broadcast_mul(&sigma)?)?;
+    let rows = Rows::new(x, &draws.noise, &draws.t)?;
     // The biases are computed once per entry of the table, not once per row.
-    let biases = network
-        .biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?
-        .index_select(&s, 0)?;
-    let f = network.forward_masked(&z, &biases, &draws.masks)?;
-    let growth = ((gamma_t - gamma_s)?.exp()? - 1.0)?;
-    // ½ (SNR_s − SNR_t) ‖x − x̂‖², and for v: x − x̂ = σ (f − v), SNR σ² = α².
-    let (target, weight) = match prediction {
-        Prediction::V => {
-            let v = (draws.noise.broadcast_mul(&alpha)? - x.broadcast_mul(&sigma)?)?;
-            (v, (&growth * &signal)?)
-        }
-        Prediction::X => (x.clone(), (&growth * (&signal / &variance)?)?),
-    };
-    let error = (f - target)?;
-    let nats = match variances {
-        None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0)?,
-        Some(variances) => variances.nats(&s, &error, &weight)?,
+    let biases = network.biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?;
+    let s = draws.t.iter().map(|t| t - 1).collect();
+    let f = network.forward_fused(&rows.state(&table)?, &biases, s, &draws.masks)?;
+    let diffusion = match variances {
+        None => rows.cost(&f, &table, prediction)?,
+        Some(_) => diffusion(&table, variances, prediction, x, draws, &f)?,
     };
     let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise)?;
     Ok(Terms {
         reconstruction,
         prior,
-        diffusion: (nats.mean_all()? * steps as f64)?,
+        diffusion,
     })
+}
+
+/// [`elbo`] from candle's own operations: what the fused ones are tested against, and what other devices run.
+pub fn elbo_plain(
+    network: &Network,
+    gamma: &GammaTable,
+    variances: Option<&VarianceTable>,
+    prediction: Prediction,
+    levels: Option<u16>,
+    x: &Tensor,
+    draws: &Draws,
+) -> Result<Terms> {
+    let steps = gamma.steps();
+    let table = gamma.values()?;
+    let at = Step::new(&table, draws, x.device())?;
+    let z = (x.broadcast_mul(&at.alpha)? + draws.noise.broadcast_mul(&at.sigma)?)?;
+    let biases = network
+        .biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?
+        .index_select(&at.s, 0)?;
+    let f = network.forward_plain(&z, &biases, &draws.masks)?;
+    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise)?;
+    Ok(Terms {
+        reconstruction,
+        prior,
+        diffusion: diffusion(&table, variances, prediction, x, draws, &f)?,
+    })
+}
+
+/// One step of the chain per row, `(n, 1)` each but `s`, the row of a table that it is in.
+struct Step {
+    s: Tensor,
+    signal: Tensor,
+    variance: Tensor,
+    alpha: Tensor,
+    sigma: Tensor,
+    growth: Tensor,
+}
+
+impl Step {
+    fn new(table: &Tensor, draws: &Draws, device: &Device) -> Result<Self> {
+        let t = Tensor::from_slice(&draws.t, draws.t.len(), device)?;
+        let s: Vec<u32> = draws.t.iter().map(|t| t - 1).collect();
+        let s = Tensor::from_slice(&s, s.len(), device)?;
+        let gamma_t = table.index_select(&t, 0)?.unsqueeze(1)?;
+        let gamma_s = table.index_select(&s, 0)?.unsqueeze(1)?;
+        let variance = candle_nn::ops::sigmoid(&gamma_t)?;
+        let signal = candle_nn::ops::sigmoid(&gamma_t.neg()?)?;
+        Ok(Self {
+            s,
+            alpha: signal.sqrt()?,
+            sigma: variance.sqrt()?,
+            signal,
+            variance,
+            growth: ((gamma_t - gamma_s)?.exp()? - 1.0)?,
+        })
+    }
+}
+
+/// T times the mean cost of the steps drawn, in nats per row, for the network's output `f`, from candle's own operations.
+fn diffusion(
+    table: &Tensor,
+    variances: Option<&VarianceTable>,
+    prediction: Prediction,
+    x: &Tensor,
+    draws: &Draws,
+    f: &Tensor,
+) -> Result<Tensor> {
+    let at = Step::new(table, draws, x.device())?;
+    // ½ (SNR_s − SNR_t) ‖x − x̂‖², and for v: x − x̂ = σ (f − v), SNR σ² = α².
+    let (target, weight) = match prediction {
+        Prediction::V => {
+            let v = (draws.noise.broadcast_mul(&at.alpha)? - x.broadcast_mul(&at.sigma)?)?;
+            (v, (&at.growth * &at.signal)?)
+        }
+        Prediction::X => (x.clone(), (&at.growth * (&at.signal / &at.variance)?)?),
+    };
+    let error = (f - target)?;
+    let nats = match variances {
+        None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0)?,
+        Some(variances) => variances.nats(&at.s, &error, &weight)?,
+    };
+    nats.mean_all()? * (table.elem_count() - 1) as f64
 }
 
 /// Reconstruction and prior of a batch, in nats per row.

@@ -1,5 +1,8 @@
 //! The denoiser in candle: the same layers as [`ancestral::mlp`], with the step's embedding not yet folded into biases.
 
+use crate::fused::lanes::Activation;
+use crate::fused::mlp::Mlp;
+use crate::fused::stack::Layer;
 use crate::rng::TrainRng;
 use candle_core::{Device, Result, Tensor, Var};
 
@@ -68,6 +71,8 @@ pub struct Network {
     /// Embedding → what the step adds to the biases of all layers.
     embed_out: Var,
     frequencies: Tensor,
+    /// All layers as one operation, for the CPU.
+    fused: Mlp,
 }
 
 impl Network {
@@ -87,7 +92,13 @@ impl Network {
         let features = 2 * FREQUENCIES + 1;
         let embed_in = (rng.normals(features, shape.embedding, device)? * (1.0 / features as f64).sqrt())?;
         let frequencies: Vec<f32> = (0..FREQUENCIES).map(|k| 0.5 * 1.35f32.powi(k as i32)).collect();
+        let layer = |(index, &(rows, columns))| Layer {
+            rows,
+            columns,
+            residual: shape.residual(index),
+        };
         Ok(Self {
+            fused: Mlp::new(layers.iter().enumerate().map(layer).collect(), Activation::Relu)?,
             weights,
             bias: Var::zeros((1, shape.bias_rows()), candle_core::DType::F32, device)?,
             embed_in: Var::from_tensor(&embed_in)?,
@@ -149,6 +160,24 @@ impl Network {
 
     /// [`Self::forward`] with what each hidden layer adds multiplied by a mask of `(n, rows)`; no masks for none. What dropout does.
     pub fn forward_masked(&self, z: &Tensor, biases: &Tensor, masks: &[Tensor]) -> Result<Tensor> {
+        if z.device().is_cpu() {
+            let own = (0..z.dim(0)? as u32).collect();
+            return self.forward_fused(z, biases, own, masks);
+        }
+        self.forward_plain(z, biases, masks)
+    }
+
+    /// The same as one operation, on the CPU.
+    ///
+    /// * `biases`: `(k, bias_rows)`;
+    /// * `index`: row of `biases` for each row of `z`.
+    pub fn forward_fused(&self, z: &Tensor, biases: &Tensor, index: Vec<u32>, masks: &[Tensor]) -> Result<Tensor> {
+        let flat: Vec<Tensor> = self.weights.iter().map(|w| w.flatten_all()).collect::<Result<_>>()?;
+        self.fused.forward(z, &Tensor::cat(&flat, 0)?, biases, index, masks)
+    }
+
+    /// The same from candle's own operations: what the fused one is tested against, and what other devices run.
+    pub fn forward_plain(&self, z: &Tensor, biases: &Tensor, masks: &[Tensor]) -> Result<Tensor> {
         let mut h = z.clone();
         let mut first_row = 0;
         let last = self.weights.len() - 1;

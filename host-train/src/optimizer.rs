@@ -1,5 +1,6 @@
 //! AdamW with a moving average of the parameters, its whole state in the open so that a checkpoint can hold it.
 
+use crate::fused::norm;
 use crate::network::Parameter;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor};
@@ -113,7 +114,7 @@ impl Optimizer {
         let mut square = 0.0;
         for slot in &self.slots {
             if let Some(g) = gradients.get(&slot.parameter.var) {
-                square += f64::from(g.sqr()?.sum_all()?.to_scalar::<f32>()?);
+                square += square_norm(g)?;
             }
         }
         let norm = square.sqrt();
@@ -149,6 +150,14 @@ impl Optimizer {
     pub fn show_current(&self) -> Result<()> {
         self.slots.iter().try_for_each(|slot| slot.show(0))
     }
+}
+
+/// `Σ gᵢ²`, on the CPU in one pass.
+fn square_norm(gradient: &Tensor) -> Result<f64> {
+    if gradient.device().is_cpu() {
+        return norm::square(&gradient.contiguous()?);
+    }
+    Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }
 
 /// The bias-corrected factors of a step, computed once.
@@ -208,13 +217,19 @@ impl InplaceOp2 for FusedAdamW {
         let (second, average) = rest.split_at_mut(n);
         let f = Factors::new(self.0);
         let (b1, b2, epsilon) = (f.beta_1, f.beta_2, f.epsilon);
-        for ((((v, m), s), a), g) in value.iter_mut().zip(first).zip(second).zip(average).zip(gradient) {
-            let g = g * f.scale;
-            *m = b1 * *m + (1.0 - b1) * g;
-            *s = b2 * *s + (1.0 - b2) * g * g;
-            *v = f.keep * *v - f.rate * *m / (s.sqrt() * f.root + epsilon);
-            *a = f.ema * *a + (1.0 - f.ema) * *v;
-        }
+        // Compiled for the vectors of this machine; no operation is fused with another, so the bits are those of any.
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for ((((v, m), s), a), g) in value.iter_mut().zip(first).zip(second).zip(average).zip(gradient) {
+                    let g = g * f.scale;
+                    *m = b1 * *m + (1.0 - b1) * g;
+                    *s = b2 * *s + (1.0 - b2) * g * g;
+                    *v = f.keep * *v - f.rate * *m / (s.sqrt() * f.root + epsilon);
+                    *a = f.ema * *a + (1.0 - f.ema) * *v;
+                }
+            },
+        );
         Ok(())
     }
 }

@@ -1,0 +1,26 @@
+//! Training operations on the CPU that do in one pass what candle does in many.
+//!
+//! A small network spends most of its time beside the products: an allocation for every tensor, a pass over memory for every sum, product
+//! and activation. So what a training step repeats is here as candle operations with gradients of their own:
+//!
+//! | operation | in the place of |
+//! |---|---|
+//! | [`mlp`] on [`stack`] | every layer's product, biases, activation, dropout, residual, and all their gradients |
+//! | [`elbo`] | drawing z_t; the target, the weights and the sum of the diffusion term |
+//! | [`square`] | the mean squared error |
+//! | [`norm`] | the sum that clipping asks for |
+//!
+//! AdamW, the moving average and clipping are in [`crate::optimizer`]. Products are the `gemm` crate's, called from [`product`]; everything
+//! else is safe code that becomes vectors ([`lanes`]). Work is cut by shape, not by threads ([`pieces`]): the same bits on any number of them.
+//!
+//! candle's own operations stay as the definition: tests hold each of these against them, in f64 and over a hundred steps of training.
+
+pub mod elbo;
+pub mod lanes;
+pub mod mlp;
+pub mod norm;
+pub mod pieces;
+pub mod product;
+pub mod square;
+pub mod stack;
+mod storage;

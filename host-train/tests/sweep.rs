@@ -1,0 +1,104 @@
+//! A sweep as a person runs it: all of it, in parts, after it was broken off, and with a run that fails.
+
+mod common;
+
+use assert_cmd::Command;
+use std::path::Path;
+use std::process::Output;
+
+fn sweep(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::cargo_bin("host-train").unwrap();
+    command
+        .current_dir(folder)
+        .arg("sweep")
+        .arg("sweep.toml")
+        .args(["--out", "runs"]);
+    command.args(arguments).output().unwrap()
+}
+
+fn laid_out(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    common::files(folder.path());
+    std::fs::write(
+        folder.path().join("sweep.toml"),
+        format!("base = \"tiny.toml\"\n{text}"),
+    )
+    .unwrap();
+    folder
+}
+
+fn table(folder: &Path) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(folder.join("runs/results.csv")).unwrap();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(text.as_bytes());
+    let rows = reader.records().map(|r| r.unwrap().iter().map(str::to_owned).collect());
+    rows.collect()
+}
+
+fn last_line(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr)
+        .trim_end()
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[test]
+fn every_run_is_a_row_and_is_made_once() {
+    let folder = laid_out("[grid]\nseed = [1, 2]\n\"train.batch\" = [16]\n");
+    let at = folder.path();
+    let listed = sweep(at, &["--dry-run"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("001: seed = 2, train.batch = 16"));
+    assert!(!at.join("runs").exists());
+
+    // The second half alone, then the rest.
+    assert!(sweep(at, &["--part", "2/2"]).status.success());
+    let rows = table(at);
+    assert_eq!(
+        rows[0].join(","),
+        "run,seed,train.batch,state,steps,bits_per_dim,reconstruction,prior,diffusion"
+    );
+    assert_eq!(rows[1][..5].join(","), "000,1,16,waiting,");
+    assert_eq!(rows[2][..5].join(","), "001,2,16,done,40");
+    assert!(sweep(at, &["--jobs", "2"]).status.success());
+    let whole = table(at);
+    assert_eq!(whole[1][3], "done");
+    assert_eq!(whole[2], rows[2]);
+
+    // A run broken off after its last checkpoint ends where it would have ended.
+    std::fs::remove_file(at.join("runs/000/result.json")).unwrap();
+    assert!(sweep(at, &[]).status.success());
+    assert_eq!(table(at), whole);
+
+    // Another sweep does not mix with it.
+    std::fs::write(at.join("sweep.toml"), "base = \"tiny.toml\"\n[grid]\nseed = [5, 2]\n").unwrap();
+    let output = sweep(at, &[]);
+    assert!(!output.status.success());
+    assert!(
+        last_line(&output).contains("another --out folder"),
+        "{}",
+        last_line(&output)
+    );
+}
+
+#[test]
+fn a_run_that_fails_is_named_and_the_others_go_on() {
+    let folder = laid_out("[grid]\n\"data.levels\" = [3, 5]\n");
+    let at = folder.path();
+    let output = sweep(at, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        last_line(&output).contains("1 of 2 runs failed"),
+        "{}",
+        last_line(&output)
+    );
+    let rows = table(at);
+    assert_eq!((rows[1][2].as_str(), rows[2][2].as_str()), ("failed", "done"));
+    assert!(
+        std::fs::read_to_string(at.join("runs/000/error.txt"))
+            .unwrap()
+            .contains("error: ")
+    );
+}
