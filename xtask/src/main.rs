@@ -5,7 +5,7 @@
 //! - [`mod@test`] runs every check there is, in order; continuous integration runs exactly this.
 //! - [`demo`] goes the whole way once: train, export, sample, emulate, report.
 //! - [`parity`] runs every number format on every emulated core.
-//! - [`bench`] counts instructions on every emulated core and writes `docs/performance.md`.
+//! - [`mod@bench`] counts instructions on every emulated core and writes `docs/performance.md`.
 //! - [`models`] makes the models that are in the repository.
 //!
 //! Everything here is glue: it starts other programs ([`process`]) and compares text
