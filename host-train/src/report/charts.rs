@@ -207,7 +207,10 @@ pub struct Line {
 /// Lines over a logarithmic axis to the base of two. The upper axis ends at three times the lowest value: what is higher is left
 /// out, so that the lines that matter can be told apart.
 pub fn lines_chart(lines: &[Line], x_name: &str, y_name: &str) -> anyhow::Result<String> {
-    const COLOURS: [RGBColor; 6] = [RGBColor(150, 156, 168), PURPLE, BLUE, ORANGE, GREEN, INK];
+    const RED: RGBColor = RGBColor(200, 40, 60);
+    const TURQUOISE: RGBColor = RGBColor(20, 160, 190);
+    const GREY: RGBColor = RGBColor(150, 156, 168);
+    const COLOURS: [RGBColor; 8] = [GREY, PURPLE, BLUE, ORANGE, GREEN, INK, RED, TURQUOISE];
     let points = || lines.iter().flat_map(|l| &l.points);
     let finite = points().all(|(x, y)| x.is_finite() && *x > 0.0 && y.is_finite());
     ensure!(
