@@ -160,7 +160,7 @@ const _: () = assert!(BLOCK.is_multiple_of(2) && BLOCK / GROUP == 15);
 
 /// Bytes without a sign, those of the four samples of a column side by side.
 fn interleave(bytes: &[i8], columns: usize, words: &mut [u32]) {
-    let mut samples = bytes.chunks_exact(columns);
+    let mut samples = bytes.chunks_exact(columns.max(1));
     let [Some(a), Some(b), Some(c), Some(d)] = core::array::from_fn(|_| samples.next()) else {
         return;
     };

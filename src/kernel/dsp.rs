@@ -144,7 +144,7 @@ impl Kernel for Dsp {
             (false, _, false) => ancestral_dsp_halves_1,
             (false, _, true) => ancestral_dsp_halves_4,
         };
-        for (sample, input) in inputs.chunks_exact(matrix.columns).enumerate() {
+        for (sample, input) in inputs.chunks_exact(matrix.columns.max(1)).enumerate() {
             // SAFETY: the assembly reads `units` times eight values, which is all of `input`, with loads that need no alignment, and
             // writes four words for each unit: all of `words` of one sample, every fourth from `sample` on of four.
             unsafe { prepare(input.as_ptr().cast(), units, words.as_mut_ptr().add(sample)) };

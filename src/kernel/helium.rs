@@ -71,7 +71,7 @@ impl Kernel for Helium {
             (true, false, _) => {
                 let words = work.get_mut(..bytes.len() / 4)?;
                 let blocks: &mut [[u8; VECTOR]] = bytemuck::try_cast_slice_mut(words).ok()?;
-                for (sample, input) in bytes.chunks_exact(columns).enumerate() {
+                for (sample, input) in bytes.chunks_exact(columns.max(1)).enumerate() {
                     let slots = blocks.as_chunks_mut::<GROUP>().0.iter_mut();
                     for (slots, block) in slots.zip(input.as_chunks::<VECTOR>().0) {
                         if let Some(slot) = slots.get_mut(sample) {

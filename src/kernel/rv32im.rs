@@ -72,7 +72,9 @@ impl Kernel for Rv32im {
                 }
             }
             (true, true, _) => {
-                let each = bytes.chunks_exact(columns).zip(words.chunks_exact_mut(columns / 2));
+                let each = bytes
+                    .chunks_exact(columns.max(1))
+                    .zip(words.chunks_exact_mut((columns / 2).max(1)));
                 for ((input, words), start) in each.zip(&mut start) {
                     [*start, ..] = swar::pairs(input, columns, 1, words);
                 }
