@@ -33,9 +33,9 @@ impl Timer {
         (before.wrapping_sub(after) & 0x00FF_FFFF).wrapping_sub(self.empty)
     }
 
-    /// Ticks of 20,000 instructions.
+    /// Ticks of 40,000 instructions.
     pub fn scale(&mut self) -> u32 {
-        // The delay's loop is two instructions for two "cycles".
+        // The delay's loop is two instructions for each "cycle".
         let long = self.ticks(|| cortex_m::asm::delay(60_000));
         long.wrapping_sub(self.ticks(|| cortex_m::asm::delay(40_000)))
     }
@@ -59,8 +59,10 @@ impl Timer {
         (after.wrapping_sub(before) as u32).wrapping_sub(self.empty)
     }
 
-    /// Ticks of 20,000 instructions: the counter counts them.
+    /// Ticks of 40,000 instructions.
     pub fn scale(&mut self) -> u32 {
-        20_000
+        // The delay's loop is two instructions for two "cycles".
+        let long = self.ticks(|| riscv::asm::delay(80_000));
+        long.wrapping_sub(self.ticks(|| riscv::asm::delay(40_000)))
     }
 }
