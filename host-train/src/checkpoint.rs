@@ -126,11 +126,7 @@ impl Run {
     /// * `gamma`: one more than the steps that the configuration asks for;
     /// * `variance`: where it asks for one of its own.
     pub fn continued(config: Config, base: &Run, gamma: &[f64], variance: Option<&VarianceSpec>) -> Result<Self> {
-        let device = base
-            .optimizer
-            .slots
-            .first()
-            .map_or(&Device::Cpu, |slot| slot.state.device());
+        let device = base.device();
         let same = [
             ("hidden", config.model.hidden == base.config.model.hidden),
             ("embedding", config.model.embedding == base.config.model.embedding),
@@ -155,6 +151,12 @@ impl Run {
         }
         run.adopt()?;
         Ok(run)
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> &Device {
+        let slot = self.optimizer.slots.first();
+        slot.map_or(&Device::Cpu, |slot| slot.state.device())
     }
 
     /// Begins the optimiser's state, averages included, anew from the parameters as they are.

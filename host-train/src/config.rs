@@ -1,6 +1,7 @@
 //! A run's configuration: one TOML file with every hyper-parameter.
 
 use crate::data::DataSpec;
+use crate::optimizer::Adam;
 use crate::schedule::Variance;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,17 @@ pub struct TrainConfig {
     pub checkpoint_seconds: u64,
     /// Steps between rows of the loss log.
     pub log_every: u64,
+}
+
+impl TrainConfig {
+    /// AdamW's constants.
+    pub fn adam(&self) -> Adam {
+        Adam {
+            beta_1: self.beta_1,
+            beta_2: self.beta_2,
+            epsilon: self.epsilon,
+        }
+    }
 }
 
 fn one() -> f64 {

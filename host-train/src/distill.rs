@@ -10,7 +10,7 @@
 use crate::checkpoint::Run;
 use crate::config::{Prediction, Time};
 use crate::data::Dataset;
-use crate::optimizer::{Adam, Update};
+use crate::optimizer::Update;
 use crate::rng::TrainRng;
 use crate::schedule::Variance;
 use ancestral::schedule::StepConstants;
@@ -65,8 +65,7 @@ pub fn distill(
         settings.batch >= 1 && settings.updates >= 1,
         "a stage needs at least one update of one row"
     );
-    let gamma: Vec<f32> = run.gamma.values()?.to_vec1()?;
-    let gamma: Vec<f64> = gamma.into_iter().map(f64::from).collect();
+    let gamma = run.gamma.wide()?;
     let mut teacher = half(run, &gamma, 1)?;
     let mut stride = 1;
     while whole / stride > steps {
@@ -107,17 +106,13 @@ fn stage(
     let (n, dim) = (settings.batch, data.dim);
     let unit = 1.0 / (dim as f64 * std::f64::consts::LN_2);
     for update in 0..settings.updates {
-        let mut rows = Vec::with_capacity(n * dim);
-        for _ in 0..n {
-            rows.extend_from_slice(data.row(rng.below(data.len())));
-        }
-        let x = Tensor::from_vec(rows, (n, dim), &device)?;
+        let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &device)?;
         let noise = rng.normals(n, dim, &device)?;
-        let offset = f64::from(rng.uniform());
-        let at = |i: usize| (((offset + i as f64) / n as f64 * steps as f64) as usize).min(steps - 1);
         // Each row's long step, and the two short ones that make it.
-        let begin: Vec<[f32; 3]> = (0..n)
-            .map(|i| [0, 1, 2].map(|k| gamma.get(2 * at(i) + k).copied().unwrap_or(0.0)))
+        let begin: Vec<[f32; 3]> = rng
+            .times(n)
+            .map(|u| ((u * steps as f64) as usize).min(steps - 1))
+            .map(|s| [0, 1, 2].map(|k| gamma.get(2 * s + k).copied().unwrap_or(0.0)))
             .collect();
         let prediction = teacher.config.model.prediction;
         let first = Columns::new(prediction, begin.iter().map(|&[_, m, t]| (m, t)))?;
@@ -145,11 +140,7 @@ fn stage(
             decay: 0.0,
             clip_norm: train.clip_norm,
             ema: EMA,
-            adam: Adam {
-                beta_1: train.beta_1,
-                beta_2: train.beta_2,
-                epsilon: train.epsilon,
-            },
+            adam: train.adam(),
         };
         student.optimizer.update(&gradients, rule)?;
         progress(steps, update + 1, loss.to_scalar()?);

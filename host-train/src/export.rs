@@ -142,7 +142,7 @@ pub fn spec_with(run: &Run, table: &Table) -> Result<ModelSpec<F32>> {
 fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
     let steps = gamma.len() - 1;
     let at_steps = gamma.get(1..).context("the schedule has no step")?;
-    let column = Tensor::from_slice(at_steps, (steps, 1), run.optimizer_device())?;
+    let column = Tensor::from_slice(at_steps, (steps, 1), run.device())?;
     let table: Vec<Vec<f32>> = run.network.biases(&column)?.to_vec2()?;
     let shape = run.network.shape();
     let sizes = shape.layers();
@@ -203,14 +203,4 @@ fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<S
         "the prior term is {nats:.4} nats/dim, above {PRIOR_LIMIT_NATS}: the chain does not reach the standard normal that \
          samples start from (it ends at gamma {last:.2}); {remedy}"
     )]
-}
-
-impl Run {
-    /// Where the parameters are.
-    fn optimizer_device(&self) -> &candle_core::Device {
-        self.optimizer
-            .slots
-            .first()
-            .map_or(&candle_core::Device::Cpu, |slot| slot.state.device())
-    }
 }

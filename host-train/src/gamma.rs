@@ -55,6 +55,12 @@ impl GammaTable {
         &self.logits
     }
 
+    /// γ_0 ..= γ_T as numbers.
+    pub fn wide(&self) -> Result<Vec<f64>> {
+        let gamma: Vec<f32> = self.values()?.to_vec1()?;
+        Ok(gamma.into_iter().map(f64::from).collect())
+    }
+
     /// Takes over a table of the same length, increasing.
     pub fn set(&self, gamma: &[f64]) -> Result<()> {
         let (Some(&first), Some(&last)) = (gamma.first(), gamma.last()) else {

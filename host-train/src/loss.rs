@@ -53,10 +53,8 @@ impl Draws {
     /// Times are stratified: one uniform number places all n of them, 1/n apart, so that every batch covers the whole
     /// chain evenly (Kingma et al. 2021, appendix I.1).
     pub fn new(rows: usize, dim: usize, steps: usize, rng: &mut TrainRng, device: &Device) -> Result<Self> {
-        let offset = f64::from(rng.uniform());
-        let t = (0..rows)
-            .map(|i| 1 + (((offset + i as f64) / rows as f64 * steps as f64) as u32).min(steps as u32 - 1))
-            .collect();
+        let step = |u: f64| 1 + ((u * steps as f64) as u32).min(steps as u32 - 1);
+        let t = rng.times(rows).map(step).collect();
         Ok(Self {
             t,
             noise: rng.normals(rows, dim, device)?,

@@ -26,6 +26,12 @@ impl TrainRng {
         ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
     }
 
+    /// `count` times in [0, 1), stratified: one uniform number places all of them, 1/count apart (Kingma et al. 2021, appendix I.1).
+    pub fn times(&mut self, count: usize) -> impl Iterator<Item = f64> + Clone + use<> {
+        let offset = f64::from(self.uniform());
+        (0..count).map(move |i| (offset + i as f64) / count as f64)
+    }
+
     /// One standard normal.
     pub fn normal(&mut self) -> f32 {
         to_f32(normal_q28((self.0.next_u64() >> 32) as u32))

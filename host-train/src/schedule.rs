@@ -153,8 +153,7 @@ impl Study {
     pub fn new(run: &Run, split: &Split, settings: &Settings) -> Result<Self> {
         ensure!(settings.grid >= 8, "--grid {} is too coarse: at least 8", settings.grid);
         ensure!(settings.draws >= 1, "at least one draw of the noise is needed");
-        let learned: Vec<f32> = run.gamma.values()?.to_vec1()?;
-        let learned: Vec<f64> = learned.into_iter().map(f64::from).collect();
+        let learned = run.gamma.wide()?;
         let grid = even(ends(&learned)?, settings.grid - 1);
         let train = residuals::measure(run, &split.train, &grid, settings.draws, settings.seed)?;
         let test = residuals::measure(run, &split.test, &grid, settings.draws, settings.seed + 1)?;
@@ -291,8 +290,7 @@ pub fn refit(run: &mut Run, split: &Split, settings: &Settings) -> Result<()> {
     if split.validation.is_empty() {
         return Ok(());
     }
-    let gamma: Vec<f32> = run.gamma.values()?.to_vec1()?;
-    let gamma: Vec<f64> = gamma.into_iter().map(f64::from).collect();
+    let gamma = run.gamma.wide()?;
     let spec = variance.spec()?;
     let basis = (!spec.basis.is_empty()).then(|| DMatrix::from_row_slice(run.dim, run.dim, &spec.basis));
     let learnt =

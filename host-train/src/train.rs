@@ -5,9 +5,9 @@ use crate::config::{Time, TrainConfig};
 use crate::data::Dataset;
 use crate::files::write_atomically;
 use crate::loss::{self, Draws, continuous};
-use crate::optimizer::{Adam, Update};
+use crate::optimizer::Update;
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,15 +100,8 @@ pub fn train(
 
 /// One optimiser step; the terms in nats per row.
 fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]> {
-    let device = run
-        .optimizer
-        .slots
-        .first()
-        .map_or(Device::Cpu, |slot| slot.state.device().clone());
-    let mut rows = Vec::with_capacity(config.batch * run.dim);
-    for _ in 0..config.batch {
-        rows.extend_from_slice(data.row(run.rng.below(data.len())));
-    }
+    let device = run.device().clone();
+    let rows = data.draw(config.batch, &mut run.rng);
     let x = Tensor::from_vec(rows, (config.batch, run.dim), &device)?;
     // Bits per dimension keep the gradient's size apart from the number of dimensions.
     let unit = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
@@ -148,11 +141,7 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
         decay: config.weight_decay,
         clip_norm: config.clip_norm,
         ema: config.ema,
-        adam: Adam {
-            beta_1: config.beta_1,
-            beta_2: config.beta_2,
-            epsilon: config.epsilon,
-        },
+        adam: config.adam(),
     };
     ensure!(
         values.iter().all(|v| v.is_finite()),

@@ -1,5 +1,7 @@
 //! Rows in the units that the model sees.
 
+use crate::rng::TrainRng;
+
 /// How a row's numbers relate to those in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
@@ -93,6 +95,14 @@ impl Dataset {
     /// Where `index` is not below [`len`](Self::len), as a slice does.
     pub fn row(&self, index: usize) -> &[f32] {
         &self.rows[index * self.dim..(index + 1) * self.dim]
+    }
+
+    /// `count` rows, each any of them with the same chance, one after the other.
+    pub fn draw(&self, count: usize, rng: &mut TrainRng) -> Vec<f32> {
+        (0..count)
+            .flat_map(|_| self.row(rng.below(self.len())))
+            .copied()
+            .collect()
     }
 
     /// Number of levels; `None` for continuous data.

@@ -28,9 +28,8 @@ pub struct Draws {
 impl Draws {
     /// Stratified times: one uniform number places all of them, 1/n apart.
     pub fn new(rows: usize, dim: usize, rng: &mut TrainRng, device: &Device) -> candle_core::Result<Self> {
-        let offset = f64::from(rng.uniform());
         Ok(Self {
-            times: (0..rows).map(|i| (offset + i as f64) / rows as f64).collect(),
+            times: rng.times(rows).collect(),
             noise: rng.normals(rows, dim, device)?,
             first_noise: rng.normals(rows, dim, device)?,
             masks: Vec::new(),
