@@ -16,6 +16,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(ancestral_vcvt)");
     println!("cargo::rustc-check-cfg=cfg(ancestral_armv8m)");
+    println!("cargo::rustc-check-cfg=cfg(ancestral_small)");
     for (name, ..) in KERNELS {
         println!("cargo::rustc-check-cfg=cfg(ancestral_kernel, values(\"{name}\"))");
     }
@@ -26,6 +27,10 @@ fn main() {
     }
     if target.starts_with("thumbv8m") {
         println!("cargo::rustc-cfg=ancestral_armv8m");
+    }
+    // Who asks the compiler for size wants no unrolled assembly either.
+    if env::var("OPT_LEVEL").is_ok_and(|level| matches!(level.as_str(), "s" | "z")) {
+        println!("cargo::rustc-cfg=ancestral_small");
     }
     match chosen(&target) {
         Ok(kernel) => println!("cargo::rustc-cfg=ancestral_kernel=\"{kernel}\""),

@@ -130,10 +130,10 @@ impl WideRequant {
             let high = (product >> 32) as i32;
             (high >> ((self.shift - 33) & 31)).wrapping_add(1) >> 1
         } else {
-            let shift = self.shift & 63;
-            let half = (1i64 << shift) >> 1;
-            // Below one in magnitude times 2³¹: what is left fits 32 bits.
-            (product.wrapping_add(half) >> shift) as i32
+            // 31 or 32: the high word again, of the product or of twice the product, and the bit below it. Shifts by a number that is known
+            // here, because 64 bits by another are a function of their own on most cores.
+            let product = if self.shift == 32 { product } else { product << 1 };
+            ((product >> 32) as i32).wrapping_add((product as u32 >> 31) as i32)
         };
         saturate(rounded.saturating_add(bias as i32))
     }

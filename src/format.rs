@@ -5,8 +5,10 @@
 //! or an output. The sampler, the ELBO and the walk through the layers are written once over [`Format`]. `docs/numerics.md`
 //! specifies the arithmetic of each.
 
+use crate::kernel::Pass;
 use crate::model::Layer;
 use crate::number::Number;
+use core::marker::PhantomData;
 
 /// The code of a format in a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,16 @@ pub type Emit<'e, S> = dyn FnMut(usize, usize, &[S]) + 'e;
 /// One bias and one requantisation for each of some rows.
 pub type RowsOf<'a, F> = (&'a [<F as Format>::Bias], &'a [<F as Format>::Requant]);
 
+/// What a pass over a layer of a format may meet.
+#[derive(Clone, Copy, Debug)]
+pub struct Meets<F, const MANY: bool>(PhantomData<F>);
+
+impl<F: Format, const MANY: bool> Pass for Meets<F, MANY> {
+    const BYTES: bool = size_of::<F::Activation>() == 1;
+    const NIBBLES: bool = F::PACKS;
+    const MANY: bool = MANY;
+}
+
 /// A number format of the network.
 pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// Its code in a model file.
@@ -137,9 +149,15 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// rows of one sample, `row` and the following. Of 8-bit activations
     /// it is `Σ_c weight[row][c]·(a[c] − 128 + ORIGIN)`, see [`kernel::ORIGIN`](crate::kernel::ORIGIN).
     ///
+    /// * `MANY`: there may be several samples;
     /// * `input`: `columns` values a sample;
     /// * `work`: overwritten; a [`Work`](Self::Work) for each value of the input. With less it takes longer.
-    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, work: &mut [u32], emit: &mut Emit<'_, Self::Sum>);
+    fn sums<const MANY: bool>(
+        layer: &Layer<'_, Self>,
+        input: Input<'_, Self>,
+        work: &mut [u32],
+        emit: &mut Emit<'_, Self::Sum>,
+    );
 
     /// From a sum to a hidden layer's activation: the bias, the requantisation, the rectifier if `relu`, then the addition of
     /// the residual layer's input, `skip`.

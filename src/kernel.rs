@@ -59,7 +59,7 @@ pub use portable::Portable as Active;
 /// The kernel of this build.
 pub const NAME: &str = Active::NAME;
 
-/// What stands for 0 in an 8-bit activation as [`sums_of_i8`] multiplies it: 0, and the sums are of the bytes as they are stored (the value less
+/// What stands for 0 in an 8-bit activation as [`sums`] multiplies it: 0, and the sums are of the bytes as they are stored (the value less
 /// 128), or 128, and they are of the values themselves.
 pub const ORIGIN: i32 = Active::ORIGIN;
 
@@ -70,11 +70,18 @@ pub type Work = ();
 #[cfg(not(ancestral_kernel = "portable"))]
 pub type Work = i16;
 
+/// The compiler was asked for small code rather than fast (opt-level `s` or `z`).
+pub const SMALL: bool = cfg!(ancestral_small);
+
 /// So many samples share one pass over the weights.
 pub const GROUP: usize = 4;
 
 /// How many sums a block has: a number of rows that each kernel's loops divide, and no more stack than they are worth.
 pub const BLOCK: usize = if cfg!(ancestral_kernel = "helium") { 96 } else { 60 };
+
+/// A block's sums. Aligned as the sampler's buffers are: one function then clears both.
+#[repr(align(8))]
+struct Sums([i32; BLOCK]);
 
 /// How many rows a block has at most: [`BLOCK`] sums are shared out among the samples. Not a division, which some cores have not.
 #[inline(always)]
@@ -102,6 +109,12 @@ impl<'a> Matrix<'a> {
         crate::model::row_len(self.columns, self.packed)
     }
 
+    /// Whether it is packed, in a pass that may meet such a one.
+    #[inline(always)]
+    const fn packs<P: Pass>(&self) -> bool {
+        P::NIBBLES && self.packed
+    }
+
     /// `count` rows from `first` on, or nothing where there are not so many.
     #[inline(always)]
     fn block(&self, first: usize, count: usize) -> &'a [i8] {
@@ -113,18 +126,69 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// An input of a layer: `i16`, or `i8` for an 8-bit activation less 128.
-pub trait Value: bytemuck::Pod + Into<i32> {
-    /// Whether it has 8 bits.
-    const BYTE: bool;
+/// The inputs of a layer, of one sample or of several, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub enum Inputs<'a> {
+    /// 8-bit activations, each less 128.
+    Bytes(&'a [i8]),
+    /// Values of 16 bits.
+    Halves(&'a [i16]),
 }
 
-impl Value for i16 {
-    const BYTE: bool = false;
+impl<'a> Inputs<'a> {
+    /// How many values there are, of all samples.
+    #[inline(always)]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Bytes(values) => values.len(),
+            Self::Halves(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, in a pass that may meet some; else the other values, or nothing.
+    #[inline(always)]
+    fn of<P: Pass>(self) -> (bool, &'a [i8], &'a [i16]) {
+        match self {
+            Self::Bytes(bytes) if P::BYTES => (true, bytes, &[]),
+            Self::Bytes(_) => (false, &[], &[]),
+            Self::Halves(halves) => (false, &[], halves),
+        }
+    }
+
+    /// `count` values from `first` on, if there are so many.
+    #[inline(always)]
+    fn part<P: Pass>(self, first: usize, count: usize) -> Option<Self> {
+        match self.of::<P>() {
+            (true, bytes, _) => bytes.get(first..)?.get(..count).map(Self::Bytes),
+            (false, _, halves) => halves.get(first..)?.get(..count).map(Self::Halves),
+        }
+    }
 }
 
-impl Value for i8 {
-    const BYTE: bool = true;
+/// What a pass over a matrix may meet: code for anything else is not compiled, so that a firmware has in flash what its format needs.
+pub trait Pass {
+    /// Inputs of 8 bits.
+    const BYTES: bool;
+    /// Packed weights.
+    const NIBBLES: bool;
+    /// Several samples.
+    const MANY: bool;
+}
+
+/// A pass that may meet everything.
+#[derive(Clone, Copy, Debug)]
+pub struct Anything;
+
+impl Pass for Anything {
+    const BYTES: bool = true;
+    const NIBBLES: bool = true;
+    const MANY: bool = true;
 }
 
 /// What a core does its own way.
@@ -134,10 +198,10 @@ pub trait Kernel {
     /// See [`ORIGIN`].
     const ORIGIN: i32;
     /// The inputs of one or of [`GROUP`] samples in the order in which this kernel multiplies.
-    type Prepared<'w, A: Value>;
+    type Prepared<'w>;
 
     /// How many samples share a pass over a matrix of this shape, if there are so many: [`GROUP`], or 1.
-    fn samples<A: Value>(_matrix: &Matrix<'_>) -> usize {
+    fn samples<P: Pass>(_matrix: &Matrix<'_>, _inputs: Inputs<'_>) -> usize {
         GROUP
     }
 
@@ -145,19 +209,19 @@ pub trait Kernel {
     /// the portable one then does it.
     ///
     /// * `inputs`: `columns` values a sample.
-    fn prepare<'w, A: Value>(
+    fn prepare<'w, P: Pass>(
         matrix: &Matrix<'_>,
-        inputs: &'w [A],
+        inputs: Inputs<'w>,
         samples: usize,
         work: &'w mut [u32],
-    ) -> Option<Self::Prepared<'w, A>>;
+    ) -> Option<Self::Prepared<'w>>;
 
     /// The sums of `count` rows: of sample s they begin at `sums[s · block_rows(samples)]`, see [`block_rows`].
     ///
     /// * `weights`: of those rows.
-    fn block<A: Value>(
+    fn block<P: Pass>(
         matrix: &Matrix<'_>,
-        prepared: &Self::Prepared<'_, A>,
+        prepared: &Self::Prepared<'_>,
         weights: &[i8],
         count: usize,
         samples: usize,
@@ -165,49 +229,43 @@ pub trait Kernel {
     );
 }
 
+/// Whether this build's kernel takes a matrix of this shape with inputs of this type itself and does not leave it to the portable one.
+pub fn takes(matrix: &Matrix<'_>, inputs: Inputs<'_>, work: &mut [u32]) -> bool {
+    Active::prepare::<Anything>(matrix, inputs, 1, work).is_some()
+}
+
 /// Gives the sums `Σ_c weight[row][c]·input[c]` of every row and sample: `emit(sample, row, sums)` hands over those of some
-/// rows of one sample, `row` and the following.
+/// rows of one sample, `row` and the following. Of bytes it gives `Σ_c weight[row][c]·(input[c] + ORIGIN)`, see [`ORIGIN`].
 ///
-/// * `inputs`: `columns` values a sample, one sample after the other;
+/// * `inputs`: `columns` values a sample; of the first sample alone where the pass is not for many;
 /// * `work`: overwritten; a [`Work`] for each input is enough. With less, the portable kernel does it.
 ///
 /// Every sum must fit 32 bits, which the exporter proves.
-pub fn sums_of_i16(matrix: &Matrix<'_>, inputs: &[i16], work: &mut [u32], emit: &mut Emit<'_, i32>) {
-    sums::<Active, i16>(matrix, inputs, work, emit);
-}
-
-/// [`sums_of_i16`] of 8-bit activations, each stored less 128: `Σ_c weight[row][c]·(input[c] + ORIGIN)`.
-pub fn sums_of_i8(matrix: &Matrix<'_>, inputs: &[i8], work: &mut [u32], emit: &mut Emit<'_, i32>) {
-    sums::<Active, i8>(matrix, inputs, work, emit);
-}
-
-/// Whether this build's kernel takes a matrix of this shape with inputs of this type itself and does not leave it to the portable one.
-pub fn takes<A: Value>(matrix: &Matrix<'_>, inputs: &[A], work: &mut [u32]) -> bool {
-    Active::prepare(matrix, inputs, 1, work).is_some()
-}
-
-/// The walk through the groups of samples and the blocks of rows, for any kernel.
-pub fn sums<K: Kernel, A: Value>(matrix: &Matrix<'_>, inputs: &[A], work: &mut [u32], emit: &mut Emit<'_, i32>) {
+// Once for all layers.
+#[inline(never)]
+pub fn sums<K: Kernel, P: Pass>(matrix: &Matrix<'_>, inputs: Inputs<'_>, work: &mut [u32], emit: &mut Emit<'_, i32>) {
     let columns = matrix.columns.max(1);
-    let group = K::samples::<A>(matrix);
-    let mut sums = [0i32; BLOCK];
-    let (mut sample, mut left) = (0, inputs);
+    let group = if P::MANY { K::samples::<P>(matrix, inputs) } else { 1 };
+    let mut sums = Sums([0; BLOCK]);
+    let mut sample = 0;
     loop {
-        let samples = if left.len() / GROUP >= columns { group } else { 1 };
-        let Some((now, later)) = left.split_at_checked(columns.wrapping_mul(samples)) else {
+        let first = columns.wrapping_mul(sample);
+        let several = P::MANY && inputs.len().saturating_sub(first) / GROUP >= columns;
+        let samples = if several { group } else { 1 };
+        let Some(now) = inputs.part::<P>(first, columns.wrapping_mul(samples)) else {
             return;
         };
-        let prepared = K::prepare(matrix, now, samples, work);
+        let prepared = K::prepare::<P>(matrix, now, samples, work);
         let block = block_rows(samples);
         let mut row = 0;
         while row < matrix.rows {
             let count = block.min(matrix.rows - row);
             let weights = matrix.block(row, count);
             match &prepared {
-                Some(prepared) => K::block(matrix, prepared, weights, count, samples, &mut sums),
-                None => portable::block::<A>(matrix, now, weights, samples, K::ORIGIN, &mut sums),
+                Some(prepared) => K::block::<P>(matrix, prepared, weights, count, samples, &mut sums.0),
+                None => portable::block::<P>(matrix, now, weights, samples, K::ORIGIN, &mut sums.0),
             }
-            let mut rest: &[i32] = &sums;
+            let mut rest: &[i32] = &sums.0;
             for index in 0..samples {
                 let (of_sample, others) = rest.split_at_checked(block).unwrap_or((rest, &[]));
                 emit(sample + index, row, of_sample.get(..count).unwrap_or(&[]));
@@ -216,7 +274,9 @@ pub fn sums<K: Kernel, A: Value>(matrix: &Matrix<'_>, inputs: &[A], work: &mut [
             row += count;
         }
         sample += samples;
-        left = later;
+        if !P::MANY {
+            return;
+        }
     }
 }
 

@@ -11,26 +11,23 @@ pub use a8::{A8, W4A8, W8A8};
 pub use w8a16::W8A16;
 
 use crate::denoiser::Denoiser;
-use crate::format::{Format, Input, Row};
-use crate::model::{Layer, Model, StepTable};
+use crate::format::{Format, Input, Row, RowsOf};
+use crate::kernel::SMALL;
+use crate::model::{Finish, Layer, Model};
 use crate::number::Number;
+use crate::schedule::StepConstants;
 use crate::storage::Scratch;
 
 /// The network of a model with the memory it works in.
 pub struct Mlp<'m, 's, F: Format> {
-    model: Model<'m, F>,
-    table: StepTable<'m, F::Number>,
+    model: &'s Model<'m, F>,
     scratch: Scratch<'s, F>,
 }
 
 impl<'m, 's, F: Format> Mlp<'m, 's, F> {
     /// `scratch`: the buffers of a [`Storage`](crate::storage::Storage) that the model fits.
-    pub fn new(model: &Model<'m, F>, scratch: Scratch<'s, F>) -> Self {
-        Self {
-            model: *model,
-            table: model.step_table(),
-            scratch,
-        }
+    pub fn new(model: &'s Model<'m, F>, scratch: Scratch<'s, F>) -> Self {
+        Self { model, scratch }
     }
 }
 
@@ -38,29 +35,28 @@ impl<F: Format> Denoiser for Mlp<'_, '_, F> {
     type Number = F::Number;
 
     fn denoise(&mut self, z: &[F::Number], t: usize, estimate: &mut [F::Number]) {
-        forward(&self.model, t, z, &mut self.scratch, estimate);
-        estimate_data(&self.table, t, z, estimate);
+        forward(self.model, t, z, &mut self.scratch, estimate);
+        if let Some(constants) = self.model.constants(t) {
+            estimate_data(&constants, self.model.header().clip, z, estimate);
+        }
     }
 }
 
 /// From the network's output to the estimate of the data: `x̂ = skip·z + out·f`, clipped where the model says so.
 ///
+/// * `constants`: of the step;
 /// * `z`: D values, or more where there are several samples; `output`: f(z, t), overwritten by x̂.
-pub fn estimate_data<N: Number>(table: &StepTable<'_, N>, t: usize, z: &[N], output: &mut [N]) {
-    let Some(c) = table.at(t) else { return };
+pub fn estimate_data<N: Number>(constants: &StepConstants<N::Constant>, clip: bool, z: &[N], output: &mut [N]) {
     for (x, &z) in output.iter_mut().zip(z) {
-        *x = N::mix2(c.skip, z, c.out, *x);
-        if table.clip {
-            *x = x.clip_unit();
-        }
+        *x = N::mix2(constants.skip, z, constants.out, *x).clipped(clip);
     }
 }
 
-/// The network's output `f(z, t)`, of one sample or of several that share one pass over the weights.
+/// The network's output `f(z, t)` of one sample.
 ///
 /// * `t`: step in `1..=T`;
-/// * `z`, `output`: D values a sample, one sample after the other;
-/// * `scratch`: see [`Mlp::new`]; that much for each sample.
+/// * `z`, `output`: D values;
+/// * `scratch`: see [`Mlp::new`].
 pub fn forward<F: Format>(
     model: &Model<'_, F>,
     t: usize,
@@ -68,11 +64,37 @@ pub fn forward<F: Format>(
     scratch: &mut Scratch<'_, F>,
     output: &mut [F::Number],
 ) {
-    forward_observed(model, t, z, scratch, output, |_, _| {});
+    walk::<F, false>(model, t, z, scratch, output, |_, _| {});
 }
 
-/// [`forward`], showing each layer's input to `observe(layer, input)` before the layer runs: what calibration measures.
+/// [`forward`] of several samples, which share each pass over the weights: every weight is loaded and unpacked once for four of them.
+///
+/// * `z`, `output`: D values a sample, one sample after the other;
+/// * `scratch`: that of one sample for each.
+pub fn forward_many<F: Format>(
+    model: &Model<'_, F>,
+    t: usize,
+    z: &[F::Number],
+    scratch: &mut Scratch<'_, F>,
+    output: &mut [F::Number],
+) {
+    walk::<F, true>(model, t, z, scratch, output, |_, _| {});
+}
+
+/// [`forward_many`], showing each layer's input to `observe(layer, input)` before the layer runs: what calibration measures.
 pub fn forward_observed<F: Format>(
+    model: &Model<'_, F>,
+    t: usize,
+    z: &[F::Number],
+    scratch: &mut Scratch<'_, F>,
+    output: &mut [F::Number],
+    observe: impl FnMut(usize, Input<'_, F>),
+) {
+    walk::<F, true>(model, t, z, scratch, output, observe);
+}
+
+#[inline(always)]
+fn walk<F: Format, const MANY: bool>(
     model: &Model<'_, F>,
     t: usize,
     z: &[F::Number],
@@ -83,7 +105,7 @@ pub fn forward_observed<F: Format>(
     let Scratch { first, second, work } = scratch;
     let work = words::<F::Work>(work);
     let (mut from, mut to): (&mut [F::Activation], &mut [F::Activation]) = (first, second);
-    let samples = z.len() / model.dim().max(1);
+    let samples = if MANY { z.len() / model.dim().max(1) } else { 1 };
     let layers = model.layers();
     let last = layers.len().saturating_sub(1);
     for (index, layer) in layers.enumerate() {
@@ -94,12 +116,11 @@ pub fn forward_observed<F: Format>(
         };
         observe(index, input);
         if index == last {
-            plain(&layer, t, input, work, output, |_, _, _| 0, F::output);
-        } else if index == 0 {
-            // The output is not written before the last layer, and has room for what the first makes of the state.
-            hidden(&layer, t, input, words(output), to);
+            outputs::<F, MANY>(&layer, t, input, work, output);
         } else {
-            hidden(&layer, t, input, work, to);
+            // The output is not written before the last layer, and has room for what the first makes of the state.
+            let work = if index == 0 { words(output) } else { &mut *work };
+            hidden::<F, MANY>(&layer, t, input, work, to);
         }
         core::mem::swap(&mut from, &mut to);
     }
@@ -107,116 +128,115 @@ pub fn forward_observed<F: Format>(
 
 /// One hidden layer, with its rectifier and its residual fused into the write of each output.
 ///
+/// * `MANY`: there may be several samples;
 /// * `input`: `columns` values a sample, one sample after the other; `output`: `rows` values a sample;
 /// * `work`: see [`Format::sums`].
-pub fn hidden<F: Format>(
+pub fn hidden<F: Format, const MANY: bool>(
     layer: &Layer<'_, F>,
     t: usize,
     input: Input<'_, F>,
     work: &mut [u32],
     output: &mut [F::Activation],
 ) {
-    let before: &[F::Activation] = match input {
-        Input::Hidden(before) if layer.residual => before,
-        _ => &[],
+    let skip: Option<&[F::Activation]> = match input {
+        Input::Hidden(before) if layer.residual => Some(before),
+        _ => None,
     };
-    let many = |rows: (&[F::Bias], &[F::Requant]), sums: &[F::Sum], output: &mut [F::Activation]| {
-        F::activate_many(rows, sums, None, output)
-    };
-    // Each of the four as a loop of its own; formats that rectify always have two.
-    match (F::RECTIFIED || layer.relu, layer.residual) {
-        (true, true) => residual(layer, t, input, work, before, output, |row, sum, x| {
-            F::activate(row, sum, true, Some(x))
-        }),
-        (true, false) => plain(layer, t, input, work, output, many, |row, sum| {
-            F::activate(row, sum, true, None)
-        }),
-        (false, true) => residual(layer, t, input, work, before, output, |row, sum, x| {
-            F::activate(row, sum, false, Some(x))
-        }),
-        (false, false) => plain(layer, t, input, work, output, many, |row, sum| {
-            F::activate(row, sum, false, None)
-        }),
+    let finish = layer.finish(t);
+    let relu = F::RECTIFIED || layer.relu;
+    F::sums::<MANY>(layer, input, work, &mut |sample, first, sums| {
+        let Some((rows, output, from)) = windows(layer, &finish, (sample, first, sums.len()), output) else {
+            return;
+        };
+        let skip = skip.map(|skip| skip.get(from..).unwrap_or(&[]));
+        // Most steps of most models have no exponent, and should not pay for one.
+        if SMALL || finish.exponent != 0 {
+            let mut skip = skip.map(<[_]>::iter);
+            return scaled::<F, _>(rows, finish.exponent, sums, output, |row, sum| {
+                F::activate(row, sum, relu, skip.as_mut().and_then(|skip| skip.next().copied()))
+            });
+        }
+        let Some(skip) = skip else {
+            let done = F::activate_many(rows, sums, None, output);
+            for (slot, row, sum) in rest::<F, _>(rows, sums, output, done) {
+                *slot = F::activate(row, sum, relu, None);
+            }
+            return;
+        };
+        let skip = skip.get(..sums.len()).unwrap_or(&[]);
+        let done = F::activate_many(rows, sums, Some(skip), output);
+        let skip = skip.get(done..).unwrap_or(&[]);
+        for ((slot, row, sum), &x) in rest::<F, _>(rows, sums, output, done).zip(skip) {
+            *slot = F::activate(row, sum, relu, Some(x));
+        }
+    });
+}
+
+/// The last layer.
+fn outputs<F: Format, const MANY: bool>(
+    layer: &Layer<'_, F>,
+    t: usize,
+    input: Input<'_, F>,
+    work: &mut [u32],
+    output: &mut [F::Number],
+) {
+    let finish = layer.finish(t);
+    F::sums::<MANY>(layer, input, work, &mut |sample, first, sums| {
+        if let Some((rows, output, _)) = windows(layer, &finish, (sample, first, sums.len()), output) {
+            scaled::<F, _>(rows, finish.exponent, sums, output, F::output);
+        }
+    });
+}
+
+/// Outputs of a layer whose requantisations are scaled.
+#[inline(never)]
+fn scaled<F: Format, T>(
+    rows: RowsOf<'_, F>,
+    exponent: i32,
+    sums: &[F::Sum],
+    output: &mut [T],
+    mut finish: impl FnMut(Row<F>, F::Sum) -> T,
+) {
+    for (slot, row, sum) in rest::<F, _>(rows, sums, output, 0) {
+        let requant = F::scaled(row.requant, exponent);
+        *slot = finish(Row { requant, ..row }, sum);
     }
 }
 
-/// A layer whose outputs are what `finish` makes of each row's sum and input.
+/// The biases and requantisations of `count` rows from `first` on, a sample's outputs that they make, and where among all those begin.
 #[inline(always)]
-fn residual<F: Format>(
+fn windows<'f, 'o, F: Format, T>(
     layer: &Layer<'_, F>,
-    t: usize,
-    input: Input<'_, F>,
-    work: &mut [u32],
-    before: &[F::Activation],
-    output: &mut [F::Activation],
-    finish: impl Fn(Row<F>, F::Sum, F::Activation) -> F::Activation,
-) {
-    let rows = layer.finish(t);
-    F::sums(layer, input, work, &mut |sample, first, sums| {
-        let from = sample.wrapping_mul(layer.rows).wrapping_add(first);
-        let (Some(rows), Some(output), Some(before)) = (
-            rows.of(first, sums.len()),
-            window_mut(output, from, sums.len()),
-            window(before, from, sums.len()),
-        ) else {
-            return;
-        };
-        // No exponent: input and output of a residual layer have the same unit.
-        let done = F::activate_many(rows, sums, Some(before), output);
-        for (((slot, &sum), &x), row) in output.iter_mut().zip(sums).zip(before).zip(each::<F>(rows)).skip(done) {
-            *slot = finish(row, sum, x);
-        }
-    });
+    finish: &'f Finish<'_, F>,
+    (sample, first, count): (usize, usize, usize),
+    output: &'o mut [T],
+) -> Option<(RowsOf<'f, F>, &'o mut [T], usize)> {
+    let from = sample.wrapping_mul(layer.rows).wrapping_add(first);
+    let output = output.get_mut(from..)?.get_mut(..count)?;
+    Some((finish.of(first, count)?, output, from))
 }
 
-/// A layer whose outputs are what `finish` makes of each row's sum, but for those that `many` makes at once.
+/// Output, row and sum, one after the other, but for the first `done`.
 #[inline(always)]
-fn plain<F: Format, T>(
-    layer: &Layer<'_, F>,
-    t: usize,
-    input: Input<'_, F>,
-    work: &mut [u32],
-    output: &mut [T],
-    many: impl Fn((&[F::Bias], &[F::Requant]), &[F::Sum], &mut [T]) -> usize,
-    finish: impl Fn(Row<F>, F::Sum) -> T,
-) {
-    let rows = layer.finish(t);
-    F::sums(layer, input, work, &mut |sample, first, sums| {
-        let from = sample.wrapping_mul(layer.rows).wrapping_add(first);
-        let (Some(window), Some(output)) = (rows.of(first, sums.len()), window_mut(output, from, sums.len())) else {
-            return;
-        };
-        // Most steps of most models have no exponent, and should not pay for one.
-        if rows.exponent == 0 {
-            let done = many(window, sums, output);
-            for ((slot, &sum), row) in output.iter_mut().zip(sums).zip(each::<F>(window)).skip(done) {
-                *slot = finish(row, sum);
-            }
-        } else {
-            let pairs = output.iter_mut().zip(sums).zip(each::<F>(window));
-            for ((slot, &sum), row) in pairs {
-                let requant = F::scaled(row.requant, rows.exponent);
-                *slot = finish(Row { requant, ..row }, sum);
-            }
-        }
-    });
-}
-
-/// Row by row.
-#[inline(always)]
-fn each<'a, F: Format>((biases, requant): (&'a [F::Bias], &'a [F::Requant])) -> impl Iterator<Item = Row<F>> + 'a {
-    biases.iter().zip(requant).map(|(&bias, &requant)| Row {
-        bias,
-        requant: F::of_kernel(requant),
-    })
-}
-
-fn window<T>(all: &[T], first: usize, count: usize) -> Option<&[T]> {
-    all.get(first..)?.get(..count)
-}
-
-fn window_mut<T>(all: &mut [T], first: usize, count: usize) -> Option<&mut [T]> {
-    all.get_mut(first..)?.get_mut(..count)
+fn rest<'a, F: Format, T>(
+    (biases, requant): RowsOf<'a, F>,
+    sums: &'a [F::Sum],
+    output: &'a mut [T],
+    done: usize,
+) -> impl Iterator<Item = (&'a mut T, Row<F>, F::Sum)> {
+    let rows = biases
+        .get(done..)
+        .unwrap_or(&[])
+        .iter()
+        .zip(requant.get(done..).unwrap_or(&[]));
+    let slots = output.get_mut(done..).unwrap_or(&mut []).iter_mut();
+    slots
+        .zip(sums.get(done..).unwrap_or(&[]))
+        .zip(rows)
+        .map(|((slot, &sum), (&bias, &requant))| {
+            let requant = F::of_kernel(requant);
+            (slot, Row { bias, requant }, sum)
+        })
 }
 
 /// As many whole words as there are, or none where they are not aligned: kernels then do without.

@@ -243,6 +243,12 @@ impl<'a, F: Format> Model<'a, F> {
         }
     }
 
+    /// The constants of step `t` in `0..=T`.
+    pub fn constants(&self, t: usize) -> Option<StepConstants<<F::Number as Number>::Constant>> {
+        let constants = self.section(self.header.constants, self.steps() + 1);
+        constants.get(t).map(|&array| StepConstants::from_array(array))
+    }
+
     /// The step table.
     pub fn step_table(&self) -> StepTable<'a, F::Number> {
         let entries = self.steps() + 1;
@@ -300,7 +306,8 @@ impl<'a, F: Format> Model<'a, F> {
     }
 
     fn layer(&self, index: usize) -> Layer<'a, F> {
-        let record = layout::LayerRecord::read(self.bytes, self.header.layer_table as usize, index);
+        let records: &[layout::LayerRecord] = self.section(self.header.layer_table, usize::from(self.header.layers));
+        let record = records.get(index).copied().unwrap_or_default();
         let (rows, columns) = (record.rows as usize, record.columns as usize);
         let per_step = record.flags & layout::LAYER_PER_STEP != 0;
         let bias_rows = if per_step { self.steps() * rows } else { rows };
@@ -327,6 +334,7 @@ impl<'a, F: Format> Model<'a, F> {
 
     /// `count` values at `offset`. Parsing has checked the bounds and the alignment of every section, so the
     /// fall-back to an empty slice is never taken; it is here so that no path can panic.
+    #[inline(never)]
     fn section<T: bytemuck::AnyBitPattern>(&self, offset: u32, count: usize) -> &'a [T] {
         let offset = offset as usize;
         let length = count.wrapping_mul(size_of::<T>());

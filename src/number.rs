@@ -39,10 +39,10 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug + Send
     fn minus(self, other: Self) -> Self;
     /// One draw from the standard normal; takes exactly one 32-bit word from the generator.
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self;
-    /// The nearest value in [−1, 1].
-    fn clip_unit(self) -> Self;
-    /// The rectifier max(0, x).
-    fn relu(self) -> Self;
+    /// The nearest value in [−1, 1] where `clip`, else the value.
+    fn clipped(self, clip: bool) -> Self;
+    /// The rectifier max(0, x) where `relu`, else x.
+    fn rectified(self, relu: bool) -> Self;
     /// Sum, saturating where the format is an integer.
     fn plus(self, other: Self) -> Self;
     /// `Σ (a_d − b_d)²`. Exact up to the final conversion where the format is an integer.
@@ -93,12 +93,13 @@ impl Number for f32 {
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> f32 {
         noise::to_f32(noise::normal_q28(rng.next_u32()))
     }
-    fn clip_unit(self) -> f32 {
-        self.clamp(-1.0, 1.0)
+    fn clipped(self, clip: bool) -> Self {
+        if clip { self.clamp(-1.0, 1.0) } else { self }
     }
-    fn relu(self) -> f32 {
+    #[inline(always)]
+    fn rectified(self, relu: bool) -> Self {
         // Not `f32::max`: the order of the comparison fixes what happens to −0 and NaN on every core.
-        if self > 0.0 { self } else { 0.0 }
+        if self > 0.0 || !relu { self } else { 0.0 }
     }
     fn plus(self, other: f32) -> f32 {
         self + other
@@ -181,14 +182,22 @@ impl Number for Q3_12 {
         Self(self.0.saturating_sub(other.0))
     }
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self {
-        Self(round_shift(noise::normal_q28(rng.next_u32()), noise::FRACTION_BITS - STATE_BITS) as i16)
-    }
-    fn clip_unit(self) -> Self {
-        Self(self.0.clamp(-STATE_ONE, STATE_ONE))
+        Self::normal_of(rng.next_u32())
     }
     #[inline(always)]
-    fn relu(self) -> Self {
-        Self(self.0.max(0))
+    fn clipped(self, clip: bool) -> Self {
+        // One loop serves both kinds of model.
+        let (low, high) = if clip {
+            (-STATE_ONE, STATE_ONE)
+        } else {
+            (i16::MIN, i16::MAX)
+        };
+        Self(self.0.max(low).min(high))
+    }
+    #[inline(always)]
+    fn rectified(self, relu: bool) -> Self {
+        // One loop serves both kinds of layer.
+        Self(self.0.max(if relu { 0 } else { i16::MIN }))
     }
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
@@ -205,6 +214,15 @@ impl Number for Q3_12 {
     fn level(self, last: u8) -> u8 {
         let sum = (i32::from(self.0) + i32::from(STATE_ONE)) * i32::from(last) + i32::from(STATE_ONE);
         (sum >> (STATE_BITS + 1)).clamp(0, i32::from(last)) as u8
+    }
+}
+
+impl Q3_12 {
+    /// The normal of a word.
+    // Once, and not in every loop that draws.
+    #[inline(never)]
+    fn normal_of(word: u32) -> Self {
+        Self(round_shift(noise::normal_q28(word), noise::FRACTION_BITS - STATE_BITS) as i16)
     }
 }
 

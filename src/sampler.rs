@@ -68,7 +68,7 @@ pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
 /// assert_eq!(sampler.levels(), first);
 /// ```
 pub struct Sampler<'m, F: Format, S> {
-    model: Model<'m, F>,
+    model: &'m Model<'m, F>,
     table: StepTable<'m, F::Number>,
     storage: S,
     t: usize,
@@ -76,11 +76,12 @@ pub struct Sampler<'m, F: Format, S> {
 
 impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline<F, DIM, WIDTH>> {
     /// A sampler for a model of [`include_model!`](crate::include_model): the sizes come from its type.
-    pub fn new(model: &StaticModel<F, DIM, WIDTH>) -> Self {
+    #[inline(always)]
+    pub fn new(model: &'static StaticModel<F, DIM, WIDTH>) -> Self {
         Self {
-            model: *model.model(),
+            model: model.model(),
             table: model.model().step_table(),
-            storage: Inline::default(),
+            storage: Inline::new(),
             t: 0,
         }
     }
@@ -88,15 +89,19 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline
 
 impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// A sampler for a model parsed at run time; `storage` must be large enough for it.
-    pub fn with_storage(model: &Model<'m, F>, storage: S) -> Result<Self, ModelError> {
+    pub fn with_storage(model: &'m Model<'m, F>, storage: S) -> Result<Self, ModelError> {
         Self::with_table(model, storage, model.step_table())
     }
 
     /// A sampler that takes other steps than the model's own, see [`steps`](crate::steps).
-    pub fn with_table(model: &Model<'m, F>, storage: S, table: StepTable<'m, F::Number>) -> Result<Self, ModelError> {
+    pub fn with_table(
+        model: &'m Model<'m, F>,
+        storage: S,
+        table: StepTable<'m, F::Number>,
+    ) -> Result<Self, ModelError> {
         model.fits(storage.dim(), storage.width())?;
         Ok(Self {
-            model: *model,
+            model,
             table,
             storage,
             t: 0,
@@ -105,7 +110,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
 
     /// The model.
     pub fn model(&self) -> &Model<'m, F> {
-        &self.model
+        self.model
     }
 
     fn buffers(&mut self) -> Buffers<'_, F> {
@@ -123,18 +128,23 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// Takes one step and returns how many remain, or `None` when the chain has ended (or was not begun).
     /// Takes D words from the generator.
     pub fn step<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Option<usize> {
-        let s = self.t.checked_sub(1)?;
-        let (model, table) = (self.model, self.table);
+        let Self {
+            model,
+            table,
+            storage,
+            t,
+        } = self;
+        let s = t.checked_sub(1)?;
         let Buffers {
             state,
             estimate,
             data,
             scratch,
             ..
-        } = self.buffers();
-        let mut denoiser = Mlp::new(&model, scratch);
-        reverse_step(&table, &mut denoiser, s + 1, state, estimate, data, rng);
-        self.t = s;
+        } = storage.buffers(model.dim());
+        let mut denoiser = Mlp::new(model, scratch);
+        reverse_step(table, &mut denoiser, s + 1, state, estimate, data, rng);
+        *t = s;
         Some(s)
     }
 

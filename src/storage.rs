@@ -54,7 +54,8 @@ pub const fn buffer_bytes<F: Format>(dim: usize, width: usize) -> usize {
 
 /// Buffers in arrays, sized by the compiler: no heap.
 // Aligned, and the bytes last: kernels read words from whatever is large enough.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, bytemuck::Zeroable)]
+#[zeroable(bound = "")]
 #[repr(C, align(8))]
 pub struct Inline<F: Format, const DIM: usize, const WIDTH: usize> {
     state: [F::Number; DIM],
@@ -65,16 +66,18 @@ pub struct Inline<F: Format, const DIM: usize, const WIDTH: usize> {
     levels: [u8; DIM],
 }
 
+impl<F: Format, const DIM: usize, const WIDTH: usize> Inline<F, DIM, WIDTH> {
+    /// Buffers of zeros, for a `static` too: what is in them is written before it is read.
+    // Inlined, it is made where it is to be and not copied there.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        bytemuck::zeroed()
+    }
+}
+
 impl<F: Format, const DIM: usize, const WIDTH: usize> Default for Inline<F, DIM, WIDTH> {
     fn default() -> Self {
-        Self {
-            state: [F::Number::default(); DIM],
-            estimate: [F::Number::default(); DIM],
-            data: [F::Number::default(); DIM],
-            work: [F::Work::default(); WIDTH],
-            scratch: [[F::Activation::default(); WIDTH]; 2],
-            levels: [0; DIM],
-        }
+        Self::new()
     }
 }
 

@@ -16,7 +16,7 @@ include_model!(NIBBLE: W4A8 = "../models/digits-t64-w4a8.vdm");
 
 const SEED: u64 = 7;
 
-fn check<F: Format, const D: usize, const W: usize>(model: &StaticModel<F, D, W>, golden: &str) {
+fn check<F: Format, const D: usize, const W: usize>(model: &'static StaticModel<F, D, W>, golden: &str) {
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(SEED);
     let mut sampler = Sampler::new(model);
     assert_eq!(golden.lines().count(), 10);

@@ -243,7 +243,9 @@ impl Denoiser for Rounded<'_, '_> {
         for (to, &from) in estimate.iter_mut().zip(&self.output) {
             *to = Q3_12::from_f32(from);
         }
-        estimate_data(&self.table, t, z, estimate);
+        if let Some(constants) = self.table.at(t) {
+            estimate_data(&constants, self.table.clip, z, estimate);
+        }
     }
 }
 

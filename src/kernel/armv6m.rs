@@ -1,7 +1,7 @@
 //! Armv6-M: Cortex-M0, M0+ and M1. Bytes are unpacked by shifts, once for two rows or for four samples; nibbles are multiplied two
 //! at a time ([`swar`]).
 
-use super::{BLOCK, GROUP, Kernel, Matrix, Value, swar};
+use super::{BLOCK, GROUP, Inputs, Kernel, Matrix, Pass, swar};
 use crate::fixed::NarrowRequant;
 use core::arch::{asm, global_asm};
 use core::ptr;
@@ -40,38 +40,38 @@ impl Kernel for Armv6m {
     const NAME: &'static str = "armv6m";
     // Bytes are loaded and nibbles multiplied without a sign.
     const ORIGIN: i32 = 128;
-    type Prepared<'w, A: Value> = Prepared<'w>;
+    type Prepared<'w> = Prepared<'w>;
 
-    fn samples<A: Value>(matrix: &Matrix<'_>) -> usize {
-        let unit = if matrix.packed { swar::COLUMNS } else { 8 };
-        if A::BYTE && matrix.columns.is_multiple_of(unit) {
+    fn samples<P: Pass>(matrix: &Matrix<'_>, inputs: Inputs<'_>) -> usize {
+        let unit = if matrix.packs::<P>() { swar::COLUMNS } else { 8 };
+        if inputs.of::<P>().0 && matrix.columns.is_multiple_of(unit) {
             GROUP
         } else {
             1
         }
     }
 
-    fn prepare<'w, A: Value>(
+    fn prepare<'w, P: Pass>(
         matrix: &Matrix<'_>,
-        inputs: &'w [A],
+        inputs: Inputs<'w>,
         samples: usize,
         work: &'w mut [u32],
     ) -> Option<Prepared<'w>> {
-        let columns = matrix.columns;
-        let unit = if matrix.packed { swar::COLUMNS } else { 4 };
+        let (are_bytes, bytes, halves) = inputs.of::<P>();
+        let (columns, packed) = (matrix.columns, matrix.packs::<P>());
+        let unit = if packed { swar::COLUMNS } else { 4 };
         let fits = columns.is_multiple_of(unit)
             && columns != 0
             && inputs.len() == columns.wrapping_mul(samples)
             && matrix.weights.as_ptr().addr().is_multiple_of(4)
-            && (A::BYTE || !matrix.packed);
+            && (are_bytes || !packed);
         if !fits {
             return None;
         }
-        let bytes: &[i8] = bytemuck::try_cast_slice(inputs).unwrap_or(&[]);
-        let per_word = if A::BYTE && !matrix.packed { 4 } else { 2 };
+        let per_word = if are_bytes && !packed { 4 } else { 2 };
         let words = work.get_mut(..inputs.len() / per_word)?;
         let mut start = [0; GROUP];
-        let (rows, two, bulk): (Rows, bool, usize) = match (A::BYTE, matrix.packed, samples) {
+        let (rows, two, bulk): (Rows, bool, usize) = match (are_bytes, packed, if P::MANY { samples } else { 1 }) {
             (true, false, 1) => {
                 swar::unsigned(bytes, words);
                 (ancestral_v6m_bytes_x2, true, columns / 16 * 4)
@@ -90,13 +90,13 @@ impl Kernel for Armv6m {
                 (rows, false, 0)
             }
             (false, _, _) => {
-                swar::halves(bytemuck::try_cast_slice(inputs).unwrap_or(&[]), words);
+                swar::halves(halves, words);
                 (ancestral_v6m_halves_x2, true, 0)
             }
         };
         let words: &[u32] = words;
         let odd = (columns / swar::COLUMNS) & 1 != 0;
-        let bulk = match (matrix.packed, samples) {
+        let bulk = match (packed, samples) {
             (true, 1) if odd => ptr::without_provenance(1),
             (true, 1) => ptr::null(),
             _ => words.get(bulk..).unwrap_or(&[]).as_ptr(),
@@ -110,7 +110,7 @@ impl Kernel for Armv6m {
         })
     }
 
-    fn block<A: Value>(
+    fn block<P: Pass>(
         matrix: &Matrix<'_>,
         prepared: &Prepared<'_>,
         weights: &[i8],

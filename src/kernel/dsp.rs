@@ -5,76 +5,38 @@
 //! weight is loaded and unpacked once.
 
 use super::dsp_scalar::core_with_dsp;
-use super::{BLOCK, GROUP, Kernel, Matrix, Value};
+use super::{BLOCK, GROUP, Inputs, Kernel, Matrix, Pass};
 use core::arch::global_asm;
 
-global_asm!(core_with_dsp!());
-global_asm!(include_str!("dsp.s"), options(raw));
+// How far the loops are unrolled is a matter of speed; of size, where the compiler is asked for that.
+#[cfg(not(ancestral_small))]
+macro_rules! unrolled {
+    () => {
+        ".equ UNROLL_3, 3\n.equ UNROLL_1, 1\n.equ UNROLL_S4, 2"
+    };
+}
+#[cfg(ancestral_small)]
+macro_rules! unrolled {
+    () => {
+        ".equ UNROLL_3, 1\n.equ UNROLL_1, 1\n.equ UNROLL_S4, 1"
+    };
+}
+/// Whether three rows share an input: a fifth fewer instructions, by a second copy of the loop.
+const THREES: bool = !super::SMALL;
+
+global_asm!(core_with_dsp!(), unrolled!(), include_str!("dsp.s"), options(raw));
 
 /// See dsp.s: weights, skip, stride, input, units, end, count, sums.
 type Rows = unsafe extern "C" fn(*const i8, usize, usize, *const u32, usize, *const u32, usize, *mut i32);
 
+#[rustfmt::skip]
 unsafe extern "C" {
-    fn ancestral_dsp_w8x3(
-        w: *const i8,
-        k: usize,
-        s: usize,
-        i: *const u32,
-        u: usize,
-        e: *const u32,
-        c: usize,
-        o: *mut i32,
-    );
-    fn ancestral_dsp_w8x1(
-        w: *const i8,
-        k: usize,
-        s: usize,
-        i: *const u32,
-        u: usize,
-        e: *const u32,
-        c: usize,
-        o: *mut i32,
-    );
-    fn ancestral_dsp_w8s4(
-        w: *const i8,
-        k: usize,
-        s: usize,
-        i: *const u32,
-        u: usize,
-        e: *const u32,
-        c: usize,
-        o: *mut i32,
-    );
-    fn ancestral_dsp_w4x3(
-        w: *const i8,
-        k: usize,
-        s: usize,
-        i: *const u32,
-        u: usize,
-        e: *const u32,
-        c: usize,
-        o: *mut i32,
-    );
-    fn ancestral_dsp_w4x1(
-        w: *const i8,
-        k: usize,
-        s: usize,
-        i: *const u32,
-        u: usize,
-        e: *const u32,
-        c: usize,
-        o: *mut i32,
-    );
-    fn ancestral_dsp_w4s4(
-        w: *const i8,
-        k: usize,
-        s: usize,
-        i: *const u32,
-        u: usize,
-        e: *const u32,
-        c: usize,
-        o: *mut i32,
-    );
+    fn ancestral_dsp_w8x3(w: *const i8, k: usize, s: usize, i: *const u32, u: usize, e: *const u32, c: usize, o: *mut i32);
+    fn ancestral_dsp_w8x1(w: *const i8, k: usize, s: usize, i: *const u32, u: usize, e: *const u32, c: usize, o: *mut i32);
+    fn ancestral_dsp_w8s4(w: *const i8, k: usize, s: usize, i: *const u32, u: usize, e: *const u32, c: usize, o: *mut i32);
+    fn ancestral_dsp_w4x3(w: *const i8, k: usize, s: usize, i: *const u32, u: usize, e: *const u32, c: usize, o: *mut i32);
+    fn ancestral_dsp_w4x1(w: *const i8, k: usize, s: usize, i: *const u32, u: usize, e: *const u32, c: usize, o: *mut i32);
+    fn ancestral_dsp_w4s4(w: *const i8, k: usize, s: usize, i: *const u32, u: usize, e: *const u32, c: usize, o: *mut i32);
 }
 
 /// See dsp.s: inputs, units, words.
@@ -93,8 +55,6 @@ unsafe extern "C" {
 const UNIT: usize = 8;
 /// Words of prepared input a unit and sample.
 const WORDS: usize = 4;
-/// Units in a turn of the unrolled loop, of one sample and of a group.
-const UNROLL: [usize; 2] = [8, 4];
 /// A product of a nibble and a byte takes 22 bits in the kernel's scale, and so many fit 31.
 const MOST_NIBBLES: usize = 256;
 
@@ -109,34 +69,34 @@ pub struct Prepared<'w> {
     three: Rows,
     /// One row a turn, or one row of a group of samples.
     one: Rows,
-    /// Units that do not fill a turn of the unrolled loop.
-    units: usize,
 }
 
 impl Kernel for Dsp {
     const NAME: &'static str = "dsp";
     const ORIGIN: i32 = 0;
-    type Prepared<'w, A: Value> = Prepared<'w>;
+    type Prepared<'w> = Prepared<'w>;
 
-    fn prepare<'w, A: Value>(
+    fn prepare<'w, P: Pass>(
         matrix: &Matrix<'_>,
-        inputs: &'w [A],
+        inputs: Inputs<'w>,
         samples: usize,
         work: &'w mut [u32],
     ) -> Option<Prepared<'w>> {
+        let (are_bytes, bytes, halves) = inputs.of::<P>();
+        let packed = matrix.packs::<P>();
         let units = matrix.columns / UNIT;
         let whole = matrix.columns.is_multiple_of(UNIT) && units > 0;
         // `ldrd` wants words; a nibble's product with 16 bits would leave room for one.
-        let fits = match matrix.packed {
+        let fits = match packed {
             false => matrix.weights.as_ptr().addr().is_multiple_of(4),
-            true => A::BYTE,
+            true => are_bytes,
         };
         if !(whole && fits) || inputs.len() != matrix.columns.wrapping_mul(samples) {
             return None;
         }
         let words = work.get_mut(..units * WORDS * samples)?;
-        let group = samples == GROUP;
-        let prepare: Prepare = match (A::BYTE, matrix.packed, group) {
+        let group = P::MANY && samples == GROUP;
+        let prepare: Prepare = match (are_bytes, packed, group) {
             (true, false, false) => ancestral_dsp_bytes_1,
             (true, false, true) => ancestral_dsp_bytes_4,
             (true, true, false) => ancestral_dsp_nibbles_1,
@@ -144,26 +104,26 @@ impl Kernel for Dsp {
             (false, _, false) => ancestral_dsp_halves_1,
             (false, _, true) => ancestral_dsp_halves_4,
         };
-        for (sample, input) in inputs.chunks_exact(matrix.columns.max(1)).enumerate() {
-            // SAFETY: the assembly reads `units` times eight values, which is all of `input`, with loads that need no alignment, and
+        let (input, stride): (*const u8, usize) = match are_bytes {
+            true => (bytes.as_ptr().cast(), matrix.columns),
+            false => (halves.as_ptr().cast(), 2 * matrix.columns),
+        };
+        for sample in 0..samples {
+            // SAFETY: there are `samples` times `columns` inputs, as has been found, and `stride` bytes from one sample's to the next. The
+            // assembly reads `units` times eight values, which is all of one sample's, with loads that need no alignment, and
             // writes four words for each unit: all of `words` of one sample, every fourth from `sample` on of four.
-            unsafe { prepare(input.as_ptr().cast(), units, words.as_mut_ptr().add(sample)) };
+            unsafe { prepare(input.add(sample * stride), units, words.as_mut_ptr().add(sample)) };
         }
-        let (three, one): (Rows, Rows) = match (matrix.packed, group) {
+        let (three, one): (Rows, Rows) = match (packed, group) {
             (false, false) => (ancestral_dsp_w8x3, ancestral_dsp_w8x1),
             (true, false) => (ancestral_dsp_w4x3, ancestral_dsp_w4x1),
             (false, true) => (ancestral_dsp_w8x3, ancestral_dsp_w8s4),
             (true, true) => (ancestral_dsp_w4x3, ancestral_dsp_w4s4),
         };
-        Some(Prepared {
-            words,
-            three,
-            one,
-            units: units % UNROLL[usize::from(group)],
-        })
+        Some(Prepared { words, three, one })
     }
 
-    fn block<A: Value>(
+    fn block<P: Pass>(
         matrix: &Matrix<'_>,
         prepared: &Prepared<'_>,
         weights: &[i8],
@@ -174,7 +134,7 @@ impl Kernel for Dsp {
         if weights.len() < count.wrapping_mul(matrix.stride()) || count.wrapping_mul(samples) > BLOCK {
             return;
         }
-        if matrix.packed && matrix.columns > MOST_NIBBLES {
+        if matrix.packs::<P>() && matrix.columns > MOST_NIBBLES {
             chunks(matrix, prepared, weights, count, samples, sums);
         } else {
             // SAFETY: the words are those of whole rows, there are `count` rows of weights, and the sums have room for them.
@@ -197,13 +157,11 @@ fn chunks(
     sums.fill(0);
     let mut first = 0;
     for words in prepared.words.chunks(per_chunk.max(1)) {
-        let units = words.len() / (WORDS * samples.max(1)) % UNROLL[usize::from(samples == GROUP)];
-        let prepared = Prepared { units, ..*prepared };
         let mut more = [0; BLOCK];
         // SAFETY: the words are those of columns from `first` on that lie inside the rows, of which there are `count`; the sums
         // have room for them.
-        unsafe { rows(matrix, &prepared, first, words, weights, count, samples, &mut more) };
-        for (sum, more) in sums.iter_mut().zip(more) {
+        unsafe { rows(matrix, prepared, first, words, weights, count, samples, &mut more) };
+        for (sum, &more) in sums.iter_mut().zip(&more) {
             *sum = sum.wrapping_add(more);
         }
         first += MOST_NIBBLES;
@@ -215,7 +173,7 @@ fn chunks(
 /// # Safety
 ///
 /// `weights` are at least `count` rows of the matrix; `words` are those of `samples` samples (1, or [`GROUP`]) of columns inside the
-/// rows, in whole units, and `prepared.units` is what they leave over of the unrolled loop's turns; `count · samples` is at most [`BLOCK`].
+/// rows, in whole units; `count · samples` is at most [`BLOCK`].
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // one call, written once
 unsafe fn rows(
@@ -233,8 +191,9 @@ unsafe fn rows(
         false => (UNIT, first),
         true => (UNIT / 2, first / 2),
     };
-    let skip = stride - words.len() / (WORDS * samples) * unit;
-    let threes = if samples == 1 { count / 3 } else { 0 };
+    let units = words.len() / if samples == 1 { WORDS } else { WORDS * GROUP };
+    let skip = stride - units * unit;
+    let threes = if THREES && samples == 1 { count / 3 } else { 0 };
     let input = words.as_ptr_range();
     let call = |rows: Rows, row: usize, times: usize, sums: *mut i32| {
         // SAFETY: the assembly reads as many bytes of each row as there are words for, from column `first` on, which lie inside
@@ -246,7 +205,7 @@ unsafe fn rows(
                 skip,
                 stride,
                 input.start,
-                prepared.units,
+                units,
                 input.end,
                 times,
                 sums.add(row),

@@ -6,10 +6,12 @@
 @ skip      bytes from where reading a row ends to the next row
 @ stride    bytes from row to row
 @ input     prepared words, aligned
-@ units     blocks of eight columns that do not fill a turn of the unrolled loop
+@ units     blocks of eight columns
 @ end       end of the input
 @ count     how often the outer loop runs, at least once
 @ out       sums
+@
+@ UNROLL_3, UNROLL_1, UNROLL_S4: powers of two by which the loops over three rows, one row, and one row of four samples are unrolled.
 
     .syntax unified
     .thumb
@@ -44,14 +46,14 @@
     .size \name, . - \name
     .endm
 
-@ Where the unrolled loop of 2^\log units is entered, so that it ends after all of them: `units` before its end.
+@ Where the unrolled loop of 2^\log units is entered, so that it ends after all of them: as many before its end as do not fill a turn.
     .macro entry log
     adr.w r5, 3f
     adr.w r6, 2f
     sub r6, r5, r6
     lsr r6, r6, #\log
     ldr r4, [sp, #ARG_ENTRY]
-    cmp r4, #0
+    ands r4, r4, #((1 << \log) - 1)
     it eq
     moveq r4, #(1 << \log)
     mls r5, r4, r6, r5
@@ -111,7 +113,7 @@
     .endm
 
     .macro rows3 unit, shift
-    entry 3
+    entry UNROLL_3
 1:
     ldrd r4, r5, [sp, #ARG_SKIP]
     ldrd r3, r6, [sp, #ARG_INPUT]
@@ -124,7 +126,7 @@
     bx r6
     .p2align 2
 2:
-    .rept 8
+    .rept 1 << UNROLL_3
     \unit
     .endr
 3:
@@ -143,15 +145,16 @@
     bne 1b
     .endm
 
+@ For the one or two rows that threes leave over.
     .macro rows1 unit, shift
-    entry 3
+    entry UNROLL_1
 1:
     ldrd r3, r6, [sp, #ARG_INPUT]
     mov r11, #0
     bx r6
     .p2align 2
 2:
-    .rept 8
+    .rept 1 << UNROLL_1
     \unit
     .endr
 3:
@@ -223,7 +226,7 @@
 
 @ The samples' sums are 15 words apart in `out`.
     .macro rows_s4 unit, shift
-    entry 2
+    entry UNROLL_S4
     ldr lr, [sp, #ARG_END]
 1:
     ldrd r1, r4, [sp, #ARG_INPUT]
@@ -234,7 +237,7 @@
     bx r4
     .p2align 2
 2:
-    .rept 4
+    .rept 1 << UNROLL_S4
     \unit
     .endr
 3:

@@ -59,11 +59,18 @@ pub fn saturate_byte(value: i32) -> i8 {
     out as i8
 }
 
+/// Hardly ever needed, and not small.
+#[cold]
+#[inline(never)]
+fn apply(requant: WideRequant, sum: i32, bias: i16) -> i16 {
+    requant.apply(sum, bias)
+}
+
 /// [`WideRequant::apply`]: the product's high word alone, where the shift is long enough.
 #[inline(always)]
 pub fn requantise_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
     if requant.shift < 33 {
-        return requant.apply(sum, bias);
+        return apply(requant, sum, bias);
     }
     let out: i32;
     // SAFETY: the instructions read and write the registers that are named, and the saturation flag.

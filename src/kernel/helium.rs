@@ -2,7 +2,7 @@
 //! are. Four rows share each load of the input; of a group of samples, two rows and four samples share all. Activations are made four
 //! at a time.
 
-use super::{BLOCK, GROUP, Kernel, Matrix, Value};
+use super::{BLOCK, GROUP, Inputs, Kernel, Matrix, Pass};
 use crate::fixed::NarrowRequant;
 use core::arch::global_asm;
 
@@ -45,19 +45,19 @@ pub struct Prepared<'w> {
 impl Kernel for Helium {
     const NAME: &'static str = "helium";
     const ORIGIN: i32 = 0;
-    type Prepared<'w, A: Value> = Prepared<'w>;
+    type Prepared<'w> = Prepared<'w>;
 
-    fn samples<A: Value>(matrix: &Matrix<'_>) -> usize {
-        if A::BYTE && !matrix.packed && matrix.columns.is_multiple_of(VECTOR) {
+    fn samples<P: Pass>(matrix: &Matrix<'_>, inputs: Inputs<'_>) -> usize {
+        if inputs.of::<P>().0 && !matrix.packs::<P>() && matrix.columns.is_multiple_of(VECTOR) {
             GROUP
         } else {
             1
         }
     }
 
-    fn prepare<'w, A: Value>(
+    fn prepare<'w, P: Pass>(
         matrix: &Matrix<'_>,
-        inputs: &'w [A],
+        inputs: Inputs<'w>,
         samples: usize,
         work: &'w mut [u32],
     ) -> Option<Prepared<'w>> {
@@ -65,8 +65,13 @@ impl Kernel for Helium {
         if columns == 0 || inputs.len() != columns.wrapping_mul(samples) {
             return None;
         }
-        let bytes: &[u8] = bytemuck::must_cast_slice(bytemuck::try_cast_slice::<A, i8>(inputs).ok()?);
-        let (rows, at_once, unit): (Rows, usize, usize) = match (A::BYTE, matrix.packed, samples) {
+        let (are_bytes, bytes, halves) = inputs.of::<P>();
+        let bytes: &[u8] = match are_bytes {
+            true => bytemuck::must_cast_slice(bytes),
+            false => bytemuck::must_cast_slice(halves),
+        };
+        let samples = if P::MANY { samples } else { 1 };
+        let (rows, at_once, unit): (Rows, usize, usize) = match (are_bytes, matrix.packs::<P>(), samples) {
             (true, false, 1) => (ancestral_mve_bytes_x4, 4, VECTOR * UNROLL),
             (true, false, _) => {
                 let words = work.get_mut(..bytes.len() / 4)?;
@@ -101,7 +106,7 @@ impl Kernel for Helium {
         })
     }
 
-    fn block<A: Value>(
+    fn block<P: Pass>(
         matrix: &Matrix<'_>,
         prepared: &Prepared<'_>,
         weights: &[i8],

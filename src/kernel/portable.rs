@@ -1,6 +1,6 @@
 //! Safe Rust that any core runs.
 
-use super::{BLOCK, Kernel, Matrix, Value, block_rows};
+use super::{BLOCK, Inputs, Kernel, Matrix, Pass, block_rows};
 use half::f16;
 
 /// The reference.
@@ -10,33 +10,80 @@ pub struct Portable;
 impl Kernel for Portable {
     const NAME: &'static str = "portable";
     const ORIGIN: i32 = 0;
-    type Prepared<'w, A: Value> = &'w [A];
+    type Prepared<'w> = Inputs<'w>;
 
-    fn prepare<'w, A: Value>(
+    fn prepare<'w, P: Pass>(
         _matrix: &Matrix<'_>,
-        inputs: &'w [A],
+        inputs: Inputs<'w>,
         _samples: usize,
         _work: &'w mut [u32],
-    ) -> Option<&'w [A]> {
+    ) -> Option<Inputs<'w>> {
         Some(inputs)
     }
 
-    fn block<A: Value>(
+    fn block<P: Pass>(
         matrix: &Matrix<'_>,
-        inputs: &&[A],
+        inputs: &Inputs<'_>,
         weights: &[i8],
         _count: usize,
         samples: usize,
         sums: &mut [i32; BLOCK],
     ) {
-        block(matrix, inputs, weights, samples, Self::ORIGIN, sums);
+        block::<P>(matrix, *inputs, weights, samples, Self::ORIGIN, sums);
     }
 }
 
 /// See [`Kernel::block`]; `origin` is the kernel's that this one stands in for.
 // Not part of the walk of a kernel that hardly ever needs it.
 #[inline(never)]
-pub(super) fn block<A: Value>(
+pub(super) fn block<P: Pass>(
+    matrix: &Matrix<'_>,
+    inputs: Inputs<'_>,
+    weights: &[i8],
+    samples: usize,
+    origin: i32,
+    sums: &mut [i32; BLOCK],
+) {
+    if matrix.packs::<P>() && !cfg!(ancestral_kernel = "portable") {
+        return ragged::<P>(matrix, inputs, weights, samples, origin, sums);
+    }
+    match inputs.of::<P>() {
+        (true, bytes, _) => rows::<P, i8>(matrix, bytes, weights, samples, origin, sums),
+        (false, _, halves) => rows::<P, i16>(matrix, halves, weights, samples, 0, sums),
+    }
+}
+
+/// [`block`] of packed rows, for another kernel: it leaves such rows to this one so seldom that they are worth little flash.
+fn ragged<P: Pass>(
+    matrix: &Matrix<'_>,
+    inputs: Inputs<'_>,
+    weights: &[i8],
+    samples: usize,
+    origin: i32,
+    sums: &mut [i32; BLOCK],
+) {
+    let (are_bytes, bytes, halves) = inputs.of::<P>();
+    for (row, weights) in weights.chunks_exact(matrix.stride().max(1)).enumerate() {
+        for sample in 0..samples {
+            let mut sum = 0i32;
+            for column in 0..matrix.columns {
+                let at = sample * matrix.columns + column;
+                let input = match are_bytes {
+                    true => i32::from(bytes.get(at).copied().unwrap_or(0)) + origin,
+                    false => i32::from(halves.get(at).copied().unwrap_or(0)),
+                };
+                let [even, odd] = unpack(weights.get(column / 2).copied().unwrap_or(0));
+                sum = sum.wrapping_add(input * if column % 2 == 0 { even } else { odd });
+            }
+            if let Some(slot) = sums.get_mut(sample * block_rows(samples) + row) {
+                *slot = sum;
+            }
+        }
+    }
+}
+
+/// [`block`] for one type of input.
+fn rows<P: Pass, A: Copy + Into<i32>>(
     matrix: &Matrix<'_>,
     inputs: &[A],
     weights: &[i8],
@@ -44,28 +91,28 @@ pub(super) fn block<A: Value>(
     origin: i32,
     sums: &mut [i32; BLOCK],
 ) {
-    let rows = weights.chunks_exact(matrix.stride().max(1));
-    for (row, weights) in rows.enumerate() {
+    let packed = matrix.packs::<P>();
+    for (row, weights) in weights.chunks_exact(matrix.stride().max(1)).enumerate() {
         for (sample, input) in inputs.chunks_exact(matrix.columns.max(1)).enumerate() {
-            let mut sum = match matrix.packed {
-                false => dot_i8(weights, input),
+            let sum = match packed {
+                false if origin == 0 => dot_i8(weights, input),
+                false => total(weights, input, origin),
                 true => dot_i4(weights, input),
             };
-            if origin != 0 && A::BYTE {
-                let total = match matrix.packed {
-                    false => weights.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w))),
-                    true => (0..matrix.columns).fold(0i32, |sum, column| {
-                        let pair = unpack(weights.get(column / 2).copied().unwrap_or(0));
-                        sum.wrapping_add(if column % 2 == 0 { pair[0] } else { pair[1] })
-                    }),
-                };
-                sum = sum.wrapping_add(origin.wrapping_mul(total));
-            }
             if let Some(slot) = sums.get_mut(sample * block_rows(samples) + row) {
                 *slot = sum;
             }
         }
     }
+}
+
+/// `Σ w_i (a_i + origin)`.
+fn total<A: Copy + Into<i32>>(weights: &[i8], input: &[A], origin: i32) -> i32 {
+    let products = weights
+        .iter()
+        .zip(input)
+        .map(|(&w, &a)| i32::from(w) * (a.into() + origin));
+    products.fold(0, i32::wrapping_add)
 }
 
 /// How many partial sums a float product keeps. Fixed, because the order of float additions is part of the result: every

@@ -1,7 +1,7 @@
 //! RISC-V with a multiplier and no vectors: four sums at a time, of four rows with one input or of one row with four samples, so that
 //! what they share is loaded once. Nibbles are multiplied two at a time ([`swar`]).
 
-use super::{BLOCK, GROUP, Kernel, Matrix, Value, swar};
+use super::{BLOCK, GROUP, Inputs, Kernel, Matrix, Pass, swar};
 use core::arch::global_asm;
 
 global_asm!(include_str!("rv32im.s"), options(raw));
@@ -40,53 +40,54 @@ impl Kernel for Rv32im {
     const NAME: &'static str = "rv32im";
     // Nibbles are multiplied without a sign.
     const ORIGIN: i32 = 128;
-    type Prepared<'w, A: Value> = Prepared<'w>;
+    type Prepared<'w> = Prepared<'w>;
 
-    fn prepare<'w, A: Value>(
+    fn prepare<'w, P: Pass>(
         matrix: &Matrix<'_>,
-        inputs: &'w [A],
+        inputs: Inputs<'w>,
         samples: usize,
         work: &'w mut [u32],
     ) -> Option<Prepared<'w>> {
-        let columns = matrix.columns;
-        let unit = if matrix.packed { swar::COLUMNS } else { UNIT };
+        let (are_bytes, bytes, halves) = inputs.of::<P>();
+        let (columns, packed) = (matrix.columns, matrix.packs::<P>());
+        let unit = if packed { swar::COLUMNS } else { UNIT };
         let fits = columns.is_multiple_of(unit)
             && columns != 0
             && inputs.len() == columns.wrapping_mul(samples)
-            && (A::BYTE || !matrix.packed)
-            && (!matrix.packed || matrix.weights.as_ptr().addr().is_multiple_of(4));
+            && (are_bytes || !packed)
+            && (!packed || matrix.weights.as_ptr().addr().is_multiple_of(4));
         if !fits {
             return None;
         }
-        let bytes: &[i8] = bytemuck::try_cast_slice(inputs).unwrap_or(&[]);
-        let per_word = if A::BYTE && !matrix.packed { 4 } else { 2 };
+        let per_word = if are_bytes && !packed { 4 } else { 2 };
         let words = work.get_mut(..inputs.len() / per_word)?;
         let mut start = [0; GROUP];
-        let rows: Rows = match (A::BYTE, matrix.packed, samples) {
-            (true, false, _) => {
+        let one = !P::MANY || samples == 1;
+        let rows: Rows = match (are_bytes, packed) {
+            (true, false) => {
                 swar::unsigned(bytes, words);
-                if samples == 1 {
+                if one {
                     ancestral_rv32im_bytes_x4
                 } else {
                     ancestral_rv32im_bytes_s4
                 }
             }
-            (true, true, _) => {
+            (true, true) => {
                 let each = bytes
                     .chunks_exact(columns.max(1))
                     .zip(words.chunks_exact_mut((columns / 2).max(1)));
                 for ((input, words), start) in each.zip(&mut start) {
                     [*start, ..] = swar::pairs(input, columns, 1, words);
                 }
-                if samples == 1 {
+                if one {
                     ancestral_rv32im_nibbles_x4
                 } else {
                     ancestral_rv32im_nibbles_s4
                 }
             }
-            (false, _, _) => {
-                swar::halves(bytemuck::try_cast_slice(inputs).unwrap_or(&[]), words);
-                if samples == 1 {
+            (false, _) => {
+                swar::halves(halves, words);
+                if one {
                     ancestral_rv32im_halves_x4
                 } else {
                     ancestral_rv32im_halves_s4
@@ -96,7 +97,7 @@ impl Kernel for Rv32im {
         Some(Prepared { words, rows, start })
     }
 
-    fn block<A: Value>(
+    fn block<P: Pass>(
         matrix: &Matrix<'_>,
         prepared: &Prepared<'_>,
         weights: &[i8],

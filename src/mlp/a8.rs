@@ -1,8 +1,8 @@
 //! The two formats with 8-bit activations differ in their weights alone.
 
 use crate::fixed::{NarrowRequant, saturate};
-use crate::format::{Emit, Format, FormatId, Input, RequantKind, Row};
-use crate::kernel;
+use crate::format::{Emit, Format, FormatId, Input, Meets, RequantKind, Row};
+use crate::kernel::{self, Active, Inputs};
 use crate::model::Layer;
 use crate::number::Q3_12;
 
@@ -62,15 +62,10 @@ pub struct W8A8;
 #[derive(Clone, Copy, Debug)]
 pub struct W4A8;
 
-fn sums<F: Format<Weight = i8, Activation = A8, Number = Q3_12>>(
-    layer: &Layer<'_, F>,
-    input: Input<'_, F>,
-    work: &mut [u32],
-    emit: &mut Emit<'_, i32>,
-) {
+fn inputs<'a, F: Format<Activation = A8, Number = Q3_12>>(input: Input<'a, F>) -> Inputs<'a> {
     match input {
-        Input::State(z) => kernel::sums_of_i16(&layer.matrix(), bytemuck::must_cast_slice(z), work, emit),
-        Input::Hidden(a) => kernel::sums_of_i8(&layer.matrix(), bytemuck::must_cast_slice(a), work, emit),
+        Input::State(z) => Inputs::Halves(bytemuck::must_cast_slice(z)),
+        Input::Hidden(a) => Inputs::Bytes(bytemuck::must_cast_slice(a)),
     }
 }
 
@@ -103,8 +98,13 @@ macro_rules! eight_bit_activations {
                 }
             }
 
-            fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, work: &mut [u32], emit: &mut Emit<'_, i32>) {
-                sums(layer, input, work, emit);
+            fn sums<const MANY: bool>(
+                layer: &Layer<'_, Self>,
+                input: Input<'_, Self>,
+                work: &mut [u32],
+                emit: &mut Emit<'_, i32>,
+            ) {
+                kernel::sums::<Active, Meets<Self, MANY>>(&layer.matrix(), inputs(input), work, emit);
             }
 
             #[inline(always)]

@@ -29,7 +29,12 @@ impl Format for F16 {
 
     fn of_kernel(_requant: ()) {}
 
-    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, _work: &mut [u32], emit: &mut Emit<'_, f32>) {
+    fn sums<const MANY: bool>(
+        layer: &Layer<'_, Self>,
+        input: Input<'_, Self>,
+        _work: &mut [u32],
+        emit: &mut Emit<'_, f32>,
+    ) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         for (row, weights) in layer.rows().enumerate() {
             for (sample, input) in input.chunks_exact(layer.columns.max(1)).enumerate() {

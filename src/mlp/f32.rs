@@ -27,7 +27,12 @@ impl Format for F32 {
 
     fn of_kernel(_requant: ()) {}
 
-    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, _work: &mut [u32], emit: &mut Emit<'_, f32>) {
+    fn sums<const MANY: bool>(
+        layer: &Layer<'_, Self>,
+        input: Input<'_, Self>,
+        _work: &mut [u32],
+        emit: &mut Emit<'_, f32>,
+    ) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         for (row, weights) in layer.rows().enumerate() {
             for (sample, input) in input.chunks_exact(layer.columns.max(1)).enumerate() {
@@ -50,7 +55,7 @@ impl Format for F32 {
 /// The rectifier and the residual addition, for formats whose activations have the type of the state.
 #[inline(always)]
 pub(super) fn activate<N: Number>(sum: N, relu: bool, skip: Option<N>) -> N {
-    let y = if relu { sum.relu() } else { sum };
+    let y = sum.rectified(relu);
     match skip {
         Some(x) => x.plus(y),
         None => y,

@@ -1,7 +1,7 @@
 use super::f32::activate;
 use crate::fixed::WideRequant;
-use crate::format::{Emit, Format, FormatId, Input, RequantKind, Row};
-use crate::kernel;
+use crate::format::{Emit, Format, FormatId, Input, Meets, RequantKind, Row};
+use crate::kernel::{self, Active, Inputs};
 use crate::model::Layer;
 use crate::number::Q3_12;
 
@@ -37,9 +37,15 @@ impl Format for W8A16 {
         requant
     }
 
-    fn sums(layer: &Layer<'_, Self>, input: Input<'_, Self>, work: &mut [u32], emit: &mut Emit<'_, i32>) {
+    fn sums<const MANY: bool>(
+        layer: &Layer<'_, Self>,
+        input: Input<'_, Self>,
+        work: &mut [u32],
+        emit: &mut Emit<'_, i32>,
+    ) {
         let (Input::State(input) | Input::Hidden(input)) = input;
-        kernel::sums_of_i16(&layer.matrix(), bytemuck::must_cast_slice(input), work, emit);
+        let inputs = Inputs::Halves(bytemuck::must_cast_slice(input));
+        kernel::sums::<Active, Meets<Self, MANY>>(&layer.matrix(), inputs, work, emit);
     }
 
     #[inline(always)]

@@ -82,7 +82,8 @@ pub const LAYER_PER_STEP: u16 = 4;
 pub const LAYER_PACKED: u16 = 8;
 
 /// One layer record: `rows, columns, flags, 0` as `u16`, then three offsets as `u32`, then four zero bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
 pub struct LayerRecord {
     /// Outputs.
     pub rows: u16,
@@ -90,13 +91,19 @@ pub struct LayerRecord {
     pub columns: u16,
     /// `LAYER_*`.
     pub flags: u16,
+    /// Zero.
+    pub unused: u16,
     /// Offset of the weights.
     pub weights: u32,
     /// Offset of the biases.
     pub biases: u32,
     /// Offset of the requantisations; 0 where the format has none.
     pub requant: u32,
+    /// Zero.
+    pub reserved: u32,
 }
+
+const _: () = assert!(size_of::<LayerRecord>() == LAYER_LEN);
 
 impl LayerRecord {
     /// Record `index` of the table at `table`.
@@ -106,22 +113,17 @@ impl LayerRecord {
             rows: read_u16(bytes, at),
             columns: read_u16(bytes, at + 2),
             flags: read_u16(bytes, at + 4),
+            unused: 0,
             weights: read_u32(bytes, at + 8),
             biases: read_u32(bytes, at + 12),
             requant: read_u32(bytes, at + 16),
+            reserved: 0,
         }
     }
 
     /// The record as it stands in the file.
     pub fn to_bytes(self) -> [u8; LAYER_LEN] {
-        let mut out = [0; LAYER_LEN];
-        write_at(&mut out, 0, &self.rows.to_le_bytes());
-        write_at(&mut out, 2, &self.columns.to_le_bytes());
-        write_at(&mut out, 4, &self.flags.to_le_bytes());
-        write_at(&mut out, 8, &self.weights.to_le_bytes());
-        write_at(&mut out, 12, &self.biases.to_le_bytes());
-        write_at(&mut out, 16, &self.requant.to_le_bytes());
-        out
+        bytemuck::must_cast(self)
     }
 }
 

@@ -373,6 +373,7 @@ impl<F: Format> ModelSpec<F> {
                 } else {
                     0
                 },
+                ..LayerRecord::default()
             };
             records.extend_from_slice(&record.to_bytes());
         }

@@ -2,7 +2,7 @@
 //! `tests/kernels.rs` and the firmware `firmware-examples/parity`, so there is no allocation and no `std` here.
 
 use ancestral::kernel::portable::Portable;
-use ancestral::kernel::{self, Matrix, Value};
+use ancestral::kernel::{self, Anything, Inputs, Matrix};
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
@@ -95,23 +95,24 @@ pub fn compare() -> Result<Compared, Difference> {
         } else {
             halves.get(..count).unwrap_or(&[])
         };
-        layer(&matrix, bytes, samples, &mut memory.work, &mut compared)?;
-        layer(&matrix, halves, samples, &mut memory.work, &mut compared)?;
+        let one = Inputs::Bytes(bytes.get(..columns).unwrap_or(&[]));
+        layer(&matrix, Inputs::Bytes(bytes), one, &mut memory.work, &mut compared)?;
+        let one = Inputs::Halves(halves.get(..columns).unwrap_or(&[]));
+        layer(&matrix, Inputs::Halves(halves), one, &mut memory.work, &mut compared)?;
     }
     Ok(compared)
 }
 
-fn layer<A: Value>(
+fn layer(
     matrix: &Matrix<'_>,
-    inputs: &[A],
-    samples: usize,
+    inputs: Inputs<'_>,
+    one: Inputs<'_>,
     work: &mut [u32],
     compared: &mut Compared,
 ) -> Result<(), Difference> {
     if inputs.is_empty() {
         return Ok(());
     }
-    let one = inputs.get(..matrix.columns).unwrap_or(&[]);
     compared.cases += 1;
     compared.taken += u32::from(kernel::takes(matrix, one, work));
     let mut found = [0i32; SUMS];
@@ -121,39 +122,39 @@ fn layer<A: Value>(
             *slot = sum;
         }
     };
-    kernel::sums::<kernel::Active, A>(matrix, inputs, work, &mut write);
+    kernel::sums::<kernel::Active, Anything>(matrix, inputs, work, &mut write);
     found.copy_from_slice(&sums);
     sums.fill(0);
     let mut write = |sample: usize, row: usize, block: &[i32]| {
         for (index, (slot, &sum)) in sums.iter_mut().skip(sample * matrix.rows + row).zip(block).enumerate() {
-            *slot = sum.wrapping_add(origin::<A>(matrix, row + index));
+            *slot = sum.wrapping_add(origin(matrix, inputs, row + index));
         }
     };
-    kernel::sums::<Portable, A>(matrix, inputs, work, &mut write);
+    kernel::sums::<Portable, Anything>(matrix, inputs, work, &mut write);
     if found == sums {
         return Ok(());
     }
     Err(Difference {
         shape: (matrix.rows, matrix.columns),
         packed: matrix.packed,
-        bytes: size_of::<A>(),
-        samples,
+        bytes: if matches!(inputs, Inputs::Bytes(_)) { 1 } else { 2 },
+        samples: inputs.len() / matrix.columns.max(1),
     })
 }
 
 /// What a kernel's sum of bytes has more than the portable one's: [`kernel::ORIGIN`] times the row's weights.
-fn origin<A: Value>(matrix: &Matrix<'_>, row: usize) -> i32 {
-    if !A::BYTE {
+fn origin(matrix: &Matrix<'_>, inputs: Inputs<'_>, row: usize) -> i32 {
+    if matches!(inputs, Inputs::Halves(_)) {
         return 0;
     }
     let mut total = 0;
-    kernel::sums::<Portable, i8>(
+    kernel::sums::<Portable, Anything>(
         &Matrix {
             weights: matrix.weights.get(row * matrix.stride()..).unwrap_or(&[]),
             rows: 1,
             ..*matrix
         },
-        [1i8; VALUES].get(..matrix.columns).unwrap_or(&[]),
+        Inputs::Bytes([1i8; VALUES].get(..matrix.columns).unwrap_or(&[])),
         &mut [],
         &mut |_, _, sums| total = sums.first().copied().unwrap_or(0),
     );

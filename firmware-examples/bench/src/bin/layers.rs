@@ -99,7 +99,13 @@ fn format<F: Format<Weight = i8, Bias = i16>>(
         let layer = layer::<F>(shape, requant, packed)?;
         for batch in [1, 4] {
             let (from, to) = (input.0.get(..batch * shape.1)?, output.0.get_mut(..batch * shape.0)?);
-            let ticks = timer.ticks(|| hidden(black_box(&layer), 1, Input::Hidden(from), &mut work, to));
+            let ticks = timer.ticks(|| {
+                if batch == 1 {
+                    hidden::<F, false>(black_box(&layer), 1, Input::Hidden(from), &mut work, to);
+                } else {
+                    hidden::<F, true>(black_box(&layer), 1, Input::Hidden(from), &mut work, to);
+                }
+            });
             black_box(to);
             println!("{} {}x{} {batch} {ticks}", F::ID.name(), shape.0, shape.1);
         }
@@ -108,7 +114,7 @@ fn format<F: Format<Weight = i8, Bias = i16>>(
     for shape in TINY {
         let layer = layer::<F>(shape, requant, packed)?;
         let (from, to) = (input.0.get(..shape.1)?, output.0.get_mut(..shape.0)?);
-        total += timer.ticks(|| hidden(black_box(&layer), 1, Input::Hidden(from), &mut work, to));
+        total += timer.ticks(|| hidden::<F, false>(black_box(&layer), 1, Input::Hidden(from), &mut work, to));
         black_box(to);
     }
     println!("{} tiny 1 {total}", F::ID.name());

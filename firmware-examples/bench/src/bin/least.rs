@@ -26,7 +26,8 @@ mod sample {
     include_model!(MODEL: Chosen = env!("ANCESTRAL_MODEL"));
 
     pub fn draw() {
-        let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+        // As a hardware generator would seed it.
+        let mut rng = Xoshiro128PlusPlus::from_seed(*b"sixteen are here");
         let mut sampler = Sampler::new(&MODEL);
         black_box(sampler.sample(&mut rng));
     }
