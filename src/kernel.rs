@@ -77,7 +77,7 @@ pub const SMALL: bool = cfg!(ancestral_small);
 pub const GROUP: usize = 4;
 
 /// How many sums a block has: a number of rows that each kernel's loops divide, and no more stack than they are worth.
-pub const BLOCK: usize = if cfg!(ancestral_kernel = "helium") { 96 } else { 60 };
+pub const BLOCK: usize = if cfg!(ancestral_kernel = "helium") { 128 } else { 60 };
 
 /// A block's sums. Aligned as the sampler's buffers are: one function then clears both.
 #[repr(align(8))]

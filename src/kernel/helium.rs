@@ -151,7 +151,7 @@ impl Kernel for Helium {
     }
 }
 
-const _: () = assert!(BLOCK / GROUP == 24);
+const _: () = assert!(BLOCK / GROUP == 32);
 
 /// Activations of as many rows as fill vectors; returns how many.
 ///

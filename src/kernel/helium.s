@@ -182,9 +182,9 @@
 5:
     ldrd r11, r9, [sp, #ARG_COUNT]
     strd r0, r8, [r9]
-    strd r2, r10, [r9, #96]
-    strd r4, r12, [r9, #192]
-    strd r6, lr, [r9, #288]
+    strd r2, r10, [r9, #128]
+    strd r4, r12, [r9, #256]
+    strd r6, lr, [r9, #384]
     add r9, r9, #8
     subs r11, r11, #1
     strd r11, r9, [sp, #ARG_COUNT]
