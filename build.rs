@@ -4,8 +4,10 @@
 use std::env;
 
 /// Every kernel, the feature that asks for it, and the beginnings of the targets that it is for.
-const KERNELS: [(&str, &str, &[&str]); 5] = [
+const KERNELS: [(&str, &str, &[&str]); 6] = [
     ("portable", "CARGO_FEATURE_KERNEL_PORTABLE", &[""]),
+    // Not asked for: it is what a desktop has.
+    ("desktop", "", &[]),
     ("helium", "CARGO_FEATURE_KERNEL_HELIUM", &["thumbv8m.main"]),
     ("dsp", "CARGO_FEATURE_KERNEL_DSP", &["thumbv7em", "thumbv8m.main"]),
     ("armv6m", "CARGO_FEATURE_KERNEL_ARMV6M", &["thumb"]),
@@ -42,7 +44,7 @@ fn main() {
 fn chosen(target: &str) -> Result<&'static str, String> {
     let asked: Vec<_> = KERNELS
         .iter()
-        .filter(|(_, feature, _)| env::var_os(feature).is_some())
+        .filter(|(_, feature, _)| !feature.is_empty() && env::var_os(feature).is_some())
         .collect();
     match asked.as_slice() {
         [] => Ok(of_target(target)),
@@ -65,6 +67,7 @@ fn of_target(target: &str) -> &'static str {
     }
     match target.split('-').next().unwrap_or_default() {
         "thumbv7em" | "thumbv8m.main" => "dsp",
+        "x86_64" if env::var_os("CARGO_FEATURE_STD").is_some() => "desktop",
         "thumbv6m" | "thumbv8m.base" => "armv6m",
         riscv if riscv.starts_with("riscv32im") => "rv32im",
         _ => "portable",

@@ -8,6 +8,7 @@
 //! | kernel | cores | how |
 //! |---|---|---|
 //! | `portable` | any | safe Rust |
+//! | `desktop` | x86-64, with the feature `std` | the portable loops, compiled for AVX2 too and chosen while the program runs |
 //! | `dsp` | Cortex-M4, M7, M33: Armv7E-M, Armv8-M with the DSP extension | `smlad`, two products an instruction; three rows share an input |
 //! | `helium` | Cortex-M55, M85 | sixteen products an instruction; activations four at a time |
 //! | `armv6m` | Cortex-M0, M0+, M1, M23 | bytes by shifts for two rows; two nibbles a multiplication |
@@ -55,6 +56,11 @@ mod dsp;
 pub use dsp::Dsp as Active;
 #[cfg(ancestral_kernel = "portable")]
 pub use portable::Portable as Active;
+#[cfg(ancestral_kernel = "desktop")]
+#[allow(unsafe_code)]
+mod desktop;
+#[cfg(ancestral_kernel = "desktop")]
+pub use desktop::Desktop as Active;
 
 /// The kernel of this build.
 pub const NAME: &str = Active::NAME;
@@ -64,20 +70,29 @@ pub const NAME: &str = Active::NAME;
 pub const ORIGIN: i32 = Active::ORIGIN;
 
 /// What a kernel's work area has for each column of an input: two bytes, or nothing where it takes inputs as they are.
-#[cfg(ancestral_kernel = "portable")]
+#[cfg(any(ancestral_kernel = "portable", ancestral_kernel = "desktop"))]
 pub type Work = ();
 /// What a kernel's work area has for each column of an input: two bytes, or nothing where it takes inputs as they are.
-#[cfg(not(ancestral_kernel = "portable"))]
+#[cfg(not(any(ancestral_kernel = "portable", ancestral_kernel = "desktop")))]
 pub type Work = i16;
 
 /// The compiler was asked for small code rather than fast (opt-level `s` or `z`).
 pub const SMALL: bool = cfg!(ancestral_small);
 
+/// What a work area has for each column where there is one, in bytes: two.
+pub const WORK_BYTES: usize = 2;
+
 /// So many samples share one pass over the weights.
 pub const GROUP: usize = 4;
 
 /// How many sums a block has: a number of rows that each kernel's loops divide, and no more stack than they are worth.
-pub const BLOCK: usize = if cfg!(ancestral_kernel = "helium") { 128 } else { 60 };
+pub const BLOCK: usize = if cfg!(ancestral_kernel = "helium") {
+    128
+} else if cfg!(ancestral_kernel = "dsp") && SMALL {
+    24
+} else {
+    60
+};
 
 /// A block's sums. Aligned as the sampler's buffers are: one function then clears both.
 #[repr(align(8))]

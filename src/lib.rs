@@ -33,6 +33,7 @@
 //! * [`kernel`] – inner products.
 //! * [`mlp`] – the network; [`denoiser`] – the trait it implements, for networks of your own.
 //! * [`sampler`] – the ancestral chain: [`Sampler`].
+//! * [`batch`] – several chains at once: [`BatchSampler`].
 //! * [`steps`] – other steps of the same model, made at run time; η.
 //! * [`likelihood`] – the ELBO: [`Likelihood`].
 //! * [`decoder`] – p(x | z_0): levels or Gaussian.
@@ -55,7 +56,8 @@
 //!
 //! # Features
 //!
-//! None is on by default, and each only adds. `alloc`: buffers on the heap and the model writer. `std`: implies `alloc`.
+//! None is on by default, and each only adds. `alloc`: buffers on the heap and the model writer. `std`: implies `alloc`, and on x86-64
+//! looks while the program runs whether there is AVX2.
 //! `defmt`: `defmt::Format` for errors and results.
 
 #[cfg(target_endian = "big")]
@@ -68,6 +70,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod batch;
 pub mod decoder;
 pub mod denoiser;
 pub mod fixed;
@@ -84,6 +87,7 @@ pub mod shape;
 pub mod steps;
 pub mod storage;
 
+pub use batch::BatchSampler;
 pub use bytemuck;
 pub use denoiser::Denoiser;
 pub use format::{Format, FormatId};

@@ -5,6 +5,7 @@ use crate::format::Format;
 use crate::mlp::Mlp;
 use crate::model::{Model, ModelError, StaticModel, StepTable};
 use crate::number::Number;
+use crate::schedule::StepConstants;
 use crate::storage::{Buffers, Inline, Storage};
 use rand_core::Rng;
 
@@ -32,17 +33,32 @@ pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
     noise: &mut [D::Number],
     rng: &mut R,
 ) {
-    let Some(c) = table.at(t) else { return };
+    let Some(constants) = table.at(t) else { return };
     denoiser.denoise(state, table.time(t), estimate);
+    advance(table, &constants, t, state, estimate, noise, rng);
+}
+
+/// What [`reverse_step`] does once the estimate is there.
+///
+/// * `c`: the constants of step `t`.
+pub(crate) fn advance<N: Number, R: Rng + ?Sized>(
+    table: &StepTable<'_, N>,
+    c: &StepConstants<N::Constant>,
+    t: usize,
+    state: &mut [N],
+    estimate: &[N],
+    noise: &mut [N],
+    rng: &mut R,
+) {
     if let Some(shape) = &table.shape {
-        for (z, &x) in state.iter_mut().zip(estimate.iter()) {
-            *z = D::Number::mix2(c.keep, *z, c.pull, x);
+        for (z, &x) in state.iter_mut().zip(estimate) {
+            *z = N::mix2(c.keep, *z, c.pull, x);
         }
         return shape.add_noise(t, state, noise, rng);
     }
-    for (z, &x) in state.iter_mut().zip(estimate.iter()) {
-        let noise = D::Number::normal(rng);
-        *z = D::Number::mix3(c.keep, *z, c.pull, x, c.spread, noise);
+    for (z, &x) in state.iter_mut().zip(estimate) {
+        let noise = N::normal(rng);
+        *z = N::mix3(c.keep, *z, c.pull, x, c.spread, noise);
     }
 }
 

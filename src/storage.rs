@@ -2,7 +2,7 @@
 //!
 //! The code that works on them takes slices and is compiled once per format; these types only hold them.
 
-use crate::format::Format;
+use crate::format::{Format, RequantKind};
 
 /// The network's buffers. For several samples at once, each must be that many times as long.
 pub struct Scratch<'s, F: Format> {
@@ -43,13 +43,23 @@ pub trait Storage<F: Format> {
 /// core; desktops need none.
 ///
 /// ```
-/// use ancestral::{W8A8, W8A16, kernel, storage::buffer_bytes};
+/// use ancestral::{W8A8, W8A16, kernel, storage::{buffer_bytes, device_bytes}};
 /// let work = 256 * size_of::<kernel::Work>();
 /// assert_eq!(buffer_bytes::<W8A16>(64, 256), 3 * 64 * 2 + 64 + 2 * 256 * 2 + work);
 /// assert_eq!(buffer_bytes::<W8A8>(64, 256), 3 * 64 * 2 + 64 + 2 * 256 + work);
+/// assert_eq!(device_bytes::<W8A16>(64, 256), 1984);
 /// ```
 pub const fn buffer_bytes<F: Format>(dim: usize, width: usize) -> usize {
     dim * (3 * size_of::<F::Number>() + 1) + width * (2 * size_of::<F::Activation>() + size_of::<F::Work>())
+}
+
+/// [`buffer_bytes`] on a microcontroller whose kernel has a work area, wherever this is asked.
+pub const fn device_bytes<F: Format>(dim: usize, width: usize) -> usize {
+    let work = match F::REQUANT {
+        RequantKind::None => 0,
+        _ => crate::kernel::WORK_BYTES - size_of::<F::Work>(),
+    };
+    buffer_bytes::<F>(dim, width) + width * work
 }
 
 /// Buffers in arrays, sized by the compiler: no heap.

@@ -6,7 +6,7 @@ use crate::evaluate::{Evaluation, evaluate, evaluate_state};
 use crate::runtime::{AnyModel, ModelFile};
 use crate::sample::{Samples, sample_many};
 use crate::with_model;
-use ancestral::storage::buffer_bytes;
+use ancestral::storage::device_bytes;
 use ancestral::{Format, FormatId, Model};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -190,7 +190,7 @@ fn in_model_units(samples: &Samples, data: &Dataset) -> Vec<f32> {
 fn costs<F: Format>(model: &Model<'_, F>) -> (usize, u64) {
     let macs: u64 = model.layers().map(|l| l.rows as u64 * l.columns as u64).sum();
     (
-        buffer_bytes::<F>(model.dim(), model.width()),
+        device_bytes::<F>(model.dim(), model.width()),
         macs * model.steps() as u64,
     )
 }

@@ -12,19 +12,21 @@ use core::arch::global_asm;
 #[cfg(not(ancestral_small))]
 macro_rules! unrolled {
     () => {
-        ".equ UNROLL_3, 3\n.equ UNROLL_1, 1\n.equ UNROLL_S4, 2"
+        ".equ UNROLL_3, 3\n.equ UNROLL_1, 1\n.equ UNROLL_S4, 2\n.equ APART, 60"
     };
 }
 #[cfg(ancestral_small)]
 macro_rules! unrolled {
     () => {
-        ".equ UNROLL_3, 1\n.equ UNROLL_1, 1\n.equ UNROLL_S4, 1"
+        ".equ UNROLL_3, 1\n.equ UNROLL_1, 1\n.equ UNROLL_S4, 1\n.equ APART, 24"
     };
 }
 /// Whether three rows share an input: a fifth fewer instructions, by a second copy of the loop.
 const THREES: bool = !super::SMALL;
 
 global_asm!(core_with_dsp!(), unrolled!(), include_str!("dsp.s"), options(raw));
+
+const _: () = assert!(BLOCK / GROUP == if super::SMALL { 6 } else { 15 });
 
 /// See dsp.s: weights, skip, stride, input, units, end, count, sums.
 type Rows = unsafe extern "C" fn(*const i8, usize, usize, *const u32, usize, *const u32, usize, *mut i32);

@@ -224,7 +224,7 @@
     four_products r12
     .endm
 
-@ The samples' sums are 15 words apart in `out`.
+@ The samples' sums are APART bytes apart in `out`.
     .macro rows_s4 unit, shift
     entry UNROLL_S4
     ldr lr, [sp, #ARG_END]
@@ -252,9 +252,9 @@
     asr r10, r10, #\shift
     asr r11, r11, #\shift
     .endif
-    str r11, [r5, #180]
-    str r10, [r5, #120]
-    str r9, [r5, #60]
+    str r11, [r5, #(3 * APART)]
+    str r10, [r5, #(2 * APART)]
+    str r9, [r5, #APART]
     str r8, [r5], #4
     subs r4, r4, #1
     strd r4, r5, [sp, #ARG_COUNT]

@@ -44,9 +44,23 @@ pub(super) fn block<P: Pass>(
     origin: i32,
     sums: &mut [i32; BLOCK],
 ) {
-    if matrix.packs::<P>() && !cfg!(ancestral_kernel = "portable") {
+    let of_another = cfg!(not(any(ancestral_kernel = "portable", ancestral_kernel = "desktop")));
+    if of_another && matrix.packs::<P>() {
         return ragged::<P>(matrix, inputs, weights, samples, origin, sums);
     }
+    loops::<P>(matrix, inputs, weights, samples, origin, sums);
+}
+
+/// [`block`], in code of its own wherever it is called.
+#[inline(always)]
+pub(super) fn loops<P: Pass>(
+    matrix: &Matrix<'_>,
+    inputs: Inputs<'_>,
+    weights: &[i8],
+    samples: usize,
+    origin: i32,
+    sums: &mut [i32; BLOCK],
+) {
     match inputs.of::<P>() {
         (true, bytes, _) => rows::<P, i8>(matrix, bytes, weights, samples, origin, sums),
         (false, _, halves) => rows::<P, i16>(matrix, halves, weights, samples, 0, sums),
@@ -83,6 +97,7 @@ fn ragged<P: Pass>(
 }
 
 /// [`block`] for one type of input.
+#[inline(always)]
 fn rows<P: Pass, A: Copy + Into<i32>>(
     matrix: &Matrix<'_>,
     inputs: &[A],
@@ -184,6 +199,7 @@ pub fn widen(bits: u16) -> f32 {
 }
 
 /// `Σ w_i a_i`, exact: the exporter has proved for each row that no partial sum leaves 32 bits.
+#[inline(always)]
 pub fn dot_i8<A: Copy + Into<i32>>(weights: &[i8], input: &[A]) -> i32 {
     weights
         .iter()
@@ -193,6 +209,7 @@ pub fn dot_i8<A: Copy + Into<i32>>(weights: &[i8], input: &[A]) -> i32 {
 
 /// [`dot_i8`] with two 4-bit weights in a byte: the even column's in the low half, two's complement. The last byte of an odd row
 /// has an empty high half.
+#[inline(always)]
 pub fn dot_i4<A: Copy + Into<i32>>(packed: &[i8], input: &[A]) -> i32 {
     let (pairs, rest) = input.as_chunks::<2>();
     let sum = packed.iter().zip(pairs).fold(0i32, |sum, (&byte, &[even, odd])| {

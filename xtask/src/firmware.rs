@@ -122,6 +122,11 @@ pub fn elf(machine: &Machine, name: &str) -> PathBuf {
         .join(name)
 }
 
+/// A machine as messages name it.
+pub fn named(machine: &Machine) -> String {
+    format!("{} ({})", machine.name, machine.core)
+}
+
 /// Whether the firmware's output is shown while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {
@@ -151,8 +156,7 @@ pub fn run_with(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo, mo
             "-kernel",
         ])
         .arg(elf);
-    emulate(&mut qemu, timeout, echo)
-        .with_context(|| format!("the firmware failed on {} ({})", machine.name, machine.core))
+    emulate(&mut qemu, timeout, echo).with_context(|| format!("the firmware failed on {}", named(machine)))
 }
 
 fn emulate(qemu: &mut Command, timeout: Duration, echo: Echo) -> Result<String> {

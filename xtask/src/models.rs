@@ -18,8 +18,8 @@ pub struct Args {
     only: Option<String>,
 }
 
-/// The data sets; each has a configuration of its name in `host-train/configs/`.
-const SETS: [&str; 2] = ["digits", "ecg"];
+/// The data sets, one of them for two sizes of network; each has a configuration of its name in `host-train/configs/`.
+const SETS: [&str; 3] = ["digits", "digits-small", "ecg"];
 
 /// The number formats, and whether they are quantised.
 const FORMATS: [(&str, bool); 5] = [

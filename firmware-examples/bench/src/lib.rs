@@ -1,6 +1,25 @@
 //! Counting instructions from inside: a timer of the core, which QEMU's `-icount` advances by a fixed time for each instruction.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+/// The format of the model, `ANCESTRAL_FORMAT`.
+#[cfg(bench_format = "w4a8")]
+pub use ancestral::W4A8 as Chosen;
+/// The format of the model, `ANCESTRAL_FORMAT`.
+#[cfg(bench_format = "w8a8")]
+pub use ancestral::W8A8 as Chosen;
+/// The format of the model, `ANCESTRAL_FORMAT`.
+#[cfg(bench_format = "w8a16")]
+pub use ancestral::W8A16 as Chosen;
+
+#[allow(unsafe_code)]
+pub mod stack;
+
+/// Does nothing: a log of what the firmware executes shows where it stood.
+#[inline(never)]
+pub fn mark() {
+    core::hint::black_box(());
+}
 
 /// The timer.
 pub struct Timer {
@@ -26,9 +45,11 @@ impl Timer {
     /// Ticks of `work`, without what reading the timer takes. It must end within 2²⁴ ticks, two million instructions or more.
     #[inline(never)]
     pub fn ticks(&mut self, mut work: impl FnMut()) -> u32 {
+        mark();
         let before = cortex_m::peripheral::SYST::get_current();
         work();
         let after = cortex_m::peripheral::SYST::get_current();
+        mark();
         let _ = &self.systick;
         (before.wrapping_sub(after) & 0x00FF_FFFF).wrapping_sub(self.empty)
     }
@@ -53,9 +74,11 @@ impl Timer {
     /// Instructions of `work`, without what reading the counter takes.
     #[inline(never)]
     pub fn ticks(&mut self, mut work: impl FnMut()) -> u32 {
+        mark();
         let before = riscv::register::minstret::read();
         work();
         let after = riscv::register::minstret::read();
+        mark();
         (after.wrapping_sub(before) as u32).wrapping_sub(self.empty)
     }
 

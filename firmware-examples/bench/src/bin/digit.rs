@@ -8,8 +8,8 @@ use ancestral::mlp::forward;
 use ancestral::model::StaticModel;
 use ancestral::number::Number;
 use ancestral::storage::{Buffers, Inline, Storage};
-use ancestral::{Format, Sampler, include_model, kernel};
-use bench::Timer;
+use ancestral::{BatchSampler, Format, Sampler, include_model, kernel};
+use bench::{Chosen, Timer};
 use core::hint::black_box;
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 use semihosting::{println, process::ExitCode};
@@ -19,14 +19,22 @@ use cortex_m_rt::entry;
 #[cfg(target_arch = "riscv32")]
 use riscv_rt::entry;
 
-#[cfg(bench_format = "w4a8")]
-use ancestral::W4A8 as Chosen;
-#[cfg(bench_format = "w8a8")]
-use ancestral::W8A8 as Chosen;
-#[cfg(bench_format = "w8a16")]
-use ancestral::W8A16 as Chosen;
-
 include_model!(MODEL: Chosen = env!("ANCESTRAL_MODEL"));
+
+/// Four digits at once.
+fn four<F: Format, const D: usize, const W: usize>(timer: &mut Timer, model: &'static StaticModel<F, D, W>) {
+    let mut generators = [1, 2, 3, 4].map(Xoshiro128PlusPlus::seed_from_u64);
+    let mut sampler: BatchSampler<'_, F, D, W, 4> = BatchSampler::new(model);
+    let mut all = u64::from(timer.ticks(|| sampler.start(&mut generators)));
+    let mut ended = false;
+    while !ended {
+        all += u64::from(timer.ticks(|| ended = sampler.step(&mut generators).is_none()));
+    }
+    all += u64::from(timer.ticks(|| {
+        black_box(sampler.levels());
+    }));
+    println!("four {all}");
+}
 
 fn count<F: Format, const D: usize, const W: usize>(model: &'static StaticModel<F, D, W>) -> Option<()> {
     let mut timer = Timer::start()?;
@@ -65,10 +73,15 @@ fn count<F: Format, const D: usize, const W: usize>(model: &'static StaticModel<
         }
     });
     println!("noise {noise}");
-    let model = model.model();
-    let mlp = timer.ticks(|| forward(model, 1, state, &mut scratch, estimate));
+    let network = model.model();
+    // Of all steps, because a step may have an exponent and another none.
+    let mut mlp = 0u64;
+    for t in 1..=network.steps() {
+        mlp += u64::from(timer.ticks(|| forward(network, t, state, &mut scratch, estimate)));
+    }
     black_box(estimate);
     println!("mlp {mlp}");
+    four(&mut timer, model);
     Some(())
 }
 

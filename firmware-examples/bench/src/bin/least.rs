@@ -13,13 +13,8 @@ use riscv_rt::entry;
 
 #[cfg(not(bench_empty))]
 mod sample {
-    #[cfg(bench_format = "w4a8")]
-    use ancestral::W4A8 as Chosen;
-    #[cfg(bench_format = "w8a8")]
-    use ancestral::W8A8 as Chosen;
-    #[cfg(bench_format = "w8a16")]
-    use ancestral::W8A16 as Chosen;
     use ancestral::{Sampler, include_model};
+    use bench::Chosen;
     use core::hint::black_box;
     use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 

@@ -1,0 +1,99 @@
+//! Instructions and estimated cycles of a sample, and what they are made of.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+
+use super::cycles::{self, Timing};
+use super::{Model, build, run};
+use crate::boards::Machine;
+
+/// A sample and what it is made of, in instructions.
+pub struct Sample {
+    core: &'static str,
+    model: Model,
+    steps: u64,
+    all: u64,
+    /// Of all steps.
+    mlp: u64,
+    noise: u64,
+    update: u64,
+    decode: u64,
+    /// Of one of four that are drawn at once.
+    of_four: u64,
+    /// Of the whole, where the core's timings are published.
+    cycles: Option<u64>,
+}
+
+/// Draws one with a model on a machine.
+pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
+    let elf = build(machine, "digit", &model.settings(), "3")?;
+    let lines = run(machine, &elf)?;
+    let of = |name: &str| {
+        let found = lines
+            .iter()
+            .find(|(words, _)| words.first().is_some_and(|word| word == name));
+        found
+            .map(|(_, count)| *count)
+            .with_context(|| format!("the firmware prints no {name}"))
+    };
+    let (steps, chain, mlp, noise, decode) = (of("steps")?, of("chain")?, of("mlp")?, of("noise")?, of("decode")?);
+    let cycles = match Timing::of(machine) {
+        // After the scale: the start, the steps, one that does nothing at the chain's end, the decoding.
+        Some(timing) => {
+            let stretches = cycles::stretches(machine, &elf, timing)?;
+            Some(stretches.into_iter().skip(2).take(steps as usize + 3).sum())
+        }
+        None => None,
+    };
+    Ok(Sample {
+        core: machine.core,
+        model,
+        steps,
+        all: of("start")? + chain + decode,
+        mlp,
+        noise,
+        update: (chain.saturating_sub(mlp) / steps.max(1)).saturating_sub(noise),
+        decode,
+        of_four: of("four")? / 4,
+        cycles,
+    })
+}
+
+/// The part of the page about samples.
+pub fn page(samples: &[Sample], page: &mut String) -> Result<()> {
+    page.push_str(HEAD);
+    for s in samples {
+        let around = 1.0 - s.mlp as f64 / s.all.max(1) as f64;
+        let cycles = s
+            .cycles
+            .map_or_else(String::new, |cycles| format!("{:.1}", cycles as f64 / 1e6));
+        writeln!(
+            page,
+            "| {} | {} | `{}` | {} | {} | {} | {} | {} | {} | {:.1} % | {} | {cycles} |",
+            s.core,
+            s.model.width,
+            s.model.format,
+            s.all,
+            s.all / s.steps.max(1),
+            s.mlp / s.steps.max(1),
+            s.noise,
+            s.update,
+            s.decode,
+            100.0 * around,
+            s.of_four
+        )?;
+    }
+    Ok(())
+}
+
+const HEAD: &str = "
+## Samples
+
+Instructions of a digit of the models `digits-t64-*.vdm` (64 dimensions, width 256, 64 steps, 229,376 products a step) and `digits-small-t64-*.vdm` (width 64, 20,480 products a
+step), and of one step: the network (the mean of all steps), 64 normals, and the rest of the two lines; decoding comes once. The last columns are everything but the network, of the
+whole digit; a digit where four are drawn at once; and the digit's estimated cycles in millions.
+
+| core | width | format | digit | a step | network | noise | update | decode | around the network | one of four | Mcycles |
+|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+";
