@@ -29,8 +29,8 @@ const FIRMWARE: &str = "parity";
 /// `cargo xtask parity`.
 pub fn command(args: &Args) -> Result<()> {
     match &args.machine {
-        Some(name) => check(Machine::find(name)?),
-        None => MACHINES.iter().try_for_each(check),
+        Some(name) => check(Machine::find(name)?, FAST),
+        None => MACHINES.iter().try_for_each(|machine| check(machine, FAST)),
     }
 }
 
@@ -42,8 +42,13 @@ pub fn check_sources(check: &mut impl FnMut(&str, &dyn Fn() -> Result<()>) -> Re
     check("parity: format", &|| cargo(["fmt", "--check"]))
 }
 
-/// Builds and runs the firmware on one machine and compares every line.
-pub fn check(machine: &Machine) -> Result<()> {
+/// The level of optimisation of the firmware's own profile.
+pub const FAST: &str = "3";
+/// The one for small code, with which the kernels are built in another way.
+pub const SMALL: &str = "z";
+
+/// Builds and runs the firmware on one machine, at one level of optimisation, and compares every line.
+pub fn check(machine: &Machine, level: &str) -> Result<()> {
     let toolchain = setup::ensure(machine)?;
     let folder = paths::root().join("firmware-examples").join(FIRMWARE);
     let mut cargo = toolchain.cargo("build");
@@ -51,7 +56,8 @@ pub fn check(machine: &Machine) -> Result<()> {
         .current_dir(folder)
         .args(["--release", "--quiet"])
         .args(machine.features)
-        .env("ANCESTRAL_MACHINE", machine.name);
+        .env("ANCESTRAL_MACHINE", machine.name)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level);
     process::run(&mut cargo).with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
     let output = firmware::run(machine, &firmware::elf(machine, FIRMWARE), TIMEOUT, Echo::No)?;
     let (kernel, output) = output.split_once('\n').unwrap_or((&output, ""));

@@ -125,9 +125,15 @@ pub fn command(args: &Args) -> Result<()> {
     parity::check_sources(&mut |title, action| checks.check(title, || action().map(|()| Outcome::Passed)))?;
     for machine in MACHINES {
         let title = format!("{} ({}): every format, the desktop's bits", machine.core, machine.name);
-        checks.check(&title, || parity::check(machine).map(|()| Outcome::Passed))?;
+        checks.check(&title, || {
+            parity::check(machine, parity::FAST).map(|()| Outcome::Passed)
+        })?;
     }
     let machine = Machine::find("mps2-an386")?;
+    let title = format!("{}, built for size: every format, the desktop's bits", machine.core);
+    checks.check(&title, || {
+        parity::check(machine, parity::SMALL).map(|()| Outcome::Passed)
+    })?;
     checks.check(
         "a sampler's firmware cannot panic, allocate or compute with floats",
         || {
