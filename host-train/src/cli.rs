@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use host_train::config::Config;
 use host_train::data::{self, DataSpec, Split};
+use host_train::parallel::{self, Group};
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
@@ -72,6 +73,15 @@ impl Cli {
             Command::Bench(args) => args.run(),
         }
     }
+}
+
+/// The processes that work on this command together.
+fn group(mpi: bool) -> Result<Box<dyn Group>> {
+    let group = parallel::group(mpi)?;
+    if mpi && group.size() == 1 {
+        eprintln!("--mpi finds one process: start several with `mpirun -n 4 host-train …` or srun (docs/mpi.md)");
+    }
+    Ok(group)
 }
 
 /// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads it.

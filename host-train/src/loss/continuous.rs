@@ -8,6 +8,7 @@ use super::{Terms, ends};
 use crate::config::Prediction;
 use crate::gamma::GammaTable;
 use crate::network::Network;
+use crate::parallel::Share;
 use crate::rng::TrainRng;
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
@@ -15,6 +16,8 @@ use candle_core::{Device, Tensor, Var};
 
 /// Everything random in one evaluation.
 pub struct Draws {
+    /// Which rows of the batch these are.
+    pub share: Share,
     /// One time per row, in [0, 1).
     pub times: Vec<f64>,
     /// `(n, D)`, the noise of z at that time.
@@ -27,11 +30,13 @@ pub struct Draws {
 
 impl Draws {
     /// Stratified times: one uniform number places all of them, 1/n apart.
-    pub fn new(rows: usize, dim: usize, rng: &mut TrainRng, device: &Device) -> candle_core::Result<Self> {
+    pub fn new(rows: impl Into<Share>, dim: usize, rng: &mut TrainRng, device: &Device) -> candle_core::Result<Self> {
+        let share = rows.into();
         Ok(Self {
-            times: rng.times(rows).collect(),
-            noise: rng.normals(rows, dim, device)?,
-            first_noise: rng.normals(rows, dim, device)?,
+            share,
+            times: rng.times(share).collect(),
+            noise: rng.normals(share, dim, device)?,
+            first_noise: rng.normals(share, dim, device)?,
             masks: Vec::new(),
         })
     }
@@ -44,7 +49,7 @@ impl Draws {
         rng: &mut TrainRng,
         device: &Device,
     ) -> candle_core::Result<Self> {
-        self.masks = super::masks(self.times.len(), p, hidden, rng, device)?;
+        self.masks = super::masks(self.share, p, hidden, rng, device)?;
         Ok(self)
     }
 }
@@ -90,7 +95,7 @@ pub fn step(
     };
     let error = (f - target)?.sqr()?.sum_keepdim(1)?;
     let nats = ((rise.as_tensor() * weight)? * error)?.affine(0.5, 0.0)?;
-    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise)?;
+    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise, draws.share)?;
     let terms = Terms {
         reconstruction,
         prior,
