@@ -7,7 +7,7 @@ use crate::files::write_atomically;
 use crate::loss::{self, Draws, continuous};
 use crate::optimizer::Update;
 use crate::parallel::exchange::{Exchange, Found};
-use crate::parallel::{Alone, Group, Share, agreed, once};
+use crate::parallel::{Alone, Group, Share, agreed, check_same_run, once};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -108,6 +108,7 @@ pub fn train_among(
             run.pending = ([0.0; 3], 0);
             bar.set_message(row.message());
             log.push(row)?;
+            check_same_run(group, run)?;
         }
         if last_save.elapsed() >= Duration::from_secs(config.checkpoint_seconds) {
             saved = save(run, &log);

@@ -6,7 +6,7 @@ use host_train::config::{Config, Time};
 use host_train::data::{self, Split};
 use host_train::evaluate::evaluate;
 use host_train::export::float_spec;
-use host_train::parallel::{self, Group, agreed};
+use host_train::parallel::{Group, agreed, check_same_start};
 use host_train::runtime::ModelFile;
 use host_train::schedule::{self, Settings, Study, refit};
 use host_train::train::{LOSSES, Outcome, train_among};
@@ -67,7 +67,7 @@ impl Args {
 
     fn among(&self, group: &dyn Group) -> Result<ExitCode> {
         let (mut run, split, folder) = agreed(group, self.begun())?;
-        parallel::check_same(group, &run, &split.train)?;
+        check_same_start(group, &run, &split.train)?;
         // What an earlier run left is worth keeping, and must not pass for this one's.
         let stale: &[&str] = match self.resume {
             false => &[CHECKPOINT, WEIGHTS, LOSSES],
