@@ -11,6 +11,7 @@ mod sample;
 mod schedule;
 mod sweep;
 mod train;
+mod variance;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -42,6 +43,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Choose the steps and the reverse variance by the ELBO: what each way costs, and a model file with the cheapest
     Schedule(schedule::Args),
+    /// Measure how much the training loss varies along linear, cosine and learned schedules
+    Variance(variance::Args),
     /// Teach students to draw samples in far fewer steps; they have no ELBO
     Distill(distill::Args),
     /// Draw samples from a model file
@@ -65,6 +68,7 @@ impl Cli {
             Command::Export(args) => args.run(),
             Command::Quantize(args) => args.run(),
             Command::Schedule(args) => args.run(),
+            Command::Variance(args) => args.run(),
             Command::Distill(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Compare(args) => args.run(),

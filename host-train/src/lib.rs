@@ -15,6 +15,7 @@ pub mod config;
 pub mod data;
 pub mod distance;
 pub mod distill;
+pub mod estimator;
 pub mod evaluate;
 pub mod export;
 pub mod files;

@@ -57,8 +57,7 @@ impl Draws {
     /// chain evenly (Kingma et al. 2021, appendix I.1).
     pub fn new(rows: impl Into<Share>, dim: usize, steps: usize, rng: &mut TrainRng, device: &Device) -> Result<Self> {
         let share = rows.into();
-        let step = |u: f64| 1 + ((u * steps as f64) as u32).min(steps as u32 - 1);
-        let t = rng.times(share).map(step).collect();
+        let t = rng.times(share).map(|u| step_at(u, steps)).collect();
         Ok(Self {
             share,
             t,
@@ -73,6 +72,11 @@ impl Draws {
         self.masks = masks(self.share, p, hidden, rng, device)?;
         Ok(self)
     }
+}
+
+/// The step of a time in [0, 1), `1..=T`.
+pub(crate) fn step_at(time: f64, steps: usize) -> u32 {
+    1 + ((time * steps as f64) as u32).min(steps as u32 - 1)
 }
 
 /// For the rows of a share and each hidden layer, see [`Draws::masks`].
@@ -139,20 +143,36 @@ pub fn elbo_plain(
     x: &Tensor,
     draws: &Draws,
 ) -> Result<Terms> {
-    let steps = gamma.steps();
     let table = gamma.values()?;
-    let at = Step::new(&table, draws, x.device())?;
-    let z = (x.broadcast_mul(&at.alpha)? + draws.noise.broadcast_mul(&at.sigma)?)?;
-    let biases = network
-        .biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?
-        .index_select(&at.s, 0)?;
-    let f = network.forward_plain(&z, &biases, &draws.masks)?;
+    let f = output_plain(network, &table, x, draws)?;
     let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise, draws.share)?;
     Ok(Terms {
         reconstruction,
         prior,
         diffusion: diffusion(&table, variances, prediction, x, draws, &f)?,
     })
+}
+
+/// The diffusion term as each row by itself estimates it, `(n, 1)`, with the posterior's own variance.
+pub fn nats(
+    network: &Network,
+    gamma: &GammaTable,
+    prediction: Prediction,
+    x: &Tensor,
+    draws: &Draws,
+) -> Result<Tensor> {
+    let table = gamma.values()?;
+    let f = output_plain(network, &table, x, draws)?;
+    costs(&table, None, prediction, x, draws, &f)? * gamma.steps() as f64
+}
+
+/// The network's output at each row's step, from candle's own operations.
+fn output_plain(network: &Network, table: &Tensor, x: &Tensor, draws: &Draws) -> Result<Tensor> {
+    let at = Step::new(table, draws, x.device())?;
+    let z = (x.broadcast_mul(&at.alpha)? + draws.noise.broadcast_mul(&at.sigma)?)?;
+    let gamma = table.narrow(0, 1, table.elem_count() - 1)?.unsqueeze(1)?;
+    let biases = network.biases(&gamma)?.index_select(&at.s, 0)?;
+    network.forward_plain(&z, &biases, &draws.masks)
 }
 
 /// One step of the chain per row, `(n, 1)` each but `s`, the row of a table that it is in.
@@ -194,6 +214,18 @@ fn diffusion(
     draws: &Draws,
     f: &Tensor,
 ) -> Result<Tensor> {
+    costs(table, variances, prediction, x, draws, f)?.mean_all()? * (table.elem_count() - 1) as f64
+}
+
+/// What the step drawn costs each row, `(n, 1)`.
+fn costs(
+    table: &Tensor,
+    variances: Option<&VarianceTable>,
+    prediction: Prediction,
+    x: &Tensor,
+    draws: &Draws,
+    f: &Tensor,
+) -> Result<Tensor> {
     let at = Step::new(table, draws, x.device())?;
     // ½ (SNR_s − SNR_t) ‖x − x̂‖², and for v: x − x̂ = σ (f − v), SNR σ² = α².
     let (target, weight) = match prediction {
@@ -204,11 +236,10 @@ fn diffusion(
         Prediction::X => (x.clone(), (&at.growth * (&at.signal / &at.variance)?)?),
     };
     let error = (f - target)?;
-    let nats = match variances {
-        None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0)?,
-        Some(variances) => variances.nats(&at.s, &error, &weight)?,
-    };
-    nats.mean_all()? * (table.elem_count() - 1) as f64
+    match variances {
+        None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0),
+        Some(variances) => variances.nats(&at.s, &error, &weight),
+    }
 }
 
 /// Reconstruction and prior of a batch, in nats per row.

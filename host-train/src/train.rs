@@ -183,7 +183,7 @@ fn look(run: &mut Run, data: &Dataset, config: &TrainConfig, share: Share) -> Re
             Found {
                 terms: step.terms,
                 gradients: step.gradients,
-                relative: vec![run.gamma.course().clone()],
+                relative: run.gamma.course().into_iter().cloned().collect(),
             }
         }
     })
