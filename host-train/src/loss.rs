@@ -123,7 +123,7 @@ pub fn elbo(
     let f = network.forward_fused(&rows.state(&table)?, &biases, s, &draws.masks)?;
     let diffusion = match variances {
         None => rows.cost(&f, &table, prediction)?,
-        Some(_) => diffusion(&table, variances, prediction, x, draws, &f)?,
+        Some(_) => (costs(&table, variances, prediction, x, draws, &f)?.mean_all()? * steps as f64)?,
     };
     let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise, draws.share)?;
     Ok(Terms {
@@ -149,7 +149,7 @@ pub fn elbo_plain(
     Ok(Terms {
         reconstruction,
         prior,
-        diffusion: diffusion(&table, variances, prediction, x, draws, &f)?,
+        diffusion: (costs(&table, variances, prediction, x, draws, &f)?.mean_all()? * gamma.steps() as f64)?,
     })
 }
 
@@ -205,19 +205,7 @@ impl Step {
     }
 }
 
-/// T times the mean cost of the steps drawn, in nats per row, for the network's output `f`, from candle's own operations.
-fn diffusion(
-    table: &Tensor,
-    variances: Option<&VarianceTable>,
-    prediction: Prediction,
-    x: &Tensor,
-    draws: &Draws,
-    f: &Tensor,
-) -> Result<Tensor> {
-    costs(table, variances, prediction, x, draws, f)?.mean_all()? * (table.elem_count() - 1) as f64
-}
-
-/// What the step drawn costs each row, `(n, 1)`.
+/// What the step drawn costs each row, in nats, for the network's output `f`, from candle's own operations; `(n, 1)`.
 fn costs(
     table: &Tensor,
     variances: Option<&VarianceTable>,
