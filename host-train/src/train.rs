@@ -69,6 +69,7 @@ pub fn train_among(
     let checkpoint = folder.join(CHECKPOINT);
     let mut exchange = once(group, Exchange::new(group, config.batch))?;
     let mut log = Log::open(folder.join(LOSSES), run.optimizer.step)?;
+    log.plain &= group.leads();
     let save = |run: &Run, log: &Log| match group.leads() {
         true => run.save(&checkpoint).and_then(|()| log.flush()),
         false => Ok(()),
