@@ -3,7 +3,6 @@
 //! In continuous time every γ between the same two ends has the same mean, so the γ that varies least is the best to train with.
 
 use crate::checkpoint::Run;
-use crate::config::Prediction;
 use crate::data::Dataset;
 use crate::gamma::{CourseKind, GammaTable};
 use crate::loss::{self, continuous, step_at};
@@ -14,7 +13,7 @@ use candle_core::{Device, Tensor};
 use serde::Serialize;
 
 /// Straight pieces that a schedule in continuous time is put together from.
-const PIECES: usize = 4096;
+const PIECES: usize = 1024;
 /// The schedules that are compared.
 const SCHEDULES: [Path; 3] = [Path::Even, Path::Cosine, Path::Learned];
 
@@ -99,16 +98,32 @@ fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings:
     // The same for every schedule, so that they are compared draw by draw.
     let mut rng = TrainRng::new(settings.seed);
     let offsets: Vec<f64> = (0..n).map(|_| f64::from(rng.uniform())).collect();
+    let draws = settings.draws as f64;
+    let times: Vec<f64> = (0..settings.draws)
+        .flat_map(|draw| offsets.iter().map(move |u| (u + draw as f64) / draws))
+        .collect();
+    // All at once: the table is made anew at every call.
+    let (at, rise) = gamma.at(&times)?;
+    let (at, rise) = (at.detach(), rise.detach());
     let mut sums = vec![(0.0, 0.0); n];
-    for draw in 0..settings.draws {
-        let times = offsets.iter().map(|u| (u + draw as f64) / settings.draws as f64);
+    for (draw, times) in times.chunks(n).enumerate() {
         let noise = rng.normals(n, dim, &Device::Cpu)?;
         let nats = match limit {
-            true => in_the_limit(run, gamma, prediction, &x, times.collect(), noise)?,
+            true => {
+                let draws = continuous::Draws {
+                    share: n.into(),
+                    times: times.to_vec(),
+                    first_noise: noise.clone(),
+                    noise,
+                    masks: Vec::new(),
+                };
+                let (at, rise) = (at.narrow(0, draw * n, n)?, rise.narrow(0, draw * n, n)?);
+                continuous::nats(&run.network, prediction, &x, &draws, &at, &rise)?
+            }
             false => {
                 let draws = loss::Draws {
                     share: n.into(),
-                    t: times.map(|u| step_at(u, gamma.steps())).collect(),
+                    t: times.iter().map(|u| step_at(*u, gamma.steps())).collect(),
                     first_noise: noise.clone(),
                     noise,
                     masks: Vec::new(),
@@ -121,36 +136,9 @@ fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings:
             *squares += f64::from(nats).powi(2);
         }
     }
-    let draws = settings.draws as f64;
     let means = sums.iter().map(|(sum, _)| sum / draws);
     let variances = sums
         .iter()
         .map(|(sum, squares)| squares / draws - (sum / draws).powi(2));
     Ok((means.sum::<f64>() / n as f64, variances.sum::<f64>() / n as f64))
-}
-
-fn in_the_limit(
-    run: &Run,
-    gamma: &GammaTable,
-    prediction: Prediction,
-    x: &Tensor,
-    times: Vec<f64>,
-    noise: Tensor,
-) -> Result<Tensor> {
-    let (at, rise) = gamma.at(&times)?;
-    let draws = continuous::Draws {
-        share: times.len().into(),
-        times,
-        first_noise: noise.clone(),
-        noise,
-        masks: Vec::new(),
-    };
-    Ok(continuous::nats(
-        &run.network,
-        prediction,
-        x,
-        &draws,
-        &at.detach(),
-        &rise.detach(),
-    )?)
 }

@@ -15,13 +15,14 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_host-train");
 
 fn prepared(folder: &Path, program: &str) -> Command {
     let mut command = Command::new(program);
+    command.current_dir(folder).env("RAYON_NUM_THREADS", "1");
     command
-        .current_dir(folder)
-        .env("RAYON_NUM_THREADS", "1")
-        // Two ranks on any machine, as any user.
-        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
-        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
-        .env("OMPI_MCA_rmaps_base_oversubscribe", "1");
+}
+
+/// Two ranks on any machine, as any user.
+fn mpirun(folder: &Path) -> Command {
+    let mut command = prepared(folder, "mpirun");
+    command.args(["--allow-run-as-root", "--map-by", "slot:OVERSUBSCRIBE"]);
     command
 }
 
@@ -30,7 +31,7 @@ fn plain(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 fn on_two(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = prepared(folder, "mpirun");
+    let mut command = mpirun(folder);
     command.args(["-n", "2", PROGRAM]).args(arguments).arg("--mpi");
     command
         .output()
@@ -130,7 +131,7 @@ fn long_run(folder: &Path) -> Child {
         .replace("checkpoint_seconds = 60", "checkpoint_seconds = 0")
         .replace("steps = 40", "steps = 1000000");
     std::fs::write(&path, text).unwrap();
-    let mut command = prepared(folder, "mpirun");
+    let mut command = mpirun(folder);
     for rank in ["0", "1"] {
         let shell = format!("echo $$ > pid-{rank}; exec {PROGRAM} train tiny.toml --out run --mpi --json");
         command.args(["-n", "1", "sh", "-c", &shell, ":"]);

@@ -149,12 +149,14 @@ impl Args {
             if handler.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(INTERRUPTED));
             }
-            if watch.in_vain() {
+            let (watch, lost) = (watch.clone(), lost.clone());
+            std::thread::spawn(move || {
+                watch.until_in_vain();
                 if speaks {
                     eprintln!("{lost}");
                 }
                 std::process::exit(1);
-            }
+            });
         })
         .context("Ctrl-C cannot be caught")?;
         Ok(stop)
