@@ -59,7 +59,7 @@ impl Run {
         };
         let network = Network::new(shape, &mut rng, device)?;
         let m = &config.model;
-        let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.learn_gamma, device)?;
+        let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.gamma, m.learn_gamma, device)?;
         let rate_scale = gamma_rate_scale(&config.train);
         let mut slots = Vec::new();
         for parameter in network.parameters() {

@@ -11,11 +11,13 @@ mod sample;
 mod schedule;
 mod sweep;
 mod train;
+mod variance;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use host_train::config::Config;
 use host_train::data::{self, DataSpec, Split};
+use host_train::parallel::{self, Group};
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
@@ -41,6 +43,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Choose the steps and the reverse variance by the ELBO: what each way costs, and a model file with the cheapest
     Schedule(schedule::Args),
+    /// Measure how much the training loss varies along linear, cosine and learned schedules
+    Variance(variance::Args),
     /// Teach students to draw samples in far fewer steps; they have no ELBO
     Distill(distill::Args),
     /// Draw samples from a model file
@@ -64,6 +68,7 @@ impl Cli {
             Command::Export(args) => args.run(),
             Command::Quantize(args) => args.run(),
             Command::Schedule(args) => args.run(),
+            Command::Variance(args) => args.run(),
             Command::Distill(args) => args.run(),
             Command::Sample(args) => args.run(),
             Command::Compare(args) => args.run(),
@@ -72,6 +77,15 @@ impl Cli {
             Command::Bench(args) => args.run(),
         }
     }
+}
+
+/// The processes that work on this command together.
+fn group(mpi: bool) -> Result<Box<dyn Group>> {
+    let group = parallel::group(mpi)?;
+    if mpi && group.size() == 1 {
+        eprintln!("--mpi finds one process: start several with `mpirun -n 4 host-train …` or srun (docs/mpi.md)");
+    }
+    Ok(group)
 }
 
 /// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads it.

@@ -1,6 +1,7 @@
 //! A run's configuration: one TOML file with every hyper-parameter.
 
 use crate::data::DataSpec;
+use crate::gamma::CourseKind;
 use crate::optimizer::Adam;
 use crate::schedule::Variance;
 use anyhow::{Context, Result, bail, ensure};
@@ -73,11 +74,14 @@ pub struct ModelConfig {
     /// export draws samples alone.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub eta: f64,
+    /// What γ between its ends is made of.
+    #[serde(default)]
+    pub gamma: CourseKind,
     /// γ_0 at the beginning of training.
     pub gamma_first: f64,
     /// γ_T at the beginning of training.
     pub gamma_last: f64,
-    /// Learn the table of γ, its end points included.
+    /// Learn γ, its end points included.
     pub learn_gamma: bool,
     /// Clip x̂ to [−1, 1] when sampling and scoring; for data of that range only.
     pub clip: bool,
@@ -277,7 +281,11 @@ mod tests {
 
     #[test]
     fn shipped_configurations_are_read_and_written_back() {
-        for text in [DIGITS, include_str!("../configs/demo.toml")] {
+        for text in [
+            DIGITS,
+            include_str!("../configs/demo.toml"),
+            include_str!("../configs/digits-continuous.toml"),
+        ] {
             let config = Config::parse(text).unwrap();
             assert_eq!(Config::parse(&config.to_toml().unwrap()).unwrap(), config);
         }

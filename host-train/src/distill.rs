@@ -10,6 +10,7 @@
 use crate::checkpoint::Run;
 use crate::config::{Prediction, Time};
 use crate::data::Dataset;
+use crate::gamma::CourseKind;
 use crate::optimizer::Update;
 use crate::rng::TrainRng;
 use crate::schedule::Variance;
@@ -89,6 +90,7 @@ fn half(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
     config.model.variance = Variance::Posterior;
     config.model.eta = 0.0;
     config.model.learn_gamma = false;
+    config.model.gamma = CourseKind::Table;
     Run::continued(config, teacher, &gamma, None)
 }
 

@@ -1,48 +1,52 @@
 //! The learned schedule: a monotone table of γ whose end points are parameters.
 
-use crate::network::Parameter;
-use candle_core::{DType, Device, Result, Tensor, Var};
+mod course;
+mod monotone;
 
-/// `γ_t = first + (last − first)·Σ_{i ≤ t} softmax(w)_i`, so γ_0 and γ_T are the parameters themselves and every
+pub use course::CourseKind;
+
+use crate::network::Parameter;
+use candle_core::{Device, Result, Tensor, Var};
+use course::Course;
+
+/// `γ_t = first + (last − first)·s_t` with an s_t that rises from 0 to 1, so γ_0 and γ_T are the parameters themselves and every
 /// step between is positive.
 #[derive(Clone, Debug)]
 pub struct GammaTable {
     first: Var,
     last: Var,
-    logits: Var,
+    course: Course,
     learn: bool,
 }
 
 impl GammaTable {
     /// Even steps from `first` to `last`.
-    pub fn new(first: f64, last: f64, steps: usize, learn: bool, device: &Device) -> Result<Self> {
+    pub fn new(first: f64, last: f64, steps: usize, course: CourseKind, learn: bool, device: &Device) -> Result<Self> {
         let one = |value: f64| Var::from_tensor(&Tensor::from_vec(vec![value as f32], 1, device)?);
         Ok(Self {
             first: one(first)?,
             last: one(last)?,
-            logits: Var::zeros(steps, DType::F32, device)?,
+            course: Course::new(course, steps, device)?,
             learn,
         })
     }
 
     /// T.
     pub fn steps(&self) -> usize {
-        self.logits.elem_count()
+        self.course.steps()
     }
 
     /// Its parameters, in a fixed order; they are part of a checkpoint whether they are learned or not.
     pub fn parameters(&self) -> Vec<Parameter> {
-        [
-            ("gamma.first", &self.first),
-            ("gamma.last", &self.last),
-            ("gamma.logits", &self.logits),
-        ]
-        .map(|(name, var)| Parameter {
-            name: name.to_owned(),
-            var: var.clone(),
-            decays: false,
-        })
-        .into()
+        let ends = [("gamma.first", &self.first), ("gamma.last", &self.last)];
+        ends.into_iter()
+            .chain(self.course.parameters())
+            .map(|(name, var)| Parameter {
+                name: name.to_owned(),
+                var: var.clone(),
+                decays: false,
+            })
+            .collect()
     }
 
     /// The parameters of γ_0 and γ_T.
@@ -50,9 +54,9 @@ impl GammaTable {
         [&self.first, &self.last]
     }
 
-    /// The parameter of what lies between.
-    pub fn course(&self) -> &Var {
-        &self.logits
+    /// The parameters of what lies between.
+    pub fn course(&self) -> Vec<&Var> {
+        self.course.parameters().into_iter().map(|(_, var)| var).collect()
     }
 
     /// γ_0 ..= γ_T as numbers.
@@ -63,10 +67,13 @@ impl GammaTable {
 
     /// Takes over a table of the same length, increasing.
     pub fn set(&self, gamma: &[f64]) -> Result<()> {
+        let Course::Table(table) = &self.course else {
+            candle_core::bail!("a network of gamma cannot take over a table: set model.gamma to \"table\"")
+        };
         let (Some(&first), Some(&last)) = (gamma.first(), gamma.last()) else {
             return Ok(());
         };
-        let device = self.logits.device();
+        let device = table.device();
         let one = |value: f64| Tensor::from_vec(vec![value as f32], 1, device);
         let logits: Vec<f32> = gamma
             .windows(2)
@@ -78,7 +85,7 @@ impl GammaTable {
         self.first.set(&one(first)?)?;
         self.last.set(&one(last)?)?;
         let steps = logits.len();
-        self.logits.set(&Tensor::from_vec(logits, steps, device)?)
+        table.set(&Tensor::from_vec(logits, steps, device)?)
     }
 
     /// Whether the table is learned.
@@ -90,24 +97,64 @@ impl GammaTable {
     /// in as they are, not by way of the sum.
     pub fn values(&self) -> Result<Tensor> {
         let steps = self.steps();
-        let shifted = self
-            .logits
-            .broadcast_sub(&self.logits.max_keepdim(0)?.detach())?
-            .exp()?;
-        let share = shifted.broadcast_div(&shifted.sum_keepdim(0)?)?;
         let inner = if steps > 1 {
-            let partial = share.cumsum(0)?.narrow(0, 0, steps - 1)?;
-            let span = (self.last.as_tensor() - self.first.as_tensor())?;
-            vec![partial.broadcast_mul(&span)?.broadcast_add(&self.first)?]
+            vec![
+                self.course
+                    .inner()?
+                    .broadcast_mul(&self.span()?)?
+                    .broadcast_add(&self.first)?,
+            ]
         } else {
             Vec::new()
         };
         let mut parts = vec![self.first.as_tensor().clone()];
         parts.extend(inner);
         parts.push(self.last.as_tensor().clone());
-        let table = Tensor::cat(&parts, 0)?;
-        if self.learn { Ok(table) } else { Ok(table.detach()) }
+        self.learned(Tensor::cat(&parts, 0)?)
     }
+
+    /// γ at times in [0, 1) and its rise by a unit of time, `(n, 1)` each. A table's points stand at equal distances in time, and between
+    /// two of them γ is linear.
+    pub fn at(&self, times: &[f64]) -> Result<(Tensor, Tensor)> {
+        let (gamma, slope) = match &self.course {
+            Course::Table(_) => along(&self.values()?, times)?,
+            Course::Network { network, .. } => {
+                let (share, slope) = network.at(times)?;
+                let span = self.span()?;
+                let gamma = share.broadcast_mul(&span)?.broadcast_add(&self.first)?;
+                (gamma, slope.broadcast_mul(&span)?)
+            }
+        };
+        Ok((self.learned(gamma)?, self.learned(slope)?))
+    }
+
+    fn span(&self) -> Result<Tensor> {
+        self.last.as_tensor() - self.first.as_tensor()
+    }
+
+    fn learned(&self, values: Tensor) -> Result<Tensor> {
+        if self.learn { Ok(values) } else { Ok(values.detach()) }
+    }
+}
+
+/// [`GammaTable::at`] of a table.
+fn along(table: &Tensor, times: &[f64]) -> Result<(Tensor, Tensor)> {
+    let steps = table.elem_count() - 1;
+    let places = times.iter().map(|u| u * steps as f64);
+    let before: Vec<u32> = places.clone().map(|p| (p as u32).min(steps as u32 - 1)).collect();
+    let share: Vec<f32> = places.zip(&before).map(|(p, b)| (p - f64::from(*b)) as f32).collect();
+    let n = times.len();
+    let device = table.device();
+    let after: Vec<u32> = before.iter().map(|b| b + 1).collect();
+    let pick = |index: Vec<u32>| {
+        table
+            .index_select(&Tensor::from_vec(index, n, device)?, 0)?
+            .unsqueeze(1)
+    };
+    let (low, high) = (pick(before)?, pick(after)?);
+    let rise = (high - &low)?;
+    let gamma = (low + (&rise * Tensor::from_vec(share, (n, 1), device)?)?)?;
+    Ok((gamma, rise.affine(steps as f64, 0.0)?))
 }
 
 #[cfg(test)]
@@ -116,10 +163,9 @@ mod tests {
 
     #[test]
     fn end_points_are_exact_and_steps_positive() {
-        let table = GammaTable::new(-7.3, 5.1, 50, true, &Device::Cpu).unwrap();
+        let table = GammaTable::new(-7.3, 5.1, 50, CourseKind::Table, true, &Device::Cpu).unwrap();
         let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 1.7).sin() * 3.0).collect();
-        table
-            .logits
+        table.course()[0]
             .set(&Tensor::from_vec(logits, 50, &Device::Cpu).unwrap())
             .unwrap();
         let gamma: Vec<f32> = table.values().unwrap().to_vec1().unwrap();
@@ -130,13 +176,13 @@ mod tests {
 
     #[test]
     fn one_step_has_only_end_points() {
-        let table = GammaTable::new(-1.0, 1.0, 1, true, &Device::Cpu).unwrap();
+        let table = GammaTable::new(-1.0, 1.0, 1, CourseKind::Table, true, &Device::Cpu).unwrap();
         assert_eq!(table.values().unwrap().to_vec1::<f32>().unwrap(), [-1.0, 1.0]);
     }
 
     #[test]
     fn gradients_reach_every_parameter() {
-        let table = GammaTable::new(-6.0, 6.0, 4, true, &Device::Cpu).unwrap();
+        let table = GammaTable::new(-6.0, 6.0, 4, CourseKind::Table, true, &Device::Cpu).unwrap();
         let weights = Tensor::from_vec(vec![1f32, -2.0, 3.0, 0.5, 1.0], 5, &Device::Cpu).unwrap();
         let grads = (table.values().unwrap() * weights)
             .unwrap()
@@ -149,5 +195,94 @@ mod tests {
         assert!((of(0)[0] - (1.0 - 2.0 * 0.75 + 3.0 * 0.5 + 0.5 * 0.25)).abs() < 1e-5);
         assert!((of(1)[0] - (-2.0 * 0.25 + 3.0 * 0.5 + 0.5 * 0.75 + 1.0)).abs() < 1e-5);
         assert!(of(2).iter().any(|g| g.abs() > 0.1) && of(2).iter().sum::<f32>().abs() < 1e-5);
+    }
+
+    /// With parameters away from where they begin.
+    fn network() -> GammaTable {
+        let gamma = GammaTable::new(-6.0, 5.0, 16, CourseKind::Network, true, &Device::Cpu).unwrap();
+        for (seed, var) in gamma.course().into_iter().enumerate() {
+            let bent: Vec<f32> = (0..var.elem_count())
+                .map(|i| 0.7 * (i as f32 * 0.9 + seed as f32).sin())
+                .collect();
+            let bent = Tensor::from_vec(bent, var.shape(), &Device::Cpu).unwrap();
+            var.set(&(var.as_tensor() + bent).unwrap()).unwrap();
+        }
+        gamma
+    }
+
+    fn at(gamma: &GammaTable, time: f64) -> [f64; 2] {
+        let (gamma, slope) = gamma.at(&[time]).unwrap();
+        [gamma, slope].map(|t| f64::from(t.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0]))
+    }
+
+    #[test]
+    fn a_network_rises_between_exact_ends() {
+        let gamma = network();
+        let table: Vec<f32> = gamma.values().unwrap().to_vec1().unwrap();
+        assert_eq!((table.len(), table[0], table[16]), (17, -6.0, 5.0));
+        assert!(table.windows(2).all(|w| w[0] < w[1]));
+        assert!((at(&gamma, 0.25)[0] - f64::from(table[4])).abs() < 1e-5);
+        let even = GammaTable::new(-6.0, 5.0, 16, CourseKind::Network, true, &Device::Cpu).unwrap();
+        for t in 0..=16 {
+            let straight = -6.0 + 11.0 * t as f64 / 16.0;
+            let found = at(&even, t as f64 / 16.0)[0];
+            assert!(
+                (found - straight).abs() < 0.5,
+                "it begins nearly straight: {found} {straight}"
+            );
+        }
+        let bent = |t: usize| (f64::from(table[t]) - at(&even, t as f64 / 16.0)[0]).abs();
+        assert!((1..16).any(|t| bent(t) > 0.3), "the parameters do nothing");
+    }
+
+    #[test]
+    fn a_networks_slope_is_that_of_its_values() {
+        let gamma = network();
+        for time in [0.05, 0.3, 0.55, 0.9] {
+            let h = 0.01;
+            let rise = (at(&gamma, time + h)[0] - at(&gamma, time - h)[0]) / (2.0 * h);
+            let slope = at(&gamma, time)[1];
+            assert!((rise - slope).abs() < 0.01 * slope, "{time}: {rise} {slope}");
+        }
+    }
+
+    #[test]
+    fn a_networks_gradients_are_those_of_value_and_slope() {
+        let gamma = network();
+        let mut largest = 0.0f64;
+        for output in [0, 1] {
+            let time = 0.37;
+            let pair: [Tensor; 2] = gamma.at(&[time]).unwrap().into();
+            let gradients = pair[output].sum_all().unwrap().backward().unwrap();
+            for var in gamma.course().into_iter().chain(gamma.ends()) {
+                let found = gradients
+                    .get(var)
+                    .unwrap()
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1::<f32>()
+                    .unwrap();
+                let before: Vec<f32> = var.flatten_all().unwrap().to_vec1().unwrap();
+                for index in [0, before.len() / 3, before.len() / 2] {
+                    let moved = |h: f32| {
+                        let mut values = before.clone();
+                        values[index] += h;
+                        var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap())
+                            .unwrap();
+                        at(&gamma, time)[output]
+                    };
+                    let expected = (moved(0.02) - moved(-0.02)) / 0.04;
+                    moved(0.0);
+                    let found = f64::from(found[index]);
+                    // Rounding of values up to 15 over a difference of 0.04, and the third derivative.
+                    assert!(
+                        (found - expected).abs() < 0.01 * expected.abs() + 2e-3,
+                        "{found} {expected}"
+                    );
+                    largest = largest.max(expected.abs());
+                }
+            }
+        }
+        assert!(largest > 0.5, "gradients of nothing prove nothing: {largest}");
     }
 }

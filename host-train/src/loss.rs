@@ -7,6 +7,7 @@ use crate::config::Prediction;
 use crate::fused::elbo::Rows;
 use crate::gamma::GammaTable;
 use crate::network::Network;
+use crate::parallel::Share;
 use crate::rng::TrainRng;
 use crate::variance::VarianceTable;
 use candle_core::{Device, Result, Tensor};
@@ -39,6 +40,8 @@ impl Terms {
 
 /// Everything random in one evaluation of the loss.
 pub struct Draws {
+    /// Which rows of the batch these are.
+    pub share: Share,
     /// One time per row, `1..=T`.
     pub t: Vec<u32>,
     /// `(n, D)`, the noise of z_t.
@@ -52,35 +55,39 @@ pub struct Draws {
 impl Draws {
     /// Times are stratified: one uniform number places all n of them, 1/n apart, so that every batch covers the whole
     /// chain evenly (Kingma et al. 2021, appendix I.1).
-    pub fn new(rows: usize, dim: usize, steps: usize, rng: &mut TrainRng, device: &Device) -> Result<Self> {
-        let step = |u: f64| 1 + ((u * steps as f64) as u32).min(steps as u32 - 1);
-        let t = rng.times(rows).map(step).collect();
+    pub fn new(rows: impl Into<Share>, dim: usize, steps: usize, rng: &mut TrainRng, device: &Device) -> Result<Self> {
+        let share = rows.into();
+        let t = rng.times(share).map(|u| step_at(u, steps)).collect();
         Ok(Self {
+            share,
             t,
-            noise: rng.normals(rows, dim, device)?,
-            first_noise: rng.normals(rows, dim, device)?,
+            noise: rng.normals(share, dim, device)?,
+            first_noise: rng.normals(share, dim, device)?,
             masks: Vec::new(),
         })
     }
 
     /// Drops each hidden unit with probability `p` (Srivastava et al. 2014). Draws nothing where p is 0.
     pub fn with_dropout(mut self, p: f64, hidden: &[usize], rng: &mut TrainRng, device: &Device) -> Result<Self> {
-        self.masks = masks(self.t.len(), p, hidden, rng, device)?;
+        self.masks = masks(self.share, p, hidden, rng, device)?;
         Ok(self)
     }
 }
 
-/// For `rows` rows and each hidden layer, see [`Draws::masks`].
-fn masks(rows: usize, p: f64, hidden: &[usize], rng: &mut TrainRng, device: &Device) -> Result<Vec<Tensor>> {
+/// The step of a time in [0, 1), `1..=T`.
+pub(crate) fn step_at(time: f64, steps: usize) -> u32 {
+    1 + ((time * steps as f64) as u32).min(steps as u32 - 1)
+}
+
+/// For the rows of a share and each hidden layer, see [`Draws::masks`].
+fn masks(share: Share, p: f64, hidden: &[usize], rng: &mut TrainRng, device: &Device) -> Result<Vec<Tensor>> {
     if p <= 0.0 {
         return Ok(Vec::new());
     }
     let keep = (1.0 / (1.0 - p)) as f32;
     let mask = |&width: &usize| {
-        let values: Vec<f32> = (0..rows * width)
-            .map(|_| if f64::from(rng.uniform()) < p { 0.0 } else { keep })
-            .collect();
-        Tensor::from_vec(values, (rows, width), device)
+        let one = |rng: &mut TrainRng| if f64::from(rng.uniform()) < p { 0.0 } else { keep };
+        Tensor::from_vec(rng.for_rows(share, width, one), (share.rows, width), device)
     };
     hidden.iter().map(mask).collect()
 }
@@ -116,9 +123,9 @@ pub fn elbo(
     let f = network.forward_fused(&rows.state(&table)?, &biases, s, &draws.masks)?;
     let diffusion = match variances {
         None => rows.cost(&f, &table, prediction)?,
-        Some(_) => diffusion(&table, variances, prediction, x, draws, &f)?,
+        Some(_) => (costs(&table, variances, prediction, x, draws, &f)?.mean_all()? * steps as f64)?,
     };
-    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise)?;
+    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise, draws.share)?;
     Ok(Terms {
         reconstruction,
         prior,
@@ -136,20 +143,36 @@ pub fn elbo_plain(
     x: &Tensor,
     draws: &Draws,
 ) -> Result<Terms> {
-    let steps = gamma.steps();
     let table = gamma.values()?;
-    let at = Step::new(&table, draws, x.device())?;
-    let z = (x.broadcast_mul(&at.alpha)? + draws.noise.broadcast_mul(&at.sigma)?)?;
-    let biases = network
-        .biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?
-        .index_select(&at.s, 0)?;
-    let f = network.forward_plain(&z, &biases, &draws.masks)?;
-    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise)?;
+    let f = output_plain(network, &table, x, draws)?;
+    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise, draws.share)?;
     Ok(Terms {
         reconstruction,
         prior,
-        diffusion: diffusion(&table, variances, prediction, x, draws, &f)?,
+        diffusion: (costs(&table, variances, prediction, x, draws, &f)?.mean_all()? * gamma.steps() as f64)?,
     })
+}
+
+/// The diffusion term as each row by itself estimates it, `(n, 1)`, with the posterior's own variance.
+pub fn nats(
+    network: &Network,
+    gamma: &GammaTable,
+    prediction: Prediction,
+    x: &Tensor,
+    draws: &Draws,
+) -> Result<Tensor> {
+    let table = gamma.values()?;
+    let f = output_plain(network, &table, x, draws)?;
+    costs(&table, None, prediction, x, draws, &f)? * gamma.steps() as f64
+}
+
+/// The network's output at each row's step, from candle's own operations.
+fn output_plain(network: &Network, table: &Tensor, x: &Tensor, draws: &Draws) -> Result<Tensor> {
+    let at = Step::new(table, draws, x.device())?;
+    let z = (x.broadcast_mul(&at.alpha)? + draws.noise.broadcast_mul(&at.sigma)?)?;
+    let gamma = table.narrow(0, 1, table.elem_count() - 1)?.unsqueeze(1)?;
+    let biases = network.biases(&gamma)?.index_select(&at.s, 0)?;
+    network.forward_plain(&z, &biases, &draws.masks)
 }
 
 /// One step of the chain per row, `(n, 1)` each but `s`, the row of a table that it is in.
@@ -182,8 +205,8 @@ impl Step {
     }
 }
 
-/// T times the mean cost of the steps drawn, in nats per row, for the network's output `f`, from candle's own operations.
-fn diffusion(
+/// What the step drawn costs each row, in nats, for the network's output `f`, from candle's own operations; `(n, 1)`.
+fn costs(
     table: &Tensor,
     variances: Option<&VarianceTable>,
     prediction: Prediction,
@@ -201,18 +224,18 @@ fn diffusion(
         Prediction::X => (x.clone(), (&at.growth * (&at.signal / &at.variance)?)?),
     };
     let error = (f - target)?;
-    let nats = match variances {
-        None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0)?,
-        Some(variances) => variances.nats(&at.s, &error, &weight)?,
-    };
-    nats.mean_all()? * (table.elem_count() - 1) as f64
+    match variances {
+        None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0),
+        Some(variances) => variances.nats(&at.s, &error, &weight),
+    }
 }
 
 /// Reconstruction and prior of a batch, in nats per row.
 ///
 /// * `table`: γ, of which the first and the last count;
-/// * `noise`: of z_0, `(n, D)`.
-fn ends(table: &Tensor, levels: Option<u16>, x: &Tensor, noise: &Tensor) -> Result<(Tensor, Tensor)> {
+/// * `noise`: of z_0, `(n, D)`;
+/// * `share`: which rows of the batch these are.
+fn ends(table: &Tensor, levels: Option<u16>, x: &Tensor, noise: &Tensor, share: Share) -> Result<(Tensor, Tensor)> {
     let dim = x.dim(1)? as f64;
     let steps = table.elem_count() - 1;
     let last = table.narrow(0, steps, 1)?;
@@ -221,7 +244,7 @@ fn ends(table: &Tensor, levels: Option<u16>, x: &Tensor, noise: &Tensor) -> Resu
     let prior = (prior? * 0.5)?.reshape(())?;
     let first = table.narrow(0, 0, 1)?.unsqueeze(1)?;
     let reconstruction = match levels {
-        Some(levels) => levels_nats(&first, levels, x, noise)?,
+        Some(levels) => levels_nats(&first, levels, x, noise, share)?,
         // x − z_0/α_0 = −(σ_0/α_0) ε: the quadratic does not depend on γ_0, the normalisation does.
         None => {
             let quadratic = noise.sqr()?.sum(1)?.mean(0)?;
@@ -232,13 +255,17 @@ fn ends(table: &Tensor, levels: Option<u16>, x: &Tensor, noise: &Tensor) -> Resu
     Ok((reconstruction, prior))
 }
 
-/// Rows whose reconstruction is computed: the term depends on γ_0 alone and hardly varies between rows.
+/// Rows of a batch whose reconstruction is computed: the term depends on γ_0 alone and hardly varies between rows.
 const RECONSTRUCTED_ROWS: usize = 32;
 
 /// `−ln p(x | z_0)` of the discretised decoder: a softmax over the levels of `−½ (z_0/α_0 − level)² SNR_0`, in which
-/// `z_0/α_0 = x + (σ_0/α_0) ε`.
-fn levels_nats(first: &Tensor, levels: u16, x: &Tensor, noise: &Tensor) -> Result<Tensor> {
-    let rows = x.dim(0)?.min(RECONSTRUCTED_ROWS);
+/// `z_0/α_0 = x + (σ_0/α_0) ε`. Of a share, such that the shares' means make the batch's.
+fn levels_nats(first: &Tensor, levels: u16, x: &Tensor, noise: &Tensor, share: Share) -> Result<Tensor> {
+    let rows = share.among_first(RECONSTRUCTED_ROWS);
+    if rows == 0 {
+        return Tensor::zeros((), x.dtype(), x.device());
+    }
+    let part = rows as f64 / share.of.min(RECONSTRUCTED_ROWS) as f64;
     let (x, noise) = (
         x.narrow(0, 0, rows)?.unsqueeze(2)?,
         noise.narrow(0, 0, rows)?.unsqueeze(2)?,
@@ -259,5 +286,5 @@ fn levels_nats(first: &Tensor, levels: u16, x: &Tensor, noise: &Tensor) -> Resul
     let top = all.max_keepdim(2)?.detach();
     let log_total = (all.broadcast_sub(&top)?.exp()?.sum_keepdim(2)?.log()? + top)?;
     let own = exponent(&x)?;
-    (log_total - own)?.sum((1, 2))?.mean(0)
+    (log_total - own)?.sum((1, 2))?.mean(0)? * (part / share.fraction())
 }

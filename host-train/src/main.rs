@@ -3,6 +3,7 @@
 mod cli;
 
 use clap::Parser;
+use host_train::parallel::Elsewhere;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -10,6 +11,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         // Whoever read the output has seen enough (`| head`): not a failure.
         Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        // Another process says it.
+        Err(error) if error.is::<Elsewhere>() => ExitCode::FAILURE,
         Err(error) => {
             // One sentence: what was being done, then why it failed.
             eprintln!("error: {error:#}");

@@ -1,5 +1,6 @@
 //! Seeded random numbers for training. The normals are the core's own, so host and device draw from one definition.
 
+use crate::parallel::Share;
 use ancestral::noise::{normal_q28, to_f32};
 use candle_core::{Device, Result, Tensor};
 use rand_core::{Rng as _, SeedableRng};
@@ -26,10 +27,27 @@ impl TrainRng {
         ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
     }
 
-    /// `count` times in [0, 1), stratified: one uniform number places all of them, 1/count apart (Kingma et al. 2021, appendix I.1).
-    pub fn times(&mut self, count: usize) -> impl Iterator<Item = f64> + Clone + use<> {
+    /// Times in [0, 1) for the rows of a batch, stratified: one uniform number places all of them, 1/n apart (Kingma et al. 2021,
+    /// appendix I.1).
+    pub fn times<S: Into<Share>>(&mut self, rows: S) -> impl Iterator<Item = f64> + Clone + use<S> {
+        let share = rows.into();
         let offset = f64::from(self.uniform());
-        (0..count).map(move |i| (offset + i as f64) / count as f64)
+        (share.first..share.first + share.rows).map(move |i| (offset + i as f64) / share.of as f64)
+    }
+
+    /// What `draw`, which takes one of the generator's words, finds `each` times for every row of a share. The words of the batch's other
+    /// rows are passed over.
+    pub fn for_rows<T>(&mut self, share: Share, each: usize, draw: impl Fn(&mut Self) -> T) -> Vec<T> {
+        self.pass(share.first * each);
+        let found = (0..share.rows * each).map(|_| draw(self)).collect();
+        self.pass((share.of - share.first - share.rows) * each);
+        found
+    }
+
+    fn pass(&mut self, words: usize) {
+        for _ in 0..words {
+            self.0.next_u64();
+        }
     }
 
     /// One standard normal.
@@ -58,9 +76,10 @@ impl TrainRng {
         values
     }
 
-    /// A matrix of standard normals.
-    pub fn normals(&mut self, rows: usize, columns: usize, device: &Device) -> Result<Tensor> {
-        let values: Vec<f32> = (0..rows * columns).map(|_| self.normal()).collect();
-        Tensor::from_vec(values, (rows, columns), device)
+    /// A matrix of standard normals, or a share of its rows.
+    pub fn normals(&mut self, rows: impl Into<Share>, columns: usize, device: &Device) -> Result<Tensor> {
+        let share = rows.into();
+        let values = self.for_rows(share, columns, Self::normal);
+        Tensor::from_vec(values, (share.rows, columns), device)
     }
 }

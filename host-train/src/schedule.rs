@@ -328,7 +328,7 @@ fn at(values: &[f64], index: usize) -> f64 {
     values.get(index).copied().unwrap_or(f64::NAN)
 }
 
-fn ends(gamma: &[f64]) -> Result<(f64, f64)> {
+pub(crate) fn ends(gamma: &[f64]) -> Result<(f64, f64)> {
     let (first, last) = gamma.first().zip(gamma.last()).context("the schedule is empty")?;
     Ok((*first, *last))
 }
@@ -354,14 +354,14 @@ fn cost(gamma_s: f64, gamma_t: f64, ratios: &[f64], errors: &[f64]) -> f64 {
     ratios.iter().zip(errors).map(of).sum()
 }
 
-fn even((first, last): (f64, f64), steps: usize) -> Vec<f64> {
+pub(crate) fn even((first, last): (f64, f64), steps: usize) -> Vec<f64> {
     (0..=steps)
         .map(|t| first + (last - first) * t as f64 / steps as f64)
         .collect()
 }
 
 /// `γ = 2 ln tan φ` with φ even between the angles of the two ends.
-fn cosine((first, last): (f64, f64), steps: usize) -> Vec<f64> {
+pub(crate) fn cosine((first, last): (f64, f64), steps: usize) -> Vec<f64> {
     let angle = |gamma: f64| (0.5 * gamma).exp().atan();
     let (a, b) = (angle(first), angle(last));
     let mut gamma: Vec<f64> = (0..=steps)

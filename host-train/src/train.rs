@@ -6,6 +6,8 @@ use crate::data::Dataset;
 use crate::files::write_atomically;
 use crate::loss::{self, Draws, continuous};
 use crate::optimizer::Update;
+use crate::parallel::exchange::{Exchange, Found};
+use crate::parallel::{Alone, Group, Share, agreed, check_same_run, once};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -49,22 +51,49 @@ pub fn train(
     stop_at: Option<u64>,
     quiet: bool,
 ) -> Result<Outcome> {
+    train_among(&Alone, run, data, folder, stop, stop_at, quiet)
+}
+
+/// [`train`] on several processes, each with the same run and data. The first of them writes the files; one that is told to stop stops
+/// all after the same step.
+pub fn train_among(
+    group: &dyn Group,
+    run: &mut Run,
+    data: &Dataset,
+    folder: &Path,
+    stop: &AtomicBool,
+    stop_at: Option<u64>,
+    quiet: bool,
+) -> Result<Outcome> {
     let config = run.config.train.clone();
     let checkpoint = folder.join(CHECKPOINT);
+    let mut exchange = once(group, Exchange::new(group, config.batch))?;
     let mut log = Log::open(folder.join(LOSSES), run.optimizer.step)?;
+    log.plain &= group.leads();
+    let save = |run: &Run, log: &Log| match group.leads() {
+        true => run.save(&checkpoint).and_then(|()| log.flush()),
+        false => Ok(()),
+    };
     // Before the first step, so that a folder that cannot be written is found now and not in an hour.
-    run.save(&checkpoint)?;
-    log.flush()?;
-    let bar = progress(config.steps, run.optimizer.step, quiet);
+    agreed(group, save(run, &log))?;
+    let bar = progress(config.steps, run.optimizer.step, quiet || !group.leads());
     let to_bits = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
     let mut last_save = Instant::now();
+    let mut saved = Ok(());
+    let mut stopped = agreed_to_stop(group, stop);
     let mut outcome = Outcome::Finished;
     while run.optimizer.step < config.steps {
-        if stop.load(Ordering::Relaxed) || stop_at.is_some_and(|at| run.optimizer.step >= at) {
+        if stopped || stop_at.is_some_and(|at| run.optimizer.step >= at) {
             outcome = Outcome::Interrupted;
             break;
         }
-        let terms = step(run, data, &config)?;
+        // What went wrong on one rank is said to the others where they meet.
+        let own = saved.and_then(|()| look(run, data, &config, exchange.share()));
+        saved = Ok(());
+        let (found, told) = exchange.sum(&run.optimizer.slots, own, stop.load(Ordering::Relaxed))?;
+        stopped = told;
+        let terms = found.terms;
+        once(group, step(run, found, &config))?;
         let (sums, summed) = &mut run.pending;
         for (sum, term) in sums.iter_mut().zip(terms) {
             *sum += f64::from(term) * to_bits;
@@ -80,17 +109,24 @@ pub fn train(
             run.pending = ([0.0; 3], 0);
             bar.set_message(row.message());
             log.push(row)?;
+            check_same_run(group, run)?;
         }
         if last_save.elapsed() >= Duration::from_secs(config.checkpoint_seconds) {
-            run.save(&checkpoint)?;
-            log.flush()?;
+            saved = save(run, &log);
             last_save = Instant::now();
         }
     }
-    run.save(&checkpoint)?;
-    log.flush()?;
+    agreed(group, saved.and_then(|()| save(run, &log)))?;
     if outcome == Outcome::Finished {
-        run.save_weights(&folder.join(WEIGHTS))?;
+        let weights = folder.join(WEIGHTS);
+        agreed(
+            group,
+            if group.leads() {
+                run.save_weights(&weights)
+            } else {
+                Ok(())
+            },
+        )?;
         bar.finish();
     } else {
         bar.abandon();
@@ -98,17 +134,25 @@ pub fn train(
     Ok(outcome)
 }
 
-/// One optimiser step; the terms in nats per row.
-fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]> {
+/// Whether any rank was told to stop before the first step.
+fn agreed_to_stop(group: &dyn Group, stop: &AtomicBool) -> bool {
+    group
+        .gather(u64::from(stop.load(Ordering::Relaxed)))
+        .iter()
+        .any(|told| *told != 0)
+}
+
+/// Loss and gradients of a share of the next batch.
+fn look(run: &mut Run, data: &Dataset, config: &TrainConfig, share: Share) -> Result<Found> {
     let device = run.device().clone();
-    let rows = data.draw(config.batch, &mut run.rng);
-    let x = Tensor::from_vec(rows, (config.batch, run.dim), &device)?;
+    let rows = data.draw(share, &mut run.rng);
+    let x = Tensor::from_vec(rows, (share.rows, run.dim), &device)?;
     // Bits per dimension keep the gradient's size apart from the number of dimensions.
     let unit = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
     let model = &run.config.model;
-    let (values, gradients) = match model.time {
+    Ok(match model.time {
         Time::Discrete => {
-            let draws = Draws::new(config.batch, run.dim, run.gamma.steps(), &mut run.rng, &device)?;
+            let draws = Draws::new(share, run.dim, run.gamma.steps(), &mut run.rng, &device)?;
             let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
             let terms = loss::elbo(
                 &run.network,
@@ -119,10 +163,14 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
                 &x,
                 &draws,
             )?;
-            (terms.values()?, terms.total()?.affine(unit, 0.0)?.backward()?)
+            Found {
+                terms: terms.values()?,
+                gradients: terms.total()?.affine(unit, 0.0)?.backward()?,
+                relative: Vec::new(),
+            }
         }
         Time::Continuous => {
-            let draws = continuous::Draws::new(config.batch, run.dim, &mut run.rng, &device)?;
+            let draws = continuous::Draws::new(share, run.dim, &mut run.rng, &device)?;
             let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
             let step = continuous::step(
                 &run.network,
@@ -133,9 +181,17 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
                 &draws,
                 unit,
             )?;
-            (step.terms, step.gradients)
+            Found {
+                terms: step.terms,
+                gradients: step.gradients,
+                relative: run.gamma.course().into_iter().cloned().collect(),
+            }
         }
-    };
+    })
+}
+
+/// One optimiser step.
+fn step(run: &mut Run, found: Found, config: &TrainConfig) -> Result<()> {
     let update = Update {
         rate: rate(config, run.optimizer.step),
         decay: config.weight_decay,
@@ -144,12 +200,12 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
         adam: config.adam(),
     };
     ensure!(
-        values.iter().all(|v| v.is_finite()),
+        found.terms.iter().all(|v| v.is_finite()),
         "the loss is not finite at step {}: resume from the last checkpoint with a lower train.learning_rate",
         run.optimizer.step + 1
     );
-    run.optimizer.update(&gradients, update)?;
-    Ok(values)
+    run.optimizer.update(&found.gradients, update)?;
+    Ok(())
 }
 
 /// Linear warm-up, then a cosine to the final fraction.

@@ -217,6 +217,43 @@ fn steps_are_chosen_by_the_elbo() {
 }
 
 #[test]
+fn the_estimates_variance_is_measured() {
+    let folder = trained();
+    let text = ok(folder.path(), &["variance", "run", "--draws", "16", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), 6);
+    assert_eq!(
+        (&found[5]["schedule"], &found[5]["steps"]),
+        (&"learned".into(), &8.into())
+    );
+    assert!(
+        found
+            .iter()
+            .all(|e| e["deviation"].as_f64().unwrap() > 0.0 && e["mean"].as_f64().unwrap() > 0.0)
+    );
+    let table = ok(folder.path(), &["variance", "run", "--draws", "16"]);
+    assert_eq!(table.lines().count(), 8);
+    assert!(fails(folder.path(), &["variance", "run", "--draws", "1"]).contains("at least 2"));
+}
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_build_without_mpi_says_how_to_make_one_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    common::files(folder.path());
+    std::fs::write(
+        folder.path().join("sweep.toml"),
+        "base = \"tiny.toml\"\n[grid]\nseed = [1, 2]\n",
+    )
+    .unwrap();
+    for (command, file) in [("train", "tiny.toml"), ("sweep", "sweep.toml")] {
+        let error = fails(folder.path(), &[command, file, "--mpi"]);
+        assert!(error.contains("--features mpi (docs/mpi.md)"), "{error}");
+    }
+}
+
+#[test]
 fn continuous_data_goes_the_whole_way() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -7,22 +7,30 @@ use candle_core::{Device, Tensor};
 use host_train::checkpoint::Run;
 use host_train::config::{Config, Time};
 use host_train::data::{self, Split};
+use host_train::estimator::{Settings, measure};
+use host_train::gamma::CourseKind;
+use host_train::loss;
 use host_train::loss::continuous::{Draws, Step, step};
 use host_train::rng::TrainRng;
+use host_train::schedule::Path as Schedule;
 use host_train::train::train;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-fn trained(folder: &Path, steps: u64, learn: bool) -> (Run, Split) {
+fn trained(folder: &Path, steps: u64, course: CourseKind) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
     config.model.time = Time::Continuous;
-    config.model.learn_gamma = learn;
+    config.model.gamma = course;
     config.train.steps = steps;
     let split = data::load(&config.data, folder).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();
     let stop = AtomicBool::new(false);
     train(&mut run, &split.train, folder, &stop, None, true).unwrap();
     (run, split)
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 fn evaluate(run: &Run, split: &Split, draws: &Draws) -> Step {
@@ -45,8 +53,18 @@ fn evaluate(run: &Run, split: &Split, draws: &Draws) -> Step {
 
 #[test]
 fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
+    check_gradients(CourseKind::Table, 1);
+}
+
+#[test]
+fn so_are_those_of_a_network_of_gamma() {
+    check_gradients(CourseKind::Network, 9);
+}
+
+/// Of the course's parameters, every so many are checked.
+fn check_gradients(course: CourseKind, stride: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = trained(folder.path(), 60, true);
+    let (run, split) = trained(folder.path(), 60, course);
     let draws = Draws::new(256, run.dim, &mut TrainRng::new(4), &Device::Cpu).unwrap();
     let here = evaluate(&run, &split, &draws);
     let total = |s: &Step| s.terms.iter().map(|t| f64::from(*t)).sum::<f64>();
@@ -55,18 +73,22 @@ fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
     let scatter = |s: &Step| s.spread * (f64::from(s.terms[2]) / mean).powi(2);
 
     let difference = |var: &candle_core::Var, index: usize, of: &dyn Fn(&Step) -> f64| {
-        let before: Vec<f32> = var.to_vec1().unwrap();
+        let before: Vec<f32> = var.flatten_all().unwrap().to_vec1().unwrap();
+        let put = |values: Vec<f32>| {
+            var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap())
+                .unwrap();
+        };
         let at = |h: f32| {
             let mut moved = before.clone();
             moved[index] += h;
-            var.set(&Tensor::new(moved, &Device::Cpu).unwrap()).unwrap();
+            put(moved);
             let value = of(&evaluate(&run, &split, &draws));
-            var.set(&Tensor::new(before.clone(), &Device::Cpu).unwrap()).unwrap();
+            put(before.clone());
             value
         };
         (at(0.01) - at(-0.01)) / 0.02
     };
-    let gradient = |var: &candle_core::Var| here.gradients.get(var).unwrap().to_vec1::<f32>().unwrap();
+    let gradient = |var: &candle_core::Var| flat(here.gradients.get(var).unwrap());
     for end in run.gamma.ends() {
         let (found, expected) = (f64::from(gradient(end)[0]), difference(end, 0, &total));
         assert!(
@@ -74,16 +96,16 @@ fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
             "{found} {expected}"
         );
     }
-    let course = run.gamma.course();
-    let found = gradient(course);
     let mut largest = 0.0f64;
-    for (index, found) in found.iter().enumerate() {
-        let expected = difference(course, index, &scatter);
-        largest = largest.max(expected.abs());
-        assert!(
-            (f64::from(*found) - expected).abs() < 0.02 * expected.abs() + 0.01,
-            "{index}: {found} {expected}"
-        );
+    for var in run.gamma.course() {
+        for (index, found) in gradient(var).iter().enumerate().step_by(stride) {
+            let expected = difference(var, index, &scatter);
+            largest = largest.max(expected.abs());
+            assert!(
+                (f64::from(*found) - expected).abs() < 0.02 * expected.abs() + 0.01,
+                "{index}: {found} {expected}"
+            );
+        }
     }
     assert!(largest > 0.05, "a gradient of nothing proves nothing");
 }
@@ -92,7 +114,7 @@ fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
 #[test]
 fn a_learned_course_makes_the_estimate_vary_less() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = trained(folder.path(), 600, true);
+    let (run, split) = trained(folder.path(), 600, CourseKind::Table);
     let spread = |run: &Run| {
         let mut rng = TrainRng::new(9);
         let of = |_| {
@@ -117,7 +139,7 @@ fn a_learned_course_makes_the_estimate_vary_less() {
 #[test]
 fn the_course_does_not_change_the_loss() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = trained(folder.path(), 300, true);
+    let (run, split) = trained(folder.path(), 300, CourseKind::Table);
     let mean = |run: &Run| {
         let mut rng = TrainRng::new(5);
         let of = |_| {
@@ -142,4 +164,61 @@ fn the_course_does_not_change_the_loss() {
     let error = a.hypot(b);
     assert!((learned - other).abs() < 4.0 * error, "{learned} {other} ± {error}");
     assert!(error < 0.03 * learned, "too loose a test: {error} of {learned}");
+}
+
+/// In the limit every schedule has the mean of the others; the learned course, table or network, varies least.
+#[test]
+fn the_measured_estimate_varies_least_along_the_learned_course() {
+    for course in [CourseKind::Table, CourseKind::Network] {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, split) = trained(folder.path(), 800, course);
+        run.optimizer.show_average().unwrap();
+        let settings = Settings {
+            draws: 400,
+            ..Settings::default()
+        };
+        let found = measure(&run, &split.train, &settings).unwrap();
+        let of = |schedule: Schedule, steps: Option<usize>| {
+            let mut one = found.iter().filter(|e| e.schedule == schedule && e.steps == steps);
+            one.next().unwrap().clone()
+        };
+        let (even, learned) = (of(Schedule::Even, None), of(Schedule::Learned, None));
+        let samples = (split.train.len() * settings.draws) as f64;
+        for other in [of(Schedule::Cosine, None), learned.clone()] {
+            let error = (even.deviation.powi(2) + other.deviation.powi(2)).sqrt() / samples.sqrt();
+            let apart = (even.mean - other.mean).abs();
+            assert!(
+                apart < 4.0 * error + 1e-3 * even.mean,
+                "{course:?}: {even:?} {other:?} ± {error}"
+            );
+        }
+        assert!(
+            learned.deviation < 0.95 * even.deviation,
+            "{course:?}: {learned:?} {even:?}"
+        );
+
+        // With T steps, the mean is that of the loss that the chain is trained by.
+        let chain = of(Schedule::Learned, Some(run.gamma.steps()));
+        let mut rng = TrainRng::new(2);
+        let (rounds, n) = (200, 480);
+        let mut sum = 0.0;
+        for _ in 0..rounds {
+            let rows: Vec<usize> = (0..n).map(|_| rng.below(split.train.len())).collect();
+            let x = Tensor::from_vec(split.train.select(&rows).rows, (n, run.dim), &Device::Cpu).unwrap();
+            let draws = loss::Draws::new(n, run.dim, run.gamma.steps(), &mut rng, &Device::Cpu).unwrap();
+            let prediction = run.config.model.prediction;
+            let terms = loss::elbo(
+                &run.network,
+                &run.gamma,
+                None,
+                prediction,
+                split.train.levels(),
+                &x,
+                &draws,
+            );
+            sum += f64::from(terms.unwrap().values().unwrap()[2]);
+        }
+        let mean = sum / f64::from(rounds) / (run.dim as f64 * std::f64::consts::LN_2);
+        assert!((mean - chain.mean).abs() < 0.02 * mean, "{course:?}: {mean} {chain:?}");
+    }
 }

@@ -8,6 +8,7 @@
 
 mod apt;
 mod distro;
+pub mod mpi;
 mod qemu;
 mod rustc;
 mod rustup;

@@ -167,12 +167,29 @@ fn desktop(checks: &mut Checks) -> Result<()> {
         )
     })?;
     checks.cargo("tests", "test --workspace")?;
+    checks.check("training on several processes (MPI)", with_mpi)?;
     checks.cargo(
         "tests of the core with its features",
         "test --package ancestral --features std,alloc",
     )?;
     // Overflow checks are off here and the optimiser is at work: the same bits must come out.
     checks.cargo("tests of the core in release", "test --package ancestral --release")
+}
+
+/// The feature changes nothing that other crates are built with, so this compiles `host-train` once more and no other large crate.
+fn with_mpi() -> Result<Outcome> {
+    if !setup::mpi::ensure() {
+        return Ok(Outcome::Skipped(
+            "it needs mpirun, mpicc and clang, and apt cannot install them here",
+        ));
+    }
+    for arguments in [
+        "clippy --package host-train --features mpi --all-targets -- -D warnings",
+        "test --package host-train --features mpi --test mpi",
+    ] {
+        process::run(process::cargo().args(arguments.split_whitespace()))?;
+    }
+    Ok(Outcome::Passed)
 }
 
 /// Writes again what `tests/golden.rs` compares with.

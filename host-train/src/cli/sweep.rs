@@ -1,7 +1,8 @@
-use super::print;
+use super::{group, print};
 use anyhow::{Context, Result, bail, ensure};
 use host_train::checkpoint::CHECKPOINT;
 use host_train::files::write_atomically;
+use host_train::parallel::{Group, agreed};
 use host_train::sweep::{Point, Sweep};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ pub struct Args {
     /// Do one part of several, as 2/4: every fourth run, from the second. Parts may run at the same time, on any machines that share the folder
     #[arg(long, default_value = "1/1")]
     part: Part,
+    /// Divide the runs among the processes that mpirun or srun has started (needs a build with the `mpi` feature)
+    #[arg(long, conflicts_with = "part")]
+    mpi: bool,
     /// Say what would be run and run nothing
     #[arg(long)]
     dry_run: bool,
@@ -56,13 +60,20 @@ impl std::str::FromStr for Part {
 
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
-        ensure!(self.jobs > 0, "--jobs is 0: at least 1 is needed");
-        let points = Sweep::points(&self.sweep)?;
-        let folder = match &self.out {
-            Some(out) => out.clone(),
-            None => Path::new("runs").join(self.sweep.file_stem().context("the sweep has no name")?),
+        let group = group(self.mpi)?;
+        self.among(&*group)
+    }
+
+    fn among(&self, group: &dyn Group) -> Result<ExitCode> {
+        let (points, folder) = agreed(group, self.begun())?;
+        let part = match self.mpi {
+            true => Part {
+                number: group.rank() + 1,
+                of: group.size(),
+            },
+            false => self.part,
         };
-        let mine: Vec<&Point> = points.iter().skip(self.part.number - 1).step_by(self.part.of).collect();
+        let mine: Vec<&Point> = points.iter().skip(part.number - 1).step_by(part.of).collect();
         if self.dry_run {
             for point in mine {
                 let changes: Vec<String> = point
@@ -74,9 +85,52 @@ impl Args {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        for point in &mine {
-            lay_out(point, &folder.join(&point.name))?;
+        let laid_out = mine
+            .iter()
+            .try_for_each(|point| lay_out(point, &folder.join(&point.name)));
+        agreed(group, laid_out)?;
+        let done = self.train_all(&points, &mine, &folder);
+        group.wait();
+        let stopped = agreed(group, done)?;
+        let told = group.gather(u64::from(stopped));
+        if !group.leads() {
+            return Ok(ExitCode::SUCCESS);
         }
+        // A rank's table may be older than another's last run.
+        write_results(&points, &folder)?;
+        if told.iter().any(|told| *told != 0) {
+            eprintln!("stopped; the same command goes on");
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        let ours = if self.mpi { points.iter().collect() } else { mine };
+        let failed = ours
+            .iter()
+            .filter(|p| folder.join(&p.name).join(ERROR).exists())
+            .count();
+        let results = folder.join(RESULTS);
+        ensure!(
+            failed == 0,
+            "{failed} of {} runs failed: see {}",
+            ours.len(),
+            results.display()
+        );
+        print(format_args!("{}: {} runs", results.display(), ours.len()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The runs, and the folder for them.
+    fn begun(&self) -> Result<(Vec<Point>, PathBuf)> {
+        ensure!(self.jobs > 0, "--jobs is 0: at least 1 is needed");
+        let points = Sweep::points(&self.sweep)?;
+        let folder = match &self.out {
+            Some(out) => out.clone(),
+            None => Path::new("runs").join(self.sweep.file_stem().context("the sweep has no name")?),
+        };
+        Ok((points, folder))
+    }
+
+    /// Does the runs of `mine`; whether it was told to stop before their end.
+    fn train_all(&self, points: &[Point], mine: &[&Point], folder: &Path) -> Result<bool> {
         let stop = Arc::new(AtomicBool::new(false));
         let handler = Arc::clone(&stop);
         // The runs get the same signal from the terminal, write their checkpoints and end by themselves.
@@ -90,7 +144,7 @@ impl Args {
                 };
                 self.train(point, &folder.join(&point.name))?;
                 let _one_at_a_time = table.lock();
-                write_results(&points, &folder)?;
+                write_results(points, folder)?;
             }
             Ok(())
         };
@@ -104,24 +158,7 @@ impl Args {
             }
             Ok(())
         })?;
-        write_results(&points, &folder)?;
-        let results = folder.join(RESULTS);
-        if stop.load(Ordering::Relaxed) {
-            eprintln!("stopped; the same command goes on");
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
-        let failed = mine
-            .iter()
-            .filter(|p| folder.join(&p.name).join(ERROR).exists())
-            .count();
-        ensure!(
-            failed == 0,
-            "{failed} of {} runs failed: see {}",
-            mine.len(),
-            results.display()
-        );
-        print(format_args!("{}: {} runs", results.display(), mine.len()))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(stop.load(Ordering::Relaxed))
     }
 
     /// One run as a process of its own, taken up where it was left.

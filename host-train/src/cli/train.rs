@@ -1,4 +1,4 @@
-use super::print_json;
+use super::{group, print, print_json};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS, put_aside};
@@ -6,9 +6,10 @@ use host_train::config::{Config, Time};
 use host_train::data::{self, Split};
 use host_train::evaluate::evaluate;
 use host_train::export::float_spec;
+use host_train::parallel::{Group, agreed, check_same_start};
 use host_train::runtime::ModelFile;
 use host_train::schedule::{self, Settings, Study, refit};
-use host_train::train::{LOSSES, Outcome, train};
+use host_train::train::{LOSSES, Outcome, train_among};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ pub struct Args {
     /// Stop with a checkpoint once this many steps are done, as Ctrl-C would
     #[arg(long)]
     stop_at: Option<u64>,
+    /// Share every batch among the processes that mpirun or srun has started (needs a build with the `mpi` feature)
+    #[arg(long)]
+    mpi: bool,
     /// Train on the first NVIDIA GPU (needs a build with the `cuda` feature)
     #[arg(long)]
     cuda: bool,
@@ -54,6 +58,52 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
+        let group = group(self.mpi)?;
+        let code = self.among(&*group);
+        // The others are idle while the first evaluates.
+        group.wait();
+        code
+    }
+
+    fn among(&self, group: &dyn Group) -> Result<ExitCode> {
+        let (mut run, split, folder) = agreed(group, self.begun())?;
+        check_same_start(group, &run, &split.train)?;
+        // What an earlier run left is worth keeping, and must not pass for this one's.
+        let stale: &[&str] = match self.resume {
+            false => &[CHECKPOINT, WEIGHTS, LOSSES],
+            true if run.optimizer.step < run.config.train.steps => &[WEIGHTS],
+            true => &[],
+        };
+        let old = if group.leads() {
+            put_aside(&folder, stale)
+        } else {
+            Ok(None)
+        };
+        if let Some(old) = agreed(group, old)? {
+            eprintln!("what an earlier run left is now in {}", old.display());
+        }
+        let stop = agreed(group, self.until_told(group, &folder))?;
+        let outcome = train_among(group, &mut run, &split.train, &folder, &stop, self.stop_at, self.json)?;
+        match outcome {
+            _ if !group.leads() => Ok(match outcome {
+                Outcome::Finished => ExitCode::SUCCESS,
+                Outcome::Interrupted => ExitCode::from(INTERRUPTED),
+            }),
+            Outcome::Finished => self.finished(&run, &split, &folder),
+            Outcome::Interrupted => {
+                eprintln!(
+                    "stopped at step {} of {}; go on with: {}",
+                    run.optimizer.step,
+                    run.config.train.steps,
+                    self.again(&folder)
+                );
+                Ok(ExitCode::from(INTERRUPTED))
+            }
+        }
+    }
+
+    /// The run as it begins, its data, and its folder.
+    fn begun(&self) -> Result<(Run, Split, PathBuf)> {
         let mut config = Config::read(&self.config)?;
         if let Some(steps) = self.steps {
             config.train.steps = steps;
@@ -75,50 +125,63 @@ impl Args {
         let device = if self.cuda { cuda()? } else { Device::Cpu };
         let split = data::load(&config.data, self.config.parent().unwrap_or(Path::new("")))?;
         let checkpoint = folder.join(CHECKPOINT);
-        let mut run = match &self.from {
+        let run = match &self.from {
             Some(base) => continued(config, base, &split, &device)?,
             None if self.resume => self.resumed(config, &checkpoint, &device)?,
             None => Run::for_data(config, &split, &device)?,
         };
-        // What an earlier run left is worth keeping, and must not pass for this one's.
-        let stale: &[&str] = match self.resume {
-            false => &[CHECKPOINT, WEIGHTS, LOSSES],
-            true if run.optimizer.step < run.config.train.steps => &[WEIGHTS],
-            true => &[],
-        };
-        if let Some(old) = put_aside(&folder, stale)? {
-            eprintln!("what an earlier run left is now in {}", old.display());
-        }
+        Ok((run, split, folder))
+    }
 
+    /// What Ctrl-C, or the end of the time that a scheduler grants, sets.
+    fn until_told(&self, group: &dyn Group, folder: &Path) -> Result<Arc<AtomicBool>> {
         let stop = Arc::new(AtomicBool::new(false));
         let handler = Arc::clone(&stop);
+        let watch = group.watch();
+        // One of the first two is left to say it, whichever rank is gone.
+        let speaks = group.rank() < 2;
+        let lost = format!(
+            "error: a rank does not answer, perhaps because it has died: the last checkpoint is whole, go on from it with: {}",
+            self.again(folder)
+        );
         ctrlc::set_handler(move || {
             // The second Ctrl-C does not wait.
             if handler.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(INTERRUPTED));
             }
+            let (watch, lost) = (watch.clone(), lost.clone());
+            std::thread::spawn(move || {
+                watch.until_in_vain();
+                if speaks {
+                    eprintln!("{lost}");
+                }
+                std::process::exit(1);
+            });
         })
         .context("Ctrl-C cannot be caught")?;
+        Ok(stop)
+    }
 
-        let target = run.config.train.steps;
-        let outcome = train(&mut run, &split.train, &folder, &stop, self.stop_at, self.json)?;
-        if outcome == Outcome::Interrupted {
-            eprintln!(
-                "stopped at step {} of {target}; go on with: host-train train {} --out {} --resume{}{}{}",
-                run.optimizer.step,
-                self.config.display(),
-                folder.display(),
-                self.steps.map_or(String::new(), |steps| format!(" --steps {steps}")),
-                self.seed.map_or(String::new(), |seed| format!(" --seed {seed}")),
-                self.chain_steps
-                    .map_or(String::new(), |steps| format!(" --chain-steps {steps}")),
-            );
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
+    /// The command that goes on with this run.
+    fn again(&self, folder: &Path) -> String {
+        format!(
+            "host-train train {} --out {} --resume{}{}{}{}",
+            self.config.display(),
+            folder.display(),
+            self.steps.map_or(String::new(), |steps| format!(" --steps {steps}")),
+            self.seed.map_or(String::new(), |seed| format!(" --seed {seed}")),
+            self.chain_steps
+                .map_or(String::new(), |steps| format!(" --chain-steps {steps}")),
+            if self.mpi { " --mpi" } else { "" },
+        )
+    }
+
+    /// What is done once all steps are: variances refitted on unseen rows, and a score.
+    fn finished(&self, run: &Run, split: &Split, folder: &Path) -> Result<ExitCode> {
         let weights = folder.join(WEIGHTS);
         let mut averaged = Run::averaged(&weights, &Device::Cpu)?;
         if averaged.variance.is_some() {
-            refit(&mut averaged, &split, &Settings::default())?;
+            refit(&mut averaged, split, &Settings::default())?;
             averaged.save_weights(&weights)?;
         }
         let file = ModelFile::from_bytes(&float_spec(&averaged)?.to_bytes()?, weights.display().to_string())?;
@@ -126,12 +189,12 @@ impl Args {
         if self.json {
             print_json(&json!({
                 "steps_trained": run.optimizer.step,
-                "checkpoint": checkpoint,
+                "checkpoint": folder.join(CHECKPOINT),
                 "weights": weights,
                 "held_out": score,
             }))?;
         } else {
-            super::print(format_args!(
+            print(format_args!(
                 "{}: held-out ELBO {:.4} bits/dim (reconstruction {:.4}, prior {:.4}, diffusion {:.4})",
                 weights.display(),
                 score.bits_per_dim,

@@ -1,5 +1,6 @@
 //! Rows in the units that the model sees.
 
+use crate::parallel::Share;
 use crate::rng::TrainRng;
 
 /// How a row's numbers relate to those in the file.
@@ -97,12 +98,10 @@ impl Dataset {
         &self.rows[index * self.dim..(index + 1) * self.dim]
     }
 
-    /// `count` rows, each any of them with the same chance, one after the other.
-    pub fn draw(&self, count: usize, rng: &mut TrainRng) -> Vec<f32> {
-        (0..count)
-            .flat_map(|_| self.row(rng.below(self.len())))
-            .copied()
-            .collect()
+    /// The rows of a batch or of a share of it, each any of them with the same chance, one after the other.
+    pub fn draw(&self, rows: impl Into<Share>, rng: &mut TrainRng) -> Vec<f32> {
+        let drawn = rng.for_rows(rows.into(), 1, |rng| rng.below(self.len()));
+        drawn.into_iter().flat_map(|index| self.row(index)).copied().collect()
     }
 
     /// Number of levels; `None` for continuous data.

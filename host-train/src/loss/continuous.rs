@@ -8,6 +8,7 @@ use super::{Terms, ends};
 use crate::config::Prediction;
 use crate::gamma::GammaTable;
 use crate::network::Network;
+use crate::parallel::Share;
 use crate::rng::TrainRng;
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
@@ -15,6 +16,8 @@ use candle_core::{Device, Tensor, Var};
 
 /// Everything random in one evaluation.
 pub struct Draws {
+    /// Which rows of the batch these are.
+    pub share: Share,
     /// One time per row, in [0, 1).
     pub times: Vec<f64>,
     /// `(n, D)`, the noise of z at that time.
@@ -27,11 +30,13 @@ pub struct Draws {
 
 impl Draws {
     /// Stratified times: one uniform number places all of them, 1/n apart.
-    pub fn new(rows: usize, dim: usize, rng: &mut TrainRng, device: &Device) -> candle_core::Result<Self> {
+    pub fn new(rows: impl Into<Share>, dim: usize, rng: &mut TrainRng, device: &Device) -> candle_core::Result<Self> {
+        let share = rows.into();
         Ok(Self {
-            times: rng.times(rows).collect(),
-            noise: rng.normals(rows, dim, device)?,
-            first_noise: rng.normals(rows, dim, device)?,
+            share,
+            times: rng.times(share).collect(),
+            noise: rng.normals(share, dim, device)?,
+            first_noise: rng.normals(share, dim, device)?,
             masks: Vec::new(),
         })
     }
@@ -44,7 +49,7 @@ impl Draws {
         rng: &mut TrainRng,
         device: &Device,
     ) -> candle_core::Result<Self> {
-        self.masks = super::masks(self.times.len(), p, hidden, rng, device)?;
+        self.masks = super::masks(self.share, p, hidden, rng, device)?;
         Ok(self)
     }
 }
@@ -72,25 +77,11 @@ pub fn step(
     draws: &Draws,
     unit: f64,
 ) -> Result<Step> {
-    let table = gamma.values()?;
-    let (gamma_u, slope) = along(&table, &draws.times)?;
+    let (gamma_u, slope) = gamma.at(&draws.times)?;
     // The rest of the graph hangs on these two, so that one pass through the network gives each row's own gradient by γ and γ'.
     let (at, rise) = (Var::from_tensor(&gamma_u)?, Var::from_tensor(&slope)?);
-    let variance = candle_nn::ops::sigmoid(&at)?;
-    let signal = candle_nn::ops::sigmoid(&at.neg()?)?;
-    let (alpha, sigma) = (signal.sqrt()?, variance.sqrt()?);
-    let z = (x.broadcast_mul(&alpha)? + draws.noise.broadcast_mul(&sigma)?)?;
-    let f = network.forward_masked(&z, &network.biases(&at)?, &draws.masks)?;
-    let (target, weight) = match prediction {
-        Prediction::V => {
-            let v = (draws.noise.broadcast_mul(&alpha)? - x.broadcast_mul(&sigma)?)?;
-            (v, signal)
-        }
-        Prediction::X => (x.clone(), (&signal / &variance)?),
-    };
-    let error = (f - target)?.sqr()?.sum_keepdim(1)?;
-    let nats = ((rise.as_tensor() * weight)? * error)?.affine(0.5, 0.0)?;
-    let (reconstruction, prior) = ends(&table, levels, x, &draws.first_noise)?;
+    let nats = nats(network, prediction, x, draws, &at, &rise)?;
+    let (reconstruction, prior) = ends(&gamma.values()?, levels, x, &draws.first_noise, draws.share)?;
     let terms = Terms {
         reconstruction,
         prior,
@@ -130,8 +121,10 @@ pub fn step(
                 gradients.insert(end, sum);
             }
         }
-        if let Some(g) = of_course.get(gamma.course()) {
-            gradients.insert(gamma.course(), g.clone());
+        for part in gamma.course() {
+            if let Some(g) = of_course.get(part) {
+                gradients.insert(part, g.clone());
+            }
         }
     }
     Ok(Step {
@@ -141,23 +134,29 @@ pub fn step(
     })
 }
 
-/// γ at each time and its rise by a unit of time, `(n, 1)` each: the table's points stand at equal distances in time, and between two of
-/// them γ is linear.
-fn along(table: &Tensor, times: &[f64]) -> candle_core::Result<(Tensor, Tensor)> {
-    let steps = table.elem_count() - 1;
-    let places = times.iter().map(|u| u * steps as f64);
-    let before: Vec<u32> = places.clone().map(|p| (p as u32).min(steps as u32 - 1)).collect();
-    let share: Vec<f32> = places.zip(&before).map(|(p, b)| (p - f64::from(*b)) as f32).collect();
-    let n = times.len();
-    let device = table.device();
-    let after: Vec<u32> = before.iter().map(|b| b + 1).collect();
-    let pick = |index: Vec<u32>| {
-        table
-            .index_select(&Tensor::from_vec(index, n, device)?, 0)?
-            .unsqueeze(1)
+/// The diffusion term as each row by itself estimates it, `(n, 1)`.
+///
+/// * `at`, `rise`: γ and γ' at the row's time, `(n, 1)` each.
+pub fn nats(
+    network: &Network,
+    prediction: Prediction,
+    x: &Tensor,
+    draws: &Draws,
+    at: &Tensor,
+    rise: &Tensor,
+) -> candle_core::Result<Tensor> {
+    let variance = candle_nn::ops::sigmoid(at)?;
+    let signal = candle_nn::ops::sigmoid(&at.neg()?)?;
+    let (alpha, sigma) = (signal.sqrt()?, variance.sqrt()?);
+    let z = (x.broadcast_mul(&alpha)? + draws.noise.broadcast_mul(&sigma)?)?;
+    let f = network.forward_masked(&z, &network.biases(at)?, &draws.masks)?;
+    let (target, weight) = match prediction {
+        Prediction::V => {
+            let v = (draws.noise.broadcast_mul(&alpha)? - x.broadcast_mul(&sigma)?)?;
+            (v, signal)
+        }
+        Prediction::X => (x.clone(), (&signal / &variance)?),
     };
-    let (low, high) = (pick(before)?, pick(after)?);
-    let rise = (high - &low)?;
-    let gamma = (low + (&rise * Tensor::from_vec(share, (n, 1), device)?)?)?;
-    Ok((gamma, rise.affine(steps as f64, 0.0)?))
+    let error = (f - target)?.sqr()?.sum_keepdim(1)?;
+    ((rise * weight)? * error)?.affine(0.5, 0.0)
 }
