@@ -61,20 +61,13 @@ impl Run {
         let m = &config.model;
         let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.learn_gamma, device)?;
         let rate_scale = gamma_rate_scale(&config.train);
-        let mut slots = Vec::new();
-        for parameter in network.parameters() {
-            slots.push(Slot::new(parameter, 1.0)?);
-        }
-        for parameter in gamma.parameters() {
-            slots.push(Slot::new(parameter, rate_scale)?);
-        }
+        let mut parameters: Vec<_> = network.parameters().into_iter().map(|p| (p, 1.0)).collect();
         let variance = match m.variance {
             Variance::Posterior => None,
             kind => Some(VarianceTable::new(m.steps, dim, kind == Variance::Rotated, device)?),
         };
-        for parameter in variance.iter().flat_map(VarianceTable::parameters) {
-            slots.push(Slot::new(parameter, rate_scale)?);
-        }
+        let of_variance = variance.iter().flat_map(VarianceTable::parameters);
+        parameters.extend(gamma.parameters().into_iter().chain(of_variance).map(|p| (p, rate_scale)));
         Ok(Self {
             config,
             dim,
@@ -82,7 +75,7 @@ impl Run {
             network,
             gamma,
             variance,
-            optimizer: Optimizer { slots, step: 0 },
+            optimizer: Optimizer::new(parameters)?,
             rng,
             pending: ([0.0; 3], 0),
         })
@@ -161,10 +154,7 @@ impl Run {
 
     /// Begins the optimiser's state, averages included, anew from the parameters as they are.
     pub fn adopt(&mut self) -> Result<()> {
-        for slot in &mut self.optimizer.slots {
-            *slot = Slot::new(slot.parameter.clone(), slot.rate_scale)?;
-        }
-        Ok(())
+        Ok(self.optimizer.slots.iter_mut().try_for_each(Slot::begin)?)
     }
 
     /// Writes a training checkpoint.

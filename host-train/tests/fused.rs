@@ -117,7 +117,7 @@ impl Case {
         let flat = weights.flatten_all().unwrap();
         let run = || {
             let masks = self.masks(DType::F32);
-            mlp.forward(&inputs, &flat, &biases, self.index.clone(), &masks)
+            mlp.forward(&inputs, &flat, &biases, self.index.clone().into(), &masks)
                 .unwrap()
         };
         // The second is computed in the memory of the first.
@@ -266,7 +266,7 @@ fn shapes_that_do_not_fit_are_named() {
             &zeros(&inputs),
             &zeros(&[weights]),
             &zeros(&biases),
-            vec![index; 4],
+            vec![index; 4].into(),
             &[],
         );
         let error = error.unwrap_err().to_string();
@@ -274,7 +274,7 @@ fn shapes_that_do_not_fit_are_named() {
     }
     let wide = zeros(&[4, 3]).to_dtype(DType::F64).unwrap();
     let error = mlp
-        .forward(&wide, &zeros(&[6]), &zeros(&[1, 2]), vec![0; 4], &[])
+        .forward(&wide, &zeros(&[6]), &zeros(&[1, 2]), vec![0; 4].into(), &[])
         .unwrap_err();
     assert!(error.to_string().contains("f32"), "{error}");
 }
@@ -313,7 +313,7 @@ fn elbo_case(rows: usize, dim: usize, steps: usize, prediction: Prediction, seed
     };
     let fused = {
         let (table, f) = vars(DType::F32);
-        let rows = Rows::new(&at(0, DType::F32), &at(1, DType::F32), &t).unwrap();
+        let rows = Rows::new(&at(0, DType::F32), &at(1, DType::F32), t.clone().into()).unwrap();
         let cost = rows.cost(&f, &table, prediction).unwrap();
         ends(rows.state(&table).unwrap(), cost, &table, &f, DType::F32)
     };

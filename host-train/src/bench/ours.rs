@@ -5,7 +5,7 @@ use crate::fused::mlp::Mlp;
 use crate::fused::square::mean_square;
 use crate::fused::stack::Layer;
 use crate::network::Parameter;
-use crate::optimizer::{Adam, Optimizer, Slot, Update};
+use crate::optimizer::{Adam, Optimizer, Update};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, Var};
 use serde_json::{Value, json};
@@ -97,13 +97,10 @@ impl Training {
                 var: var.clone(),
                 decays: true,
             };
-            Slot::new(parameter, 1.0)
+            (parameter, 1.0)
         };
         Ok(Self {
-            optimizer: Optimizer {
-                slots: vec![slot("weights", &weights)?, slot("biases", &biases)?],
-                step: 0,
-            },
+            optimizer: Optimizer::new(vec![slot("weights", &weights), slot("biases", &biases)])?,
             fused,
             inputs: shaped("inputs", first)?,
             targets: shaped("targets", last)?,
@@ -121,7 +118,7 @@ impl Training {
         let (z, target) = (self.inputs.get(batch)?, self.targets.get(batch)?);
         let loss = match &self.fused {
             Some(mlp) => {
-                let index = vec![0; self.task.batch];
+                let index = vec![0; self.task.batch].into();
                 mean_square(&mlp.forward(&z, &self.weights, &self.biases, index, &[])?, &target)?
             }
             None => (self.plain(&z)? - target)?.sqr()?.mean_all()?,
