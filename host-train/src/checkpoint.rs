@@ -57,7 +57,8 @@ impl Run {
             hidden: config.model.hidden.clone(),
             embedding: config.model.embedding,
         };
-        let network = Network::new(shape, &mut rng, device)?;
+        let mut network = Network::new(shape, &mut rng, device)?;
+        network.set_products(config.train.products);
         let m = &config.model;
         let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.learn_gamma, device)?;
         let rate_scale = gamma_rate_scale(&config.train);
@@ -88,6 +89,7 @@ impl Run {
         for slot in self.optimizer.slots.iter_mut().skip(of_network) {
             slot.rate_scale = scale;
         }
+        self.network.set_products(train.products);
         self.config.train = train;
     }
 

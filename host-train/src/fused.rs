@@ -19,6 +19,8 @@
 pub mod cuda;
 pub mod device;
 pub mod elbo;
+#[cfg(feature = "cuda")]
+pub mod graph;
 pub mod index;
 pub mod lanes;
 pub mod mlp;

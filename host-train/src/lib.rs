@@ -23,6 +23,7 @@ pub mod gamma;
 pub mod loss;
 pub mod network;
 pub mod optimizer;
+pub mod place;
 pub mod quantise;
 pub mod report;
 pub mod rng;

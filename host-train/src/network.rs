@@ -1,6 +1,7 @@
 //! The denoiser in candle: the same layers as [`ancestral::mlp`], with the step's embedding not yet folded into biases.
 
 use crate::fused;
+use crate::fused::device::Products;
 use crate::fused::index::Index;
 use crate::fused::lanes::Activation;
 use crate::fused::mlp::Mlp;
@@ -109,6 +110,11 @@ impl Network {
             frequencies: Tensor::from_vec(frequencies, (1, FREQUENCIES), device)?,
             shape,
         })
+    }
+
+    /// Multiplies like this on a GPU.
+    pub fn set_products(&mut self, products: Products) {
+        self.fused.set_products(products);
     }
 
     /// Widths.

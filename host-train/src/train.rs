@@ -1,11 +1,16 @@
 //! The training loop.
 
+#[cfg(feature = "cuda")]
+mod gpu;
+
 use crate::checkpoint::{CHECKPOINT, Run, WEIGHTS};
-use crate::config::{Time, TrainConfig};
+use crate::config::{Generator, Time, TrainConfig};
 use crate::data::Dataset;
 use crate::files::write_atomically;
-use crate::loss::{self, Draws, continuous};
+use crate::fused::device::Products;
+use crate::loss::{self, Draws, Terms, continuous};
 use crate::optimizer::Update;
+use crate::rng::Counter;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -50,43 +55,47 @@ pub fn train(
     quiet: bool,
 ) -> Result<Outcome> {
     let config = run.config.train.clone();
+    ensure!(
+        !run.device().is_cpu() || (config.products == Products::F32 && !config.graph),
+        "train.products and train.graph are for a GPU, and this run is on the CPU, which multiplies in f32: leave them out, or train with --cuda"
+    );
     let checkpoint = folder.join(CHECKPOINT);
     let mut log = Log::open(folder.join(LOSSES), run.optimizer.step)?;
     // Before the first step, so that a folder that cannot be written is found now and not in an hour.
     run.save(&checkpoint)?;
     log.flush()?;
     let bar = progress(config.steps, run.optimizer.step, quiet);
-    let to_bits = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
     let mut last_save = Instant::now();
     let mut outcome = Outcome::Finished;
+    let mut steps = Steps::new(run, data)?;
     while run.optimizer.step < config.steps {
         if stop.load(Ordering::Relaxed) || stop_at.is_some_and(|at| run.optimizer.step >= at) {
             outcome = Outcome::Interrupted;
             break;
         }
-        let terms = step(run, data, &config)?;
-        let (sums, summed) = &mut run.pending;
-        for (sum, term) in sums.iter_mut().zip(terms) {
-            *sum += f64::from(term) * to_bits;
-        }
-        *summed += 1;
+        steps.next(run, data, &config)?;
         let done = run.optimizer.step;
         bar.set_position(done);
         if done.is_multiple_of(config.log_every) {
+            steps.settle(run)?;
+            let (sums, summed) = &run.pending;
             let row = LossRow {
                 step: done,
                 terms: sums.map(|s| s / *summed as f64),
             };
             run.pending = ([0.0; 3], 0);
+            steps.begin_row()?;
             bar.set_message(row.message());
             log.push(row)?;
         }
         if last_save.elapsed() >= Duration::from_secs(config.checkpoint_seconds) {
+            steps.settle(run)?;
             run.save(&checkpoint)?;
             log.flush()?;
             last_save = Instant::now();
         }
     }
+    steps.settle(run)?;
     run.save(&checkpoint)?;
     log.flush()?;
     if outcome == Outcome::Finished {
@@ -98,32 +107,112 @@ pub fn train(
     Ok(outcome)
 }
 
+/// How steps are made.
+enum Steps {
+    /// One after another, each with its loss on the host.
+    OneByOne,
+    /// On a GPU that the host does not wait for.
+    #[cfg(feature = "cuda")]
+    OnGpu(Box<gpu::Steps>),
+}
+
+impl Steps {
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "only a GPU keeps data"))]
+    fn new(run: &Run, data: &Dataset) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if gpu::serves(run) {
+            return Ok(Self::OnGpu(Box::new(gpu::Steps::new(run, data)?)));
+        }
+        Ok(Self::OneByOne)
+    }
+
+    /// Makes a step, or has it made.
+    fn next(&mut self, run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<()> {
+        match self {
+            Self::OneByOne => {
+                let terms = step(run, data, config)?;
+                let (sums, summed) = &mut run.pending;
+                let unit = to_bits(run.dim);
+                for (sum, term) in sums.iter_mut().zip(terms) {
+                    *sum += f64::from(term) * unit;
+                }
+                *summed += 1;
+                Ok(())
+            }
+            #[cfg(feature = "cuda")]
+            Self::OnGpu(steps) => steps.next(run),
+        }
+    }
+
+    /// Waits until all steps are made, and brings their sums to the host. An error if one of them was not finite.
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "only a GPU is waited for"))]
+    fn settle(&mut self, run: &mut Run) -> Result<()> {
+        match self {
+            Self::OneByOne => Ok(()),
+            #[cfg(feature = "cuda")]
+            Self::OnGpu(steps) => steps.settle(run),
+        }
+    }
+
+    /// Begins the sums of another row of the log.
+    fn begin_row(&mut self) -> Result<()> {
+        match self {
+            Self::OneByOne => Ok(()),
+            #[cfg(feature = "cuda")]
+            Self::OnGpu(steps) => steps.begin_row(),
+        }
+    }
+}
+
+/// What nats per row are multiplied with for bits per dimension.
+fn to_bits(dim: usize) -> f64 {
+    1.0 / (dim as f64 * std::f64::consts::LN_2)
+}
+
 /// One optimiser step; the terms in nats per row.
 fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]> {
     let device = run.device().clone();
-    let rows = data.draw(config.batch, &mut run.rng);
-    let x = Tensor::from_vec(rows, (config.batch, run.dim), &device)?;
+    let counter = Counter {
+        seed: run.config.seed,
+        step: run.optimizer.step,
+    };
+    let counted = config.generator == Generator::Counter;
+    let rows = match counted {
+        false => data.draw(config.batch, &mut run.rng),
+        true => data.draw_counted(config.batch, counter),
+    };
+    let size = (config.batch, run.dim);
+    let x = Tensor::from_vec(rows, size, &device)?;
     // Bits per dimension keep the gradient's size apart from the number of dimensions.
-    let unit = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
+    let unit = to_bits(run.dim);
     let model = &run.config.model;
     let (values, gradients) = match model.time {
         Time::Discrete => {
-            let draws = Draws::new(config.batch, run.dim, run.gamma.steps(), &mut run.rng, &device)?;
-            let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
-            let terms = loss::elbo(
-                &run.network,
-                &run.gamma,
-                run.variance.as_ref(),
-                model.prediction,
-                data.levels(),
-                &x,
-                &draws,
-            )?;
+            let draws = if counted {
+                let dropout = (config.dropout, model.hidden.as_slice());
+                Draws::counted(size, run.gamma.steps(), dropout, counter, &device)?
+            } else {
+                Draws::new(config.batch, run.dim, run.gamma.steps(), &mut run.rng, &device)?.with_dropout(
+                    config.dropout,
+                    &model.hidden,
+                    &mut run.rng,
+                    &device,
+                )?
+            };
+            let terms = discrete(run, data.levels(), &x, &draws)?;
             (terms.values()?, terms.total()?.affine(unit, 0.0)?.backward()?)
         }
         Time::Continuous => {
-            let draws = continuous::Draws::new(config.batch, run.dim, &mut run.rng, &device)?;
-            let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
+            let draws = if counted {
+                continuous::Draws::counted(size, (config.dropout, &model.hidden), counter, &device)?
+            } else {
+                continuous::Draws::new(config.batch, run.dim, &mut run.rng, &device)?.with_dropout(
+                    config.dropout,
+                    &model.hidden,
+                    &mut run.rng,
+                    &device,
+                )?
+            };
             let step = continuous::step(
                 &run.network,
                 &run.gamma,
@@ -136,20 +225,38 @@ fn step(run: &mut Run, data: &Dataset, config: &TrainConfig) -> Result<[f32; 3]>
             (step.terms, step.gradients)
         }
     };
-    let update = Update {
-        rate: rate(config, run.optimizer.step),
-        decay: config.weight_decay,
-        clip_norm: config.clip_norm,
-        ema: config.ema,
-        adam: config.adam(),
-    };
     ensure!(
         values.iter().all(|v| v.is_finite()),
         "the loss is not finite at step {}: resume from the last checkpoint with a lower train.learning_rate",
         run.optimizer.step + 1
     );
-    run.optimizer.update(&gradients, update)?;
+    run.optimizer.update(&gradients, update(config, run.optimizer.step))?;
     Ok(values)
+}
+
+/// The loss of a chain of T steps.
+fn discrete(run: &Run, levels: Option<u16>, x: &Tensor, draws: &Draws) -> candle_core::Result<Terms> {
+    let variance = run.variance.as_ref();
+    loss::elbo(
+        &run.network,
+        &run.gamma,
+        variance,
+        run.config.model.prediction,
+        levels,
+        x,
+        draws,
+    )
+}
+
+/// The settings of the update after `step` others.
+fn update(config: &TrainConfig, step: u64) -> Update {
+    Update {
+        rate: rate(config, step),
+        decay: config.weight_decay,
+        clip_norm: config.clip_norm,
+        ema: config.ema,
+        adam: config.adam(),
+    }
 }
 
 /// Linear warm-up, then a cosine to the final fraction.

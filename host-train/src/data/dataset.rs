@@ -1,6 +1,6 @@
 //! Rows in the units that the model sees.
 
-use crate::rng::TrainRng;
+use crate::rng::{Counter, TrainRng};
 
 /// How a row's numbers relate to those in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,10 +99,16 @@ impl Dataset {
 
     /// `count` rows, each any of them with the same chance, one after the other.
     pub fn draw(&self, count: usize, rng: &mut TrainRng) -> Vec<f32> {
-        (0..count)
-            .flat_map(|_| self.row(rng.below(self.len())))
-            .copied()
-            .collect()
+        self.gather((0..count).map(|_| rng.below(self.len())))
+    }
+
+    /// The same from a counter.
+    pub fn draw_counted(&self, count: usize, counter: Counter) -> Vec<f32> {
+        self.gather(counter.below(self.len(), count).into_iter())
+    }
+
+    fn gather(&self, indices: impl Iterator<Item = usize>) -> Vec<f32> {
+        indices.flat_map(|index| self.row(index)).copied().collect()
     }
 
     /// Number of levels; `None` for continuous data.
@@ -145,7 +151,7 @@ impl Dataset {
     /// # Panics
     /// Where an index is not below [`len`](Self::len), as a slice does.
     pub fn select(&self, indices: &[usize]) -> Dataset {
-        let rows = indices.iter().flat_map(|&index| self.row(index)).copied().collect();
+        let rows = self.gather(indices.iter().copied());
         Dataset {
             name: self.name.clone(),
             dim: self.dim,

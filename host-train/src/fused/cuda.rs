@@ -45,6 +45,11 @@ impl Gpu {
         }
     }
 
+    /// candle's device.
+    pub fn device(&self) -> &CudaDevice {
+        &self.device
+    }
+
     /// The stream that everything runs on.
     pub fn stream(&self) -> &Arc<CudaStream> {
         &self.stream

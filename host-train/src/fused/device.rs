@@ -65,6 +65,14 @@ impl<'a, T> Span<'a, T> {
         }
     }
 
+    /// The first `len` of them, or all if there are no more.
+    pub fn head(self, len: usize) -> Self {
+        Self {
+            len: len.min(self.len),
+            ..self
+        }
+    }
+
     /// How many numbers.
     pub fn len(&self) -> usize {
         self.len

@@ -8,7 +8,7 @@ use super::{Terms, ends};
 use crate::config::Prediction;
 use crate::gamma::GammaTable;
 use crate::network::Network;
-use crate::rng::TrainRng;
+use crate::rng::{Counter, Purpose, TrainRng};
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
@@ -33,6 +33,21 @@ impl Draws {
             noise: rng.normals(rows, dim, device)?,
             first_noise: rng.normals(rows, dim, device)?,
             masks: Vec::new(),
+        })
+    }
+
+    /// The same from a counter, with dropout.
+    pub fn counted(
+        (rows, dim): (usize, usize),
+        (p, hidden): (f64, &[usize]),
+        counter: Counter,
+        device: &Device,
+    ) -> candle_core::Result<Self> {
+        Ok(Self {
+            times: counter.times(rows).collect(),
+            noise: counter.matrix(Purpose::Noise, rows, dim, device)?,
+            first_noise: counter.matrix(Purpose::FirstNoise, rows, dim, device)?,
+            masks: super::counted_masks(rows, p, hidden, counter, device)?,
         })
     }
 
