@@ -1,6 +1,9 @@
 //! AdamW with a moving average of the parameters, its whole state in the open so that a checkpoint can hold it, and in one piece of memory
 //! so that a GPU updates all parameters at once ([`crate::fused::device::update`]).
 
+#[cfg(feature = "cuda")]
+pub mod gpu;
+
 use crate::fused::device::update::Row;
 use crate::fused::norm;
 use crate::network::Parameter;

@@ -205,10 +205,14 @@ pub struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// A dense tensor on a GPU.
-    pub fn dense(tensor: &'a Tensor) -> Result<Self> {
+    /// Opens a tensor, which must be dense and on a GPU.
+    pub fn new(tensor: &'a Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
-        Ok(Self { storage, layout })
+        match &*storage {
+            Storage::Cuda(_) if layout.is_contiguous() => Ok(Self { storage, layout }),
+            Storage::Cuda(_) => candle_core::bail!("an operand of a kernel must be contiguous"),
+            _ => candle_core::bail!("every operand of a kernel must be on the GPU"),
+        }
     }
 
     /// Its numbers.

@@ -24,7 +24,7 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 
 /// How a GPU multiplies matrices. Parameters, moments and averages are f32 in any case, and so is every sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Products {
     /// In f32.

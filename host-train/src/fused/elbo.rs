@@ -147,7 +147,7 @@ impl CustomOp1 for State {
             let gradient = &gradient.contiguous()?;
             let gpu = Gpu::new(table.device())?;
             let found = gpu.tensor(table.shape())?;
-            let (by, to, at) = (Held::dense(gradient)?, Held::dense(&found)?, Held::dense(table)?);
+            let (by, to, at) = (Held::new(gradient)?, Held::new(&found)?, Held::new(table)?);
             let own = OnGpu::new(rows)?;
             own.rows(at.span()?)?.state_gradient(&gpu, by.span()?, to.span()?)?;
             return Ok(Some(found));
@@ -267,7 +267,7 @@ impl CustomOp2 for Cost {
             let gpu = Gpu::new(f.device())?;
             let (by_output, by_table) = (gpu.tensor(f.shape())?, gpu.tensor(table.shape())?);
             let own = OnGpu::new(rows)?;
-            let [f, table, gradient, to_output, to_table] = [f, table, gradient, &by_output, &by_table].map(Held::dense);
+            let [f, table, gradient, to_output, to_table] = [f, table, gradient, &by_output, &by_table].map(Held::new);
             let (f, table, gradient, to_output, to_table) = (f?, table?, gradient?, to_output?, to_table?);
             own.rows(table.span()?)?.cost_gradient(
                 &gpu,
@@ -327,9 +327,9 @@ impl<'a> OnGpu<'a> {
             candle_core::bail!("fused ELBO: the data must be on the GPU that the network is on")
         };
         Ok(Self {
-            x: Held::dense(&rows.x)?,
-            noise: Held::dense(&rows.noise)?,
-            t: Held::dense(t)?,
+            x: Held::new(&rows.x)?,
+            noise: Held::new(&rows.noise)?,
+            t: Held::new(t)?,
         })
     }
 

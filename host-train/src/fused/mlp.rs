@@ -269,10 +269,10 @@ impl Pass {
         let (of_weights, of_biases) = (gpu.tensor(weights.shape())?, gpu.tensor(biases.shape())?);
         {
             let held = OnGpu::new(self)?;
-            let (inputs, weights, biases) = (Held::dense(inputs)?, Held::dense(weights)?, Held::dense(biases)?);
+            let (inputs, weights, biases) = (Held::new(inputs)?, Held::new(weights)?, Held::new(biases)?);
             let batch = held.batch(inputs.span()?, weights.span()?, biases.span()?)?;
-            let to_inputs = of_inputs.as_ref().map(Held::dense).transpose()?;
-            let (to_weights, to_biases) = (Held::dense(&of_weights)?, Held::dense(&of_biases)?);
+            let to_inputs = of_inputs.as_ref().map(Held::new).transpose()?;
+            let (to_weights, to_biases) = (Held::new(&of_weights)?, Held::new(&of_biases)?);
             let found = device::mlp::Gradients {
                 inputs: to_inputs.as_ref().map(Held::span).transpose()?,
                 weights: to_weights.span()?,
@@ -284,7 +284,7 @@ impl Pass {
                 device::mlp::forward(&gpu, stack, &batch, products, &mut space.0, gpu.span(&again))?;
             }
             space.1 = false;
-            let gradient = Held::dense(gradient)?;
+            let gradient = Held::new(gradient)?;
             device::mlp::backward(&gpu, stack, &batch, products, &mut space.0, gradient.span()?, &found)?;
         }
         Ok((of_inputs, Some(of_weights), Some(of_biases)))
@@ -305,8 +305,8 @@ impl<'a> OnGpu<'a> {
             candle_core::bail!("{NAME}: the index must be on the GPU that the inputs are on")
         };
         Ok(Self {
-            index: Held::dense(index)?,
-            masks: pass.masks.iter().map(Held::dense).collect::<Result<_>>()?,
+            index: Held::new(index)?,
+            masks: pass.masks.iter().map(Held::new).collect::<Result<_>>()?,
         })
     }
 

@@ -51,7 +51,7 @@ impl CustomOp1 for Square {
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, output: &CudaStorage, at: &Layout) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(output);
-        let (mean, target) = (gpu.room(1)?, Held::dense(&self.0)?);
+        let (mean, target) = (gpu.room(1)?, Held::new(&self.0)?);
         device::elbo::mean_square(&gpu, cuda::span(output, at)?, target.span()?, gpu.span(&mean))?;
         Ok((gpu.storage(mean), Shape::from(())))
     }
@@ -62,8 +62,8 @@ impl CustomOp1 for Square {
             let gradient = &gradient.contiguous()?;
             let gpu = Gpu::new(output.device())?;
             let found = gpu.tensor(output.shape())?;
-            let (from, target) = (Held::dense(output)?, Held::dense(&self.0)?);
-            let (by, to) = (Held::dense(gradient)?, Held::dense(&found)?);
+            let (from, target) = (Held::new(output)?, Held::new(&self.0)?);
+            let (by, to) = (Held::new(gradient)?, Held::new(&found)?);
             device::elbo::mean_square_gradient(&gpu, from.span()?, target.span()?, by.span()?, to.span()?)?;
             drop(to);
             return Ok(Some(found));

@@ -3,21 +3,19 @@
 
 use super::{discrete, to_bits, update};
 use crate::checkpoint::Run;
-use crate::config::{Generator, Time, TrainConfig};
+use crate::config::{Generator, Time};
 use crate::data::Dataset;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::draw::{Draw, quantiles};
-use crate::fused::device::update::{Progress, Slot, Update};
+use crate::fused::device::update::Progress;
 use crate::fused::graph::Graph;
 use crate::fused::index::Index;
 use crate::loss::Draws;
+use crate::optimizer::gpu::Updates;
 use crate::rng::Purpose;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Shape, Tensor};
-
-/// Steps that one upload plans.
-const PLANNED: u64 = 1024;
 
 /// Whether a run's steps are made here. In continuous time the course of γ needs numbers on the host in every step.
 pub fn serves(run: &Run) -> bool {
@@ -27,15 +25,11 @@ pub fn serves(run: &Run) -> bool {
 
 /// What lies on the GPU between steps.
 pub struct Steps {
-    gpu: Gpu,
-    config: TrainConfig,
     levels: Option<u16>,
     /// `(rows, D)`.
     data: Tensor,
     quantiles: CudaSlice<u32>,
-    progress: CudaSlice<u64>,
-    plan: CudaSlice<u64>,
-    planned: u64,
+    updates: Updates,
     graph: Graph,
 }
 
@@ -45,11 +39,9 @@ impl Steps {
         let gpu = Gpu::new(run.device())?;
         let config = run.config.train.clone();
         let (sums, count) = run.pending;
-        let step = run.optimizer.step;
         let progress = Progress {
-            step,
+            step: run.optimizer.step,
             count,
-            planned: step,
             sums,
             ..Progress::default()
         };
@@ -57,112 +49,54 @@ impl Steps {
             data: Tensor::from_slice(&data.rows, (data.len(), data.dim), run.device())?,
             levels: data.levels(),
             quantiles: gpu.upload(&quantiles())?,
-            progress: gpu.upload(&progress.words())?,
-            plan: gpu.upload(&plan(&config, step))?,
-            planned: step,
             graph: Graph::new(config.graph),
-            config,
-            gpu,
+            updates: Updates::new(gpu, progress, to_bits(run.dim), move |step| update(&config, step))?,
         })
     }
 
     /// Has a step made.
     pub fn next(&mut self, run: &mut Run) -> Result<()> {
-        let step = run.optimizer.step;
-        if step >= self.planned + PLANNED {
-            self.plan(step)?;
-        }
+        self.updates.prepare(run.optimizer.step)?;
         // Borrowed apart from what a step needs.
         let mut graph = std::mem::take(&mut self.graph);
-        let launched = graph.run(&self.gpu, || self.launch(run));
+        let launched = graph.run(self.updates.gpu(), || self.launch(run));
         self.graph = graph;
         launched?;
         run.optimizer.step += 1;
         Ok(())
     }
 
-    /// Uploads the settings of the next steps.
-    fn plan(&mut self, step: u64) -> Result<()> {
-        self.gpu.write(&plan(&self.config, step), &mut self.plan)?;
-        let mut progress = self.read()?;
-        progress.planned = step;
-        self.gpu.write(&progress.words(), &mut self.progress)?;
-        self.planned = step;
-        Ok(())
-    }
-
-    fn read(&self) -> Result<Progress> {
-        let words = self.gpu.read(&self.progress)?;
-        let words = words.try_into().ok().context("the progress on the GPU has another size")?;
-        Ok(Progress::of(words))
-    }
-
     fn launch(&self, run: &Run) -> Result<()> {
         let (x, draws) = self.draw(run)?;
         let terms = discrete(run, self.levels, &x, &draws)?;
-        let unit = to_bits(run.dim);
-        let gradients = terms.total()?.affine(unit, 0.0)?.backward()?;
-        let settings = update(&self.config, run.optimizer.step);
-        let parameters = &run.optimizer.slots;
-        let dense = parameters
-            .iter()
-            .map(|slot| gradients.get(&slot.parameter.var).map(Tensor::contiguous).transpose())
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let mut held = Vec::new();
-        for (slot, gradient) in parameters.iter().zip(&dense) {
-            let gradient = gradient.as_ref().map(Held::dense).transpose()?;
-            held.push((gradient, Held::dense(&slot.parameter.var)?, slot));
-        }
-        let mut slots = Vec::new();
-        for (gradient, value, slot) in &held {
-            slots.push(Slot {
-                gradient: gradient.as_ref().map(Held::span).transpose()?,
-                value: value.span()?,
-                rate_scale: slot.rate_scale,
-                decay: slot.decay(&settings),
-            });
-        }
-        let state = Held::dense(run.optimizer.memory())?;
-        let [reconstruction, prior, diffusion] = [
-            Held::dense(&terms.reconstruction)?,
-            Held::dense(&terms.prior)?,
-            Held::dense(&terms.diffusion)?,
-        ];
-        let update = Update {
-            slots,
-            state: state.span()?,
-            progress: self.gpu.span(&self.progress),
-            plan: self.gpu.span(&self.plan),
-            terms: [Some(reconstruction.span()?), Some(prior.span()?), Some(diffusion.span()?)],
-            unit,
-            clip: settings.clip_norm,
-            adam: settings.adam,
-        };
-        Ok(update.run(&self.gpu)?)
+        let gradients = terms.total()?.affine(to_bits(run.dim), 0.0)?.backward()?;
+        let each = [&terms.reconstruction, &terms.prior, &terms.diffusion];
+        self.updates.launch(&run.optimizer, &gradients, each.map(Some))
     }
 
     /// The rows of a step and everything random.
     fn draw(&self, run: &Run) -> candle_core::Result<(Tensor, Draws)> {
-        let gpu = &self.gpu;
+        let gpu = self.updates.gpu();
         let draw = Draw {
             seed: run.config.seed,
-            step: gpu.span(&self.progress).head(1),
+            step: self.updates.step(),
             table: gpu.span(&self.quantiles),
         };
-        let n = self.config.batch;
+        let train = &run.config.train;
+        let n = train.batch;
         let matrix = |columns: usize| gpu.tensor(&Shape::from((n, columns)));
         let (x, noise, first_noise) = (matrix(run.dim)?, matrix(run.dim)?, matrix(run.dim)?);
-        draw.rows(gpu, Held::dense(&self.data)?.span()?, run.dim, Held::dense(&x)?.span()?)?;
-        draw.normals(gpu, Purpose::Noise, Held::dense(&noise)?.span()?)?;
-        draw.normals(gpu, Purpose::FirstNoise, Held::dense(&first_noise)?.span()?)?;
+        draw.rows(gpu, Held::new(&self.data)?.span()?, run.dim, Held::new(&x)?.span()?)?;
+        draw.normals(gpu, Purpose::Noise, Held::new(&noise)?.span()?)?;
+        draw.normals(gpu, Purpose::FirstNoise, Held::new(&first_noise)?.span()?)?;
         let t = gpu.room::<u32>(n)?;
         draw.times(gpu, run.gamma.steps(), gpu.span(&t))?;
         let mut masks = Vec::new();
-        if self.config.dropout > 0.0 {
+        if train.dropout > 0.0 {
             for (layer, &width) in run.config.model.hidden.iter().enumerate() {
                 let mask = matrix(width)?;
                 let purpose = Purpose::Mask(layer as u32);
-                draw.masks(gpu, purpose, self.config.dropout, Held::dense(&mask)?.span()?)?;
+                draw.masks(gpu, purpose, train.dropout, Held::new(&mask)?.span()?)?;
                 masks.push(mask);
             }
         }
@@ -177,7 +111,7 @@ impl Steps {
 
     /// Waits until all steps are made and brings their sums to the host.
     pub fn settle(&mut self, run: &mut Run) -> Result<()> {
-        let progress = self.read()?;
+        let progress = self.updates.read()?;
         run.optimizer.step = progress.step;
         run.pending = (progress.sums, progress.count);
         if progress.bad > 0 {
@@ -191,18 +125,6 @@ impl Steps {
 
     /// Begins new sums.
     pub fn begin_row(&mut self) -> Result<()> {
-        let progress = Progress {
-            sums: [0.0; 3],
-            count: 0,
-            ..self.read()?
-        };
-        Ok(self.gpu.write(&progress.words(), &mut self.progress)?)
+        self.updates.begin_sums()
     }
-}
-
-/// The settings of the steps from `step` on.
-fn plan(config: &TrainConfig, step: u64) -> Vec<u64> {
-    (step..step + PLANNED)
-        .flat_map(|step| update(config, step).row(step + 1).words())
-        .collect()
 }
