@@ -170,6 +170,18 @@ fn rounded_products_are_near_those_of_the_cpu() {
     }
 }
 
+/// One layer in bf16 is the layer in f32 of numbers rounded by the `half` crate, to the bit.
+#[test]
+fn numbers_are_rounded_to_the_nearest_bf16() {
+    let Some(emulator) = Emulator::get() else { return };
+    let mut case = Case::new(&[300, 5], 40, 2, Activation::Relu, false, 6);
+    let rounded = case.emulated(emulator, Products::Bf16);
+    for value in case.inputs.iter_mut().chain(&mut case.weights) {
+        *value = half::bf16::from_f32(*value).to_f32();
+    }
+    assert_eq!(rounded[0], case.emulated(emulator, Products::F32)[0]);
+}
+
 fn elbo_case(n: usize, dim: usize, steps: usize, prediction: Prediction, seed: u64) {
     let Some(emulator) = Emulator::get() else { return };
     let mut rng = TrainRng::new(seed);
