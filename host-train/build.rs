@@ -55,6 +55,9 @@ fn kernels() -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&run.stderr);
-    let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    let first = said
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("it said nothing");
     Err(format!("{} could not compile the kernels: {first}", nvcc.display()))
 }

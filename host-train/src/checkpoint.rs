@@ -68,7 +68,13 @@ impl Run {
             kind => Some(VarianceTable::new(m.steps, dim, kind == Variance::Rotated, device)?),
         };
         let of_variance = variance.iter().flat_map(VarianceTable::parameters);
-        parameters.extend(gamma.parameters().into_iter().chain(of_variance).map(|p| (p, rate_scale)));
+        parameters.extend(
+            gamma
+                .parameters()
+                .into_iter()
+                .chain(of_variance)
+                .map(|p| (p, rate_scale)),
+        );
         Ok(Self {
             config,
             dim,

@@ -4,8 +4,8 @@
 pub mod continuous;
 
 use crate::config::Prediction;
-use crate::fused::{self, elbo::Rows};
 use crate::fused::index::Index;
+use crate::fused::{self, elbo::Rows};
 use crate::gamma::GammaTable;
 use crate::network::Network;
 use crate::rng::{Counter, Purpose, TrainRng};

@@ -95,7 +95,10 @@ mod tests {
     fn memory_that_runs_out_is_one_sentence() {
         let error = anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")").context("in a step");
         let sentence = format!("{:#}", explained(error, "take a smaller train.batch"));
-        assert_eq!(sentence, "the GPU has not enough memory left: take a smaller train.batch");
+        assert_eq!(
+            sentence,
+            "the GPU has not enough memory left: take a smaller train.batch"
+        );
         let other = explained(anyhow!("the loss is not finite"), "");
         assert_eq!(other.to_string(), "the loss is not finite");
     }

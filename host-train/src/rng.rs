@@ -179,11 +179,7 @@ mod tests {
     #[test]
     fn philox_gives_its_known_answers() {
         for (counter, key, expected) in [
-            (
-                [0; 4],
-                [0; 2],
-                [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
-            ),
+            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
             (
                 [u32::MAX; 4],
                 [u32::MAX; 2],

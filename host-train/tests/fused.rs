@@ -561,8 +561,16 @@ mod on_gpu {
     #[test]
     fn networks_are_candles() {
         let Some(gpu) = gpu() else { return };
-        for (activation, masked) in [(Activation::Relu, true), (Activation::Silu, true), (Activation::Silu, false)] {
-            for (widths, rows, table) in [(vec![5, 16, 16, 3], 70, 4), (vec![8, 8, 3], 2000, 1), (vec![7, 2], 1, 1)] {
+        for (activation, masked) in [
+            (Activation::Relu, true),
+            (Activation::Silu, true),
+            (Activation::Silu, false),
+        ] {
+            for (widths, rows, table) in [
+                (vec![5, 16, 16, 3], 70, 4),
+                (vec![8, 8, 3], 2000, 1),
+                (vec![7, 2], 1, 1),
+            ] {
                 case(&widths, rows, table, activation, masked).check_on(&gpu, Products::F32, 1e-5);
             }
         }
@@ -614,7 +622,9 @@ mod on_gpu {
         train(&mut run, &split.train, folder, &AtomicBool::new(false), None, true).unwrap();
         let again = Run::resume(&folder.join(CHECKPOINT), &Device::Cpu).unwrap();
         let slots = again.optimizer.slots.iter();
-        slots.map(|slot| slot.state.flatten_all().unwrap().to_vec1().unwrap()).collect()
+        slots
+            .map(|slot| slot.state.flatten_all().unwrap().to_vec1().unwrap())
+            .collect()
     }
 
     #[test]

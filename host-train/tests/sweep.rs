@@ -91,7 +91,10 @@ fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let metadata = header.metadata().clone().unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let named = tensors.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec()));
+    let named = tensors
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, view.data().to_vec()));
     let said = metadata.into_iter().map(|(key, value)| (key, value.into_bytes()));
     named.chain(said).collect()
 }
@@ -108,7 +111,10 @@ fn models_trained_together_are_those_trained_alone() {
     for run in 0..8 {
         for file in ["checkpoint.safetensors", "weights.safetensors"] {
             let name = format!("{run:03}/{file}");
-            let (alone, together) = (contents(&at.join("alone").join(&name)), contents(&at.join("runs").join(&name)));
+            let (alone, together) = (
+                contents(&at.join("alone").join(&name)),
+                contents(&at.join("runs").join(&name)),
+            );
             assert!(alone == together, "{name} differs");
             different.insert(together["layer0.weight"].clone());
         }

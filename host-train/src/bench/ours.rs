@@ -104,8 +104,7 @@ impl Training {
         let (Some(&first), Some(&last)) = ends else {
             bail!("a network has widths")
         };
-        let shaped =
-            |name: &str, width| -> Result<Tensor> { Ok(read(name)?.reshape((task.batches, n, width))?) };
+        let shaped = |name: &str, width| -> Result<Tensor> { Ok(read(name)?.reshape((task.batches, n, width))?) };
         let fused = match mode {
             "candle" => None,
             "fused" => Some(()),

@@ -13,7 +13,10 @@ const SIDE: usize = 1024;
 const ROUNDS: usize = 5;
 
 /// Floating-point operations per second.
-#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "only a GPU is another device"))]
+#[cfg_attr(
+    not(feature = "cuda"),
+    expect(unused_variables, reason = "only a GPU is another device")
+)]
 pub fn measured(device: &Device, products: Products) -> Result<f64> {
     #[cfg(feature = "cuda")]
     if device.is_cuda() {
@@ -27,10 +30,18 @@ pub fn measured(device: &Device, products: Products) -> Result<f64> {
     for _ in 0..ROUNDS {
         let begin = Instant::now();
         // Cut as the layers' products are.
-        let work: Vec<_> = out.chunks_mut(pieces::ROWS * SIDE).zip(a.chunks(pieces::ROWS * SIDE)).collect();
+        let work: Vec<_> = out
+            .chunks_mut(pieces::ROWS * SIDE)
+            .zip(a.chunks(pieces::ROWS * SIDE))
+            .collect();
         pieces::each(work, |(out, a)| {
             let rows = a.len() / SIDE;
-            multiply(out, Matrix::new(a, rows, SIDE, SIDE), Matrix::new(&b, SIDE, SIDE, SIDE), false);
+            multiply(
+                out,
+                Matrix::new(a, rows, SIDE, SIDE),
+                Matrix::new(&b, SIDE, SIDE, SIDE),
+                false,
+            );
         });
         best = best.min(begin.elapsed().as_secs_f64());
     }

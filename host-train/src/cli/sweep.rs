@@ -112,7 +112,9 @@ impl Args {
             Ok(())
         };
         std::thread::scope(|scope| -> Result<()> {
-            let workers: Vec<_> = (0..self.together.unwrap_or(self.jobs)).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..self.together.unwrap_or(self.jobs))
+                .map(|_| scope.spawn(work))
+                .collect();
             for worker in workers {
                 match worker.join() {
                     Ok(result) => result?,

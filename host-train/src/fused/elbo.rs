@@ -3,13 +3,13 @@
 use super::index::Index;
 use super::lanes;
 use super::storage::{Open, slice};
-use crate::config::Prediction;
-use ancestral::schedule::{self, alpha, sigma, snr};
 #[cfg(feature = "cuda")]
 use super::{
     cuda::{self, Gpu, Held},
     device,
 };
+use crate::config::Prediction;
+use ancestral::schedule::{self, alpha, sigma, snr};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};

@@ -111,16 +111,18 @@ impl Queue for Emulator {
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
-        let Product {
-            a, b, c, m, n, k, ..
-        } = *product;
+        let Product { a, b, c, m, n, k, .. } = *product;
         let rounded = |value: f32| match product.products {
             Products::Tf32 => f32::from_bits((value.to_bits() + 0x1000) & !0x1FFF),
             _ => value,
         };
         // By columns: the element in row i and column j is j strides and i elements away.
         let at = |(operand, transposed): (Operand, bool), i: usize, j: usize| {
-            let place = if transposed { i * operand.stride + j } else { j * operand.stride + i };
+            let place = if transposed {
+                i * operand.stride + j
+            } else {
+                j * operand.stride + i
+            };
             // SAFETY: the operand is a matrix of its sizes, for which the caller answers.
             unsafe { rounded(load(operand, place)) }
         };

@@ -227,7 +227,8 @@ fn elbo_case(n: usize, dim: usize, steps: usize, prediction: Prediction, seed: u
     rows.state(emulator, out[0].span(size)).unwrap();
     rows.state_gradient(emulator, memories[3].span(size), out[1].span(steps + 1))
         .unwrap();
-    rows.cost(emulator, memories[2].span(size), prediction, out[2].span(1)).unwrap();
+    rows.cost(emulator, memories[2].span(size), prediction, out[2].span(1))
+        .unwrap();
     let (by_output, by_table) = (out[3].span(size), out[4].span(steps + 1));
     rows.cost_gradient(
         emulator,
@@ -293,9 +294,14 @@ fn draws_are_those_of_the_cpu() {
         let (total, dim) = (211, 3);
         let data: Vec<f32> = (0..total * dim).map(|i| i as f32).collect();
         let (from, out) = (Memory::of(&data), Memory::room(4 * n * dim));
-        draw.rows(emulator, from.span(data.len()), dim, out.span(n * dim)).unwrap();
+        draw.rows(emulator, from.span(data.len()), dim, out.span(n * dim))
+            .unwrap();
         let rows = counter.below(total, n);
-        let expected: Vec<f32> = rows.iter().flat_map(|r| &data[r * dim..(r + 1) * dim]).copied().collect();
+        let expected: Vec<f32> = rows
+            .iter()
+            .flat_map(|r| &data[r * dim..(r + 1) * dim])
+            .copied()
+            .collect();
         assert_eq!(out.read::<f32>(n * dim), expected);
     }
 }
@@ -393,11 +399,20 @@ fn updates_are_those_of_the_cpu() {
         assert!((found.scale - (settings.clip_norm / norm).min(1.0)).abs() < 1e-5);
         assert_eq!(found.sums, [0.5 * step as f64, 0.0, 0.5 * step as f64]);
     }
-    let expected: Vec<f32> = cpu.slots.iter().flat_map(|s| s.state.flatten_all().unwrap().to_vec1().unwrap()).collect();
+    let expected: Vec<f32> = cpu
+        .slots
+        .iter()
+        .flat_map(|s| s.state.flatten_all().unwrap().to_vec1().unwrap())
+        .collect();
     let before: Vec<f32> = state.read(4 * total);
     close(&before, &expected, 1e-5, "state");
     for (value, var) in values.iter().zip(&vars) {
-        close(&value.read(var.elem_count()), &var.to_vec1::<f32>().unwrap(), 1e-5, "value");
+        close(
+            &value.read(var.elem_count()),
+            &var.to_vec1::<f32>().unwrap(),
+            1e-5,
+            "value",
+        );
     }
 
     // From the first that is not a number on, nothing changes, and it is said which it was.

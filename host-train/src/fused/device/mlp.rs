@@ -300,9 +300,8 @@ impl<'a, Q: Queue> Pass<'a, Q> {
     fn weights(&self, space: &mut Space<Q::Memory>, anew: bool) -> Result<Vec<Operand>> {
         let from = self.batch.weights;
         let base = self.rounded(&mut space.weights, from, anew)?;
-        let operand = |(layer, at, _): (Layer, usize, usize)| {
-            self.dense(base + (at * self.bytes()) as u64, layer.columns)
-        };
+        let operand =
+            |(layer, at, _): (Layer, usize, usize)| self.dense(base + (at * self.bytes()) as u64, layer.columns);
         Ok(self.stack.places().into_iter().map(operand).collect())
     }
 
