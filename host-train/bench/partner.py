@@ -4,6 +4,7 @@ Every request is answered with one JSON object per line:
   {"do": "prepare", "mode": ..., "task": {...}, "folder": ...}  builds the network from the folder's files
   {"do": "losses", "steps": n}                                 trains n steps, answers the loss of each
   {"do": "time", "steps": n}                                   trains n steps, answers the seconds they took
+  {"do": "rate"}                                               answers the operations per second of a product of large matrices
 Modes: "eager", "compiled" (torch.compile), "graphs" (a CUDA graph of a whole step).
 """
 
@@ -72,6 +73,9 @@ class Training:
         )
         self.device = device
         self.done = 0
+        # "f32", "tf32" or "bf16"; the CPU always multiplies in f32.
+        self.products = task["products"] if device != "cpu" else "f32"
+        torch.set_float32_matmul_precision("high" if self.products == "tf32" else "highest")
         loss = self.loss
         self.evaluate = torch.compile(loss) if mode != "eager" else loss
         self.graph = None
@@ -79,7 +83,26 @@ class Training:
             self.capture()
 
     def loss(self, z, target):
+        if self.products == "bf16":
+            with torch.autocast("cuda", torch.bfloat16):
+                out = self.network(z)
+            return (out.float() - target).square().mean()
         return (self.network(z) - target).square().mean()
+
+    def rate(self):
+        """Operations per second of a product of large matrices, the fastest of five."""
+        side = 1024 if self.device == "cpu" else 8192
+        kind = torch.bfloat16 if self.products == "bf16" else torch.float32
+        a, b = (torch.randn(side, side, device=self.device).to(kind) for _ in range(2))
+        best = float("inf")
+        for turn in range(6):
+            self.wait()
+            begin = time.perf_counter()
+            torch.mm(a, b)
+            self.wait()
+            # The first prepares the library.
+            best = min(best, time.perf_counter() - begin) if turn else best
+        return 2.0 * side**3 / best
 
     def plain_step(self, z, target):
         self.optimizer.zero_grad(set_to_none=True)
@@ -129,8 +152,6 @@ class Training:
 def serve(threads, device):
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    if device != "cpu":
-        torch.set_float32_matmul_precision("high")
     answer(name="PyTorch " + torch.__version__)
     training = None
     for line in sys.stdin:
@@ -143,6 +164,8 @@ def serve(threads, device):
             elif request["do"] == "losses":
                 losses = [training.step() for _ in range(request["steps"])]
                 answer(losses=[float(loss) for loss in losses])
+            elif request["do"] == "rate":
+                answer(flops=training.rate())
             else:
                 training.wait()
                 begin = time.perf_counter()

@@ -3,12 +3,16 @@
 //! Every contender is a process of its own that answers one JSON object per line ([`Partner`]): this program with its fused operations and
 //! with candle's own, and PyTorch by `bench/partner.py`. They begin at the same weights, train on the same batches, and take turns.
 
+#[cfg(feature = "cuda")]
+mod gpu;
 mod ours;
 mod partner;
+mod rate;
 
 pub use ours::serve;
 pub use partner::{Partner, Request};
 
+use crate::fused::device::Products;
 use crate::fused::lanes::Activation;
 use crate::rng::TrainRng;
 use anyhow::{Context, Result};
@@ -39,6 +43,8 @@ pub struct Task {
     pub epsilon: f64,
     /// Weight decay of all parameters.
     pub decay: f64,
+    /// How a GPU multiplies.
+    pub products: Products,
 }
 
 /// An activation by its name.
@@ -67,7 +73,7 @@ const FEATURES: usize = 32;
 
 impl Task {
     /// Three hidden layers of one width between 64 + 32 inputs and 64 outputs.
-    pub fn new(width: usize, batch: usize, activation: Name) -> Self {
+    pub fn new(width: usize, batch: usize, activation: Name, products: Products) -> Self {
         Self {
             widths: vec![DIM + FEATURES, width, width, width, DIM],
             activation,
@@ -79,6 +85,7 @@ impl Task {
             beta_2: 0.999,
             epsilon: 1e-8,
             decay: 0.01,
+            products,
         }
     }
 

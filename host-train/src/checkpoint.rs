@@ -57,24 +57,24 @@ impl Run {
             hidden: config.model.hidden.clone(),
             embedding: config.model.embedding,
         };
-        let network = Network::new(shape, &mut rng, device)?;
+        let mut network = Network::new(shape, &mut rng, device)?;
+        network.set_products(config.train.products);
         let m = &config.model;
         let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.gamma, m.learn_gamma, device)?;
         let rate_scale = gamma_rate_scale(&config.train);
-        let mut slots = Vec::new();
-        for parameter in network.parameters() {
-            slots.push(Slot::new(parameter, 1.0)?);
-        }
-        for parameter in gamma.parameters() {
-            slots.push(Slot::new(parameter, rate_scale)?);
-        }
+        let mut parameters: Vec<_> = network.parameters().into_iter().map(|p| (p, 1.0)).collect();
         let variance = match m.variance {
             Variance::Posterior => None,
             kind => Some(VarianceTable::new(m.steps, dim, kind == Variance::Rotated, device)?),
         };
-        for parameter in variance.iter().flat_map(VarianceTable::parameters) {
-            slots.push(Slot::new(parameter, rate_scale)?);
-        }
+        let of_variance = variance.iter().flat_map(VarianceTable::parameters);
+        parameters.extend(
+            gamma
+                .parameters()
+                .into_iter()
+                .chain(of_variance)
+                .map(|p| (p, rate_scale)),
+        );
         Ok(Self {
             config,
             dim,
@@ -82,7 +82,7 @@ impl Run {
             network,
             gamma,
             variance,
-            optimizer: Optimizer { slots, step: 0 },
+            optimizer: Optimizer::new(parameters)?,
             rng,
             pending: ([0.0; 3], 0),
         })
@@ -95,6 +95,7 @@ impl Run {
         for slot in self.optimizer.slots.iter_mut().skip(of_network) {
             slot.rate_scale = scale;
         }
+        self.network.set_products(train.products);
         self.config.train = train;
     }
 
@@ -161,10 +162,7 @@ impl Run {
 
     /// Begins the optimiser's state, averages included, anew from the parameters as they are.
     pub fn adopt(&mut self) -> Result<()> {
-        for slot in &mut self.optimizer.slots {
-            *slot = Slot::new(slot.parameter.clone(), slot.rate_scale)?;
-        }
-        Ok(())
+        Ok(self.optimizer.slots.iter_mut().try_for_each(Slot::begin)?)
     }
 
     /// Writes a training checkpoint.

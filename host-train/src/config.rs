@@ -1,6 +1,7 @@
 //! A run's configuration: one TOML file with every hyper-parameter.
 
 use crate::data::DataSpec;
+use crate::fused::device::Products;
 use crate::gamma::CourseKind;
 use crate::optimizer::Adam;
 use crate::schedule::Variance;
@@ -50,6 +51,17 @@ pub enum Time {
     Discrete,
     /// That of infinitely many; T is then how many straight pieces γ has, and how many steps an export takes.
     Continuous,
+}
+
+/// Where the rows, times, noise and dropout of a step come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generator {
+    /// From a generator whose state goes from step to step.
+    #[default]
+    Sequential,
+    /// From the seed and the number of the step ([`crate::rng::Counter`]): what a GPU draws by itself, and the CPU too, to the bit.
+    Counter,
 }
 
 /// The network and its schedule.
@@ -125,6 +137,15 @@ pub struct TrainConfig {
     pub checkpoint_seconds: u64,
     /// Steps between rows of the loss log.
     pub log_every: u64,
+    /// Where the rows, times, noise and dropout of a step come from.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub generator: Generator,
+    /// How a GPU multiplies matrices.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub products: Products,
+    /// Whether a GPU gets a whole step as one CUDA graph.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub graph: bool,
 }
 
 impl TrainConfig {
@@ -144,6 +165,10 @@ fn one() -> f64 {
 
 fn is_one(value: &f64) -> bool {
     *value == 1.0
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn beta_1() -> f64 {

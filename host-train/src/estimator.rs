@@ -5,7 +5,7 @@
 use crate::checkpoint::Run;
 use crate::data::Dataset;
 use crate::gamma::{CourseKind, GammaTable};
-use crate::loss::{self, continuous, step_at};
+use crate::loss::{self, continuous, steps};
 use crate::rng::TrainRng;
 use crate::schedule::{Path, cosine, ends, even};
 use anyhow::{Result, ensure};
@@ -123,7 +123,7 @@ fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings:
             false => {
                 let draws = loss::Draws {
                     share: n.into(),
-                    t: times.iter().map(|u| step_at(*u, gamma.steps())).collect(),
+                    t: steps(times.iter().copied(), gamma.steps()).into(),
                     first_noise: noise.clone(),
                     noise,
                     masks: Vec::new(),

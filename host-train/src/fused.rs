@@ -15,7 +15,13 @@
 //!
 //! candle's own operations stay as the definition: tests hold each of these against them, in f64 and over a hundred steps of training.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
+pub mod device;
 pub mod elbo;
+#[cfg(feature = "cuda")]
+pub mod graph;
+pub mod index;
 pub mod lanes;
 pub mod mlp;
 pub mod norm;
@@ -24,3 +30,8 @@ pub mod product;
 pub mod square;
 pub mod stack;
 mod storage;
+
+/// Whether the operations of this room run on a device: the CPU always, an NVIDIA GPU in a build for it.
+pub fn serves(device: &candle_core::Device) -> bool {
+    device.is_cpu() || (cfg!(feature = "cuda") && device.is_cuda())
+}

@@ -25,6 +25,7 @@ pub mod loss;
 pub mod network;
 pub mod optimizer;
 pub mod parallel;
+pub mod place;
 pub mod quantise;
 pub mod report;
 pub mod rng;

@@ -4,11 +4,12 @@
 pub mod continuous;
 
 use crate::config::Prediction;
-use crate::fused::elbo::Rows;
+use crate::fused::index::Index;
+use crate::fused::{self, elbo::Rows};
 use crate::gamma::GammaTable;
 use crate::network::Network;
 use crate::parallel::Share;
-use crate::rng::TrainRng;
+use crate::rng::{Counter, Purpose, TrainRng};
 use crate::variance::VarianceTable;
 use candle_core::{Device, Result, Tensor};
 
@@ -43,7 +44,7 @@ pub struct Draws {
     /// Which rows of the batch these are.
     pub share: Share,
     /// One time per row, `1..=T`.
-    pub t: Vec<u32>,
+    pub t: Index,
     /// `(n, D)`, the noise of z_t.
     pub noise: Tensor,
     /// `(n, D)`, the noise of z_0.
@@ -57,13 +58,30 @@ impl Draws {
     /// chain evenly (Kingma et al. 2021, appendix I.1).
     pub fn new(rows: impl Into<Share>, dim: usize, steps: usize, rng: &mut TrainRng, device: &Device) -> Result<Self> {
         let share = rows.into();
-        let t = rng.times(share).map(|u| step_at(u, steps)).collect();
         Ok(Self {
             share,
-            t,
+            t: self::steps(rng.times(share), steps).into(),
             noise: rng.normals(share, dim, device)?,
             first_noise: rng.normals(share, dim, device)?,
             masks: Vec::new(),
+        })
+    }
+
+    /// The same from a counter, with dropout.
+    pub fn counted(
+        (rows, dim): (impl Into<Share>, usize),
+        steps: usize,
+        (p, hidden): (f64, &[usize]),
+        counter: Counter,
+        device: &Device,
+    ) -> Result<Self> {
+        let share = rows.into();
+        Ok(Self {
+            share,
+            t: self::steps(counter.times(share), steps).into(),
+            noise: counter.matrix(Purpose::Noise, share, dim, device)?,
+            first_noise: counter.matrix(Purpose::FirstNoise, share, dim, device)?,
+            masks: counted_masks(share, p, hidden, counter, device)?,
         })
     }
 
@@ -74,9 +92,16 @@ impl Draws {
     }
 }
 
-/// The step of a time in [0, 1), `1..=T`.
-pub(crate) fn step_at(time: f64, steps: usize) -> u32 {
-    1 + ((time * steps as f64) as u32).min(steps as u32 - 1)
+/// The steps, `1..=steps`, that times in [0, 1) fall into.
+pub fn steps(times: impl Iterator<Item = f64>, steps: usize) -> Vec<u32> {
+    let step = |time: f64| 1 + ((time * steps as f64) as u32).min(steps as u32 - 1);
+    times.map(step).collect()
+}
+
+/// Of uniform numbers in [0, 1), 0 for those below `p`, 1/(1 − p) for the rest.
+pub fn mask(uniforms: impl Iterator<Item = f32>, p: f64) -> Vec<f32> {
+    let keep = (1.0 / (1.0 - p)) as f32;
+    uniforms.map(|u| if f64::from(u) < p { 0.0 } else { keep }).collect()
 }
 
 /// For the rows of a share and each hidden layer, see [`Draws::masks`].
@@ -84,12 +109,23 @@ fn masks(share: Share, p: f64, hidden: &[usize], rng: &mut TrainRng, device: &De
     if p <= 0.0 {
         return Ok(Vec::new());
     }
-    let keep = (1.0 / (1.0 - p)) as f32;
-    let mask = |&width: &usize| {
-        let one = |rng: &mut TrainRng| if f64::from(rng.uniform()) < p { 0.0 } else { keep };
-        Tensor::from_vec(rng.for_rows(share, width, one), (share.rows, width), device)
+    let own = |&width: &usize| {
+        let values = mask(rng.for_rows(share, width, TrainRng::uniform).into_iter(), p);
+        Tensor::from_vec(values, (share.rows, width), device)
     };
-    hidden.iter().map(mask).collect()
+    hidden.iter().map(own).collect()
+}
+
+/// The same from a counter.
+fn counted_masks(share: Share, p: f64, hidden: &[usize], counter: Counter, device: &Device) -> Result<Vec<Tensor>> {
+    if p <= 0.0 {
+        return Ok(Vec::new());
+    }
+    let own = |(layer, &width): (usize, &usize)| {
+        let values = mask(counter.uniforms(Purpose::Mask(layer as u32), share, width), p);
+        Tensor::from_vec(values, (share.rows, width), device)
+    };
+    hidden.iter().enumerate().map(own).collect()
 }
 
 /// ln(1 + eˣ) from operations that have gradients.
@@ -111,15 +147,15 @@ pub fn elbo(
     x: &Tensor,
     draws: &Draws,
 ) -> Result<Terms> {
-    if !x.device().is_cpu() {
+    if !fused::serves(x.device()) {
         return elbo_plain(network, gamma, variances, prediction, levels, x, draws);
     }
     let steps = gamma.steps();
     let table = gamma.values()?;
-    let rows = Rows::new(x, &draws.noise, &draws.t)?;
+    let rows = Rows::new(x, &draws.noise, draws.t.clone())?;
     // The biases are computed once per entry of the table, not once per row.
     let biases = network.biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?;
-    let s = draws.t.iter().map(|t| t - 1).collect();
+    let s = draws.t.less_one()?;
     let f = network.forward_fused(&rows.state(&table)?, &biases, s, &draws.masks)?;
     let diffusion = match variances {
         None => rows.cost(&f, &table, prediction)?,
@@ -187,9 +223,7 @@ struct Step {
 
 impl Step {
     fn new(table: &Tensor, draws: &Draws, device: &Device) -> Result<Self> {
-        let t = Tensor::from_slice(&draws.t, draws.t.len(), device)?;
-        let s: Vec<u32> = draws.t.iter().map(|t| t - 1).collect();
-        let s = Tensor::from_slice(&s, s.len(), device)?;
+        let (t, s) = (draws.t.tensor(device)?, draws.t.less_one()?.tensor(device)?);
         let gamma_t = table.index_select(&t, 0)?.unsqueeze(1)?;
         let gamma_s = table.index_select(&s, 0)?.unsqueeze(1)?;
         let variance = candle_nn::ops::sigmoid(&gamma_t)?;

@@ -1,5 +1,8 @@
 //! The denoiser in candle: the same layers as [`ancestral::mlp`], with the step's embedding not yet folded into biases.
 
+use crate::fused;
+use crate::fused::device::Products;
+use crate::fused::index::Index;
 use crate::fused::lanes::Activation;
 use crate::fused::mlp::Mlp;
 use crate::fused::stack::Layer;
@@ -71,7 +74,7 @@ pub struct Network {
     /// Embedding → what the step adds to the biases of all layers.
     embed_out: Var,
     frequencies: Tensor,
-    /// All layers as one operation, for the CPU.
+    /// All layers as one operation.
     fused: Mlp,
 }
 
@@ -107,6 +110,11 @@ impl Network {
             frequencies: Tensor::from_vec(frequencies, (1, FREQUENCIES), device)?,
             shape,
         })
+    }
+
+    /// Multiplies like this on a GPU.
+    pub fn set_products(&mut self, products: Products) {
+        self.fused.set_products(products);
     }
 
     /// Widths.
@@ -160,18 +168,18 @@ impl Network {
 
     /// [`Self::forward`] with what each hidden layer adds multiplied by a mask of `(n, rows)`; no masks for none. What dropout does.
     pub fn forward_masked(&self, z: &Tensor, biases: &Tensor, masks: &[Tensor]) -> Result<Tensor> {
-        if z.device().is_cpu() {
-            let own = (0..z.dim(0)? as u32).collect();
-            return self.forward_fused(z, biases, own, masks);
+        if fused::serves(z.device()) {
+            let own: Vec<u32> = (0..z.dim(0)? as u32).collect();
+            return self.forward_fused(z, biases, own.into(), masks);
         }
         self.forward_plain(z, biases, masks)
     }
 
-    /// The same as one operation, on the CPU.
+    /// The same as one operation.
     ///
     /// * `biases`: `(k, bias_rows)`;
     /// * `index`: row of `biases` for each row of `z`.
-    pub fn forward_fused(&self, z: &Tensor, biases: &Tensor, index: Vec<u32>, masks: &[Tensor]) -> Result<Tensor> {
+    pub fn forward_fused(&self, z: &Tensor, biases: &Tensor, index: Index, masks: &[Tensor]) -> Result<Tensor> {
         let flat: Vec<Tensor> = self.weights.iter().map(|w| w.flatten_all()).collect::<Result<_>>()?;
         self.fused.forward(z, &Tensor::cat(&flat, 0)?, biases, index, masks)
     }

@@ -1,5 +1,10 @@
-//! AdamW with a moving average of the parameters, its whole state in the open so that a checkpoint can hold it.
+//! AdamW with a moving average of the parameters, its whole state in the open so that a checkpoint can hold it, and in one piece of memory
+//! so that a GPU updates all parameters at once ([`crate::fused::device::update`]).
 
+#[cfg(feature = "cuda")]
+pub mod gpu;
+
+use crate::fused::device::update::Row;
 use crate::fused::norm;
 use crate::network::Parameter;
 use candle_core::backprop::GradStore;
@@ -17,10 +22,8 @@ pub struct Hyper {
     pub decay: f64,
     /// Factor of the gradient: below 1 where its norm is clipped.
     pub gradient_scale: f64,
-    /// Decay of the moving average.
-    pub ema: f64,
-    /// Which step this is, from 1, for the correction of the moments' start at zero.
-    pub step: u64,
+    /// What depends on the step.
+    pub row: Row,
     /// Decays of the moments and what is added to the root of the second.
     pub adam: Adam,
 }
@@ -40,29 +43,26 @@ pub struct Adam {
 pub struct Slot {
     /// The parameter.
     pub parameter: Parameter,
-    /// Value, moments and average, `(4, n)`.
+    /// Value, moments and average, `(4, n)`: a view of the optimiser's memory.
     pub state: Tensor,
     /// Multiplies the learning rate.
     pub rate_scale: f64,
 }
 
 impl Slot {
-    /// A parameter that has not been updated yet.
-    pub fn new(parameter: Parameter, rate_scale: f64) -> Result<Self> {
-        let value = parameter.var.flatten_all()?;
-        let zero = value.zeros_like()?;
-        let state = Tensor::stack(&[&value, &zero, &zero, &value], 0)?;
-        Ok(Self {
-            parameter,
-            state,
-            rate_scale,
-        })
-    }
-
     /// Takes up a saved state.
     pub fn restore(&mut self, state: &Tensor) -> Result<()> {
-        self.state = state.copy()?;
+        self.write(state)?;
         self.show(0)
+    }
+
+    /// Begins anew from the parameter as it is.
+    pub fn begin(&mut self) -> Result<()> {
+        self.write(&begun(&self.parameter)?)
+    }
+
+    fn write(&self, state: &Tensor) -> Result<()> {
+        self.state.slice_set(&state.contiguous()?, 0, 0)
     }
 
     /// Gives the parameter the value in a row of the state: 0, the value being trained, or 3, its average.
@@ -72,15 +72,27 @@ impl Slot {
             .set(&self.state.get(row)?.reshape(self.parameter.var.shape())?)
     }
 
+    /// The weight decay that applies to it.
+    pub fn decay(&self, update: &Update) -> f64 {
+        if self.parameter.decays { update.decay } else { 0.0 }
+    }
+
     fn update(&mut self, gradient: &Tensor, hyper: Hyper) -> Result<()> {
         let gradient = gradient.flatten_all()?.contiguous()?;
         if self.state.device().is_cpu() {
             self.state.inplace_op2(&gradient, &FusedAdamW(hyper))?;
         } else {
-            self.state = composed(&self.state, &gradient, hyper)?;
+            self.write(&composed(&self.state, &gradient, hyper)?)?;
         }
         self.show(0)
     }
+}
+
+/// The state of a parameter that has not been updated yet.
+fn begun(parameter: &Parameter) -> Result<Tensor> {
+    let value = parameter.var.flatten_all()?;
+    let zero = value.zeros_like()?;
+    Tensor::stack(&[&value, &zero, &zero, &value], 0)
 }
 
 /// AdamW over all parameters.
@@ -89,6 +101,8 @@ pub struct Optimizer {
     pub slots: Vec<Slot>,
     /// Updates made so far.
     pub step: u64,
+    /// The slots' states, one after another.
+    memory: Tensor,
 }
 
 /// The settings of one update that do not depend on the parameter.
@@ -106,7 +120,51 @@ pub struct Update {
     pub adam: Adam,
 }
 
+impl Update {
+    /// What of update number `step`, from 1, does not depend on the parameter.
+    pub fn row(&self, step: u64) -> Row {
+        let power = step.min(1 << 20) as i32;
+        Row {
+            rate: self.rate,
+            first: 1.0 - self.adam.beta_1.powi(power),
+            root: (1.0 / (1.0 - self.adam.beta_2.powi(power))).sqrt(),
+            // A young average would remember the initial weights: it begins short and lengthens.
+            ema: self.ema.min((1.0 + step as f64) / (10.0 + step as f64)),
+        }
+    }
+}
+
 impl Optimizer {
+    /// Over parameters of one device that have not been updated yet, each with what multiplies its learning rate.
+    pub fn new(parameters: Vec<(Parameter, f64)>) -> Result<Self> {
+        let begun: Vec<Tensor> = parameters
+            .iter()
+            .map(|(parameter, _)| begun(parameter)?.flatten_all())
+            .collect::<Result<_>>()?;
+        let memory = Tensor::cat(&begun, 0)?;
+        let mut from = 0;
+        let slot = |(parameter, rate_scale): (Parameter, f64)| {
+            let n = parameter.var.elem_count();
+            let state = memory.narrow(0, from, ROWS * n)?.reshape((ROWS, n))?;
+            from += ROWS * n;
+            Ok(Slot {
+                parameter,
+                state,
+                rate_scale,
+            })
+        };
+        Ok(Self {
+            slots: parameters.into_iter().map(slot).collect::<Result<_>>()?,
+            step: 0,
+            memory,
+        })
+    }
+
+    /// The states of all slots, one after another.
+    pub fn memory(&self) -> &Tensor {
+        &self.memory
+    }
+
     /// Updates every parameter that has a gradient; returns the gradient's norm before clipping.
     ///
     /// A gradient that is not finite is an error and changes nothing.
@@ -124,15 +182,14 @@ impl Optimizer {
             self.step + 1
         );
         self.step += 1;
+        let row = update.row(self.step);
         for slot in &mut self.slots {
             if let Some(g) = gradients.get(&slot.parameter.var) {
                 let hyper = Hyper {
-                    rate: update.rate * slot.rate_scale,
-                    decay: if slot.parameter.decays { update.decay } else { 0.0 },
+                    rate: row.rate * slot.rate_scale,
+                    decay: slot.decay(&update),
                     gradient_scale: (update.clip_norm / norm).min(1.0),
-                    // A young average would remember the initial weights: it begins short and lengthens.
-                    ema: update.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64)),
-                    step: self.step,
+                    row,
                     adam: update.adam,
                 };
                 slot.update(g, hyper)?;
@@ -174,13 +231,12 @@ struct Factors {
 
 impl Factors {
     fn new(h: Hyper) -> Self {
-        let power = h.step.min(1 << 20) as i32;
         Self {
             keep: (1.0 - h.rate * h.decay) as f32,
-            rate: (h.rate / (1.0 - h.adam.beta_1.powi(power))) as f32,
-            root: (1.0 / (1.0 - h.adam.beta_2.powi(power))).sqrt() as f32,
+            rate: (h.rate / h.row.first) as f32,
+            root: h.row.root as f32,
             scale: h.gradient_scale as f32,
-            ema: h.ema as f32,
+            ema: h.row.ema as f32,
             beta_1: h.adam.beta_1 as f32,
             beta_2: h.adam.beta_2 as f32,
             epsilon: h.adam.epsilon as f32,
@@ -262,25 +318,29 @@ mod tests {
     fn fused_and_composed_updates_agree() {
         let values: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
         let var = Var::from_vec(values, (20, 50), &Device::Cpu).unwrap();
-        let mut slot = Slot::new(
-            Parameter {
-                name: "w".into(),
-                var,
-                decays: true,
-            },
-            1.0,
-        )
-        .unwrap();
+        let parameter = Parameter {
+            name: "w".into(),
+            var,
+            decays: true,
+        };
+        let mut optimizer = Optimizer::new(vec![(parameter, 1.0)]).unwrap();
+        let slot = &mut optimizer.slots[0];
+        let update = Update {
+            rate: 0.01,
+            decay: 0.1,
+            clip_norm: 1.0,
+            ema: 0.9,
+            adam: ADAM,
+        };
         let mut other = slot.state.copy().unwrap();
         for step in 1..=20 {
             let gradient: Vec<f32> = (0..1000).map(|i| ((i * step) as f32 * 0.11).cos()).collect();
             let gradient = Tensor::from_vec(gradient, 1000, &Device::Cpu).unwrap();
             let hyper = Hyper {
-                rate: 0.01,
-                decay: 0.1,
+                rate: update.rate,
+                decay: update.decay,
                 gradient_scale: 0.5,
-                ema: 0.9,
-                step: step as u64,
+                row: update.row(step as u64),
                 adam: ADAM,
             };
             slot.update(&gradient, hyper).unwrap();
@@ -307,10 +367,7 @@ mod tests {
             var: var.clone(),
             decays: false,
         };
-        let mut optimizer = Optimizer {
-            slots: vec![Slot::new(parameter, 1.0).unwrap()],
-            step: 0,
-        };
+        let mut optimizer = Optimizer::new(vec![(parameter, 1.0)]).unwrap();
         for _ in 0..500 {
             let gradients = var.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             let update = Update {

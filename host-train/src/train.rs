@@ -1,13 +1,18 @@
 //! The training loop.
 
+#[cfg(feature = "cuda")]
+mod gpu;
+
 use crate::checkpoint::{CHECKPOINT, Run, WEIGHTS};
-use crate::config::{Time, TrainConfig};
+use crate::config::{Generator, Time, TrainConfig};
 use crate::data::Dataset;
 use crate::files::write_atomically;
-use crate::loss::{self, Draws, continuous};
+use crate::fused::device::Products;
+use crate::loss::{self, Draws, Terms, continuous};
 use crate::optimizer::Update;
 use crate::parallel::exchange::{Exchange, Found};
 use crate::parallel::{Alone, Group, Share, agreed, check_same_run, once};
+use crate::rng::Counter;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -66,6 +71,10 @@ pub fn train_among(
     quiet: bool,
 ) -> Result<Outcome> {
     let config = run.config.train.clone();
+    ensure!(
+        !run.device().is_cpu() || (config.products == Products::F32 && !config.graph),
+        "train.products and train.graph are for a GPU, and this run is on the CPU, which multiplies in f32: leave them out, or train with --cuda"
+    );
     let checkpoint = folder.join(CHECKPOINT);
     let mut exchange = once(group, Exchange::new(group, config.batch))?;
     let mut log = Log::open(folder.join(LOSSES), run.optimizer.step)?;
@@ -77,45 +86,40 @@ pub fn train_among(
     // Before the first step, so that a folder that cannot be written is found now and not in an hour.
     agreed(group, save(run, &log))?;
     let bar = progress(config.steps, run.optimizer.step, quiet || !group.leads());
-    let to_bits = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
     let mut last_save = Instant::now();
     let mut saved = Ok(());
     let mut stopped = agreed_to_stop(group, stop);
     let mut outcome = Outcome::Finished;
+    let mut steps = Steps::new(group, run, data)?;
     while run.optimizer.step < config.steps {
         if stopped || stop_at.is_some_and(|at| run.optimizer.step >= at) {
             outcome = Outcome::Interrupted;
             break;
         }
         // What went wrong on one rank is said to the others where they meet.
-        let own = saved.and_then(|()| look(run, data, &config, exchange.share()));
-        saved = Ok(());
-        let (found, told) = exchange.sum(&run.optimizer.slots, own, stop.load(Ordering::Relaxed))?;
-        stopped = told;
-        let terms = found.terms;
-        once(group, step(run, found, &config))?;
-        let (sums, summed) = &mut run.pending;
-        for (sum, term) in sums.iter_mut().zip(terms) {
-            *sum += f64::from(term) * to_bits;
-        }
-        *summed += 1;
+        let own = std::mem::replace(&mut saved, Ok(()));
+        stopped = steps.next(run, data, &config, &mut exchange, own, stop.load(Ordering::Relaxed))?;
         let done = run.optimizer.step;
         bar.set_position(done);
         if done.is_multiple_of(config.log_every) {
+            steps.settle(run)?;
+            let (sums, summed) = &run.pending;
             let row = LossRow {
                 step: done,
                 terms: sums.map(|s| s / *summed as f64),
             };
             run.pending = ([0.0; 3], 0);
+            steps.begin_row()?;
             bar.set_message(row.message());
             log.push(row)?;
             check_same_run(group, run)?;
         }
         if last_save.elapsed() >= Duration::from_secs(config.checkpoint_seconds) {
-            saved = save(run, &log);
+            saved = steps.settle(run).and_then(|()| save(run, &log));
             last_save = Instant::now();
         }
     }
+    let saved = saved.and_then(|()| steps.settle(run));
     agreed(group, saved.and_then(|()| save(run, &log)))?;
     if outcome == Outcome::Finished {
         let weights = folder.join(WEIGHTS);
@@ -142,27 +146,112 @@ fn agreed_to_stop(group: &dyn Group, stop: &AtomicBool) -> bool {
         .any(|told| *told != 0)
 }
 
+/// How steps are made.
+enum Steps<'g> {
+    /// One after another, each with its loss on the host, by all processes.
+    OneByOne(&'g dyn Group),
+    /// On a GPU that the host does not wait for, by one process.
+    #[cfg(feature = "cuda")]
+    OnGpu(Box<gpu::Steps>),
+}
+
+impl<'g> Steps<'g> {
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "only a GPU keeps data"))]
+    fn new(group: &'g dyn Group, run: &Run, data: &Dataset) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if group.size() == 1 && gpu::serves(run) {
+            return Ok(Self::OnGpu(Box::new(gpu::Steps::new(run, data)?)));
+        }
+        Ok(Self::OneByOne(group))
+    }
+
+    /// Makes a step, or has it made; whether any process was told to stop.
+    ///
+    /// * `own`: what went wrong on this one before the step;
+    /// * `stop`: whether this one was told to.
+    fn next(
+        &mut self,
+        run: &mut Run,
+        data: &Dataset,
+        config: &TrainConfig,
+        exchange: &mut Exchange<'_>,
+        own: Result<()>,
+        stop: bool,
+    ) -> Result<bool> {
+        match self {
+            Self::OneByOne(group) => {
+                let own = own.and_then(|()| look(run, data, config, exchange.share()));
+                let (found, told) = exchange.sum(&run.optimizer.slots, own, stop)?;
+                let terms = found.terms;
+                once(*group, step(run, found, config))?;
+                let (sums, summed) = &mut run.pending;
+                let unit = to_bits(run.dim);
+                for (sum, term) in sums.iter_mut().zip(terms) {
+                    *sum += f64::from(term) * unit;
+                }
+                *summed += 1;
+                Ok(told)
+            }
+            #[cfg(feature = "cuda")]
+            Self::OnGpu(steps) => own.and_then(|()| steps.next(run)).map(|()| stop),
+        }
+    }
+
+    /// Waits until all steps are made, and brings their sums to the host. An error if one of them was not finite.
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "only a GPU is waited for"))]
+    fn settle(&mut self, run: &mut Run) -> Result<()> {
+        match self {
+            Self::OneByOne(_) => Ok(()),
+            #[cfg(feature = "cuda")]
+            Self::OnGpu(steps) => steps.settle(run),
+        }
+    }
+
+    /// Begins the sums of another row of the log.
+    fn begin_row(&mut self) -> Result<()> {
+        match self {
+            Self::OneByOne(_) => Ok(()),
+            #[cfg(feature = "cuda")]
+            Self::OnGpu(steps) => steps.begin_row(),
+        }
+    }
+}
+
+/// What nats per row are multiplied with for bits per dimension.
+fn to_bits(dim: usize) -> f64 {
+    1.0 / (dim as f64 * std::f64::consts::LN_2)
+}
+
 /// Loss and gradients of a share of the next batch.
 fn look(run: &mut Run, data: &Dataset, config: &TrainConfig, share: Share) -> Result<Found> {
     let device = run.device().clone();
-    let rows = data.draw(share, &mut run.rng);
+    let counter = Counter {
+        seed: run.config.seed,
+        step: run.optimizer.step,
+    };
+    let counted = config.generator == Generator::Counter;
+    let rows = match counted {
+        false => data.draw(share, &mut run.rng),
+        true => data.draw_counted(share, counter),
+    };
     let x = Tensor::from_vec(rows, (share.rows, run.dim), &device)?;
     // Bits per dimension keep the gradient's size apart from the number of dimensions.
-    let unit = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
+    let unit = to_bits(run.dim);
     let model = &run.config.model;
     Ok(match model.time {
         Time::Discrete => {
-            let draws = Draws::new(share, run.dim, run.gamma.steps(), &mut run.rng, &device)?;
-            let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
-            let terms = loss::elbo(
-                &run.network,
-                &run.gamma,
-                run.variance.as_ref(),
-                model.prediction,
-                data.levels(),
-                &x,
-                &draws,
-            )?;
+            let draws = if counted {
+                let dropout = (config.dropout, model.hidden.as_slice());
+                Draws::counted((share, run.dim), run.gamma.steps(), dropout, counter, &device)?
+            } else {
+                Draws::new(share, run.dim, run.gamma.steps(), &mut run.rng, &device)?.with_dropout(
+                    config.dropout,
+                    &model.hidden,
+                    &mut run.rng,
+                    &device,
+                )?
+            };
+            let terms = discrete(run, data.levels(), &x, &draws)?;
             Found {
                 terms: terms.values()?,
                 gradients: terms.total()?.affine(unit, 0.0)?.backward()?,
@@ -170,8 +259,16 @@ fn look(run: &mut Run, data: &Dataset, config: &TrainConfig, share: Share) -> Re
             }
         }
         Time::Continuous => {
-            let draws = continuous::Draws::new(share, run.dim, &mut run.rng, &device)?;
-            let draws = draws.with_dropout(config.dropout, &model.hidden, &mut run.rng, &device)?;
+            let draws = if counted {
+                continuous::Draws::counted((share, run.dim), (config.dropout, &model.hidden), counter, &device)?
+            } else {
+                continuous::Draws::new(share, run.dim, &mut run.rng, &device)?.with_dropout(
+                    config.dropout,
+                    &model.hidden,
+                    &mut run.rng,
+                    &device,
+                )?
+            };
             let step = continuous::step(
                 &run.network,
                 &run.gamma,
@@ -192,20 +289,39 @@ fn look(run: &mut Run, data: &Dataset, config: &TrainConfig, share: Share) -> Re
 
 /// One optimiser step.
 fn step(run: &mut Run, found: Found, config: &TrainConfig) -> Result<()> {
-    let update = Update {
-        rate: rate(config, run.optimizer.step),
-        decay: config.weight_decay,
-        clip_norm: config.clip_norm,
-        ema: config.ema,
-        adam: config.adam(),
-    };
     ensure!(
         found.terms.iter().all(|v| v.is_finite()),
         "the loss is not finite at step {}: resume from the last checkpoint with a lower train.learning_rate",
         run.optimizer.step + 1
     );
-    run.optimizer.update(&found.gradients, update)?;
+    run.optimizer
+        .update(&found.gradients, update(config, run.optimizer.step))?;
     Ok(())
+}
+
+/// The loss of a chain of T steps.
+fn discrete(run: &Run, levels: Option<u16>, x: &Tensor, draws: &Draws) -> candle_core::Result<Terms> {
+    let variance = run.variance.as_ref();
+    loss::elbo(
+        &run.network,
+        &run.gamma,
+        variance,
+        run.config.model.prediction,
+        levels,
+        x,
+        draws,
+    )
+}
+
+/// The settings of the update after `step` others.
+fn update(config: &TrainConfig, step: u64) -> Update {
+    Update {
+        rate: rate(config, step),
+        decay: config.weight_decay,
+        clip_norm: config.clip_norm,
+        ema: config.ema,
+        adam: config.adam(),
+    }
 }
 
 /// Linear warm-up, then a cosine to the final fraction.

@@ -676,3 +676,42 @@ fn the_gap_to_a_known_entropy_is_measured() {
     // 500 rows scatter by 0.04 about the entropy; a model so small and so short in training is well above either.
     assert!((own - entropy).abs() < 0.2 && gap > 0.0, "{own} {gap}");
 }
+
+#[test]
+fn what_only_a_gpu_can_is_refused_on_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = common::files(folder.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    for setting in ["products = \"bf16\"", "graph = true"] {
+        std::fs::write(&path, format!("{text}{setting}\n")).unwrap();
+        let error = fails(folder.path(), &["train", "tiny.toml", "--out", "run"]);
+        assert!(error.contains("train with --cuda"), "{error}");
+        assert!(!folder.path().join("run").join(CHECKPOINT).exists());
+    }
+    std::fs::write(&path, format!("{text}products = \"f16\"\n")).unwrap();
+    let error = fails(folder.path(), &["train", "tiny.toml", "--out", "run"]);
+    assert!(error.contains("line 27") && error.contains("f16"), "{error}");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_program_without_cuda_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    common::files(folder.path());
+    std::fs::write(
+        folder.path().join("sweep.toml"),
+        "base = \"tiny.toml\"\n[grid]\nseed = [1, 2]\n",
+    )
+    .unwrap();
+    for arguments in [
+        &["train", "tiny.toml", "--cuda"][..],
+        &["sweep", "sweep.toml", "--together", "2", "--cuda"],
+        &["sweep", "sweep.toml", "--cuda"],
+    ] {
+        let error = fails(folder.path(), arguments);
+        assert!(
+            error.contains("built without CUDA") && error.contains("docs/cuda.md"),
+            "{error}"
+        );
+    }
+}

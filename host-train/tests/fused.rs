@@ -3,9 +3,10 @@
 mod common;
 
 use candle_core::{DType, Device, Tensor, Var};
-use host_train::checkpoint::Run;
-use host_train::config::{Config, Prediction};
+use host_train::checkpoint::{CHECKPOINT, Run};
+use host_train::config::{Config, Generator, Prediction};
 use host_train::data::{self, Split};
+use host_train::fused::device::Products;
 use host_train::fused::elbo::Rows;
 use host_train::fused::lanes::Activation;
 use host_train::fused::mlp::Mlp;
@@ -13,7 +14,7 @@ use host_train::fused::square::mean_square;
 use host_train::fused::stack::Layer;
 use host_train::loss::{self, Draws};
 use host_train::optimizer::{Adam, Update};
-use host_train::rng::TrainRng;
+use host_train::rng::{Counter, TrainRng};
 use host_train::train::{LOSSES, train};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -81,28 +82,29 @@ impl Case {
         self.layers.iter().map(|l| l.rows).sum()
     }
 
-    fn var(values: &[f32], shape: (usize, usize), dtype: DType) -> Var {
-        let tensor = Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+    fn var(values: &[f32], shape: (usize, usize), dtype: DType, device: &Device) -> Var {
+        let tensor = Tensor::from_slice(values, shape, device).unwrap();
         Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap()
     }
 
-    fn vars(&self, dtype: DType) -> [Var; 3] {
+    fn vars(&self, dtype: DType, device: &Device) -> [Var; 3] {
         [
-            Self::var(&self.inputs, (self.rows(), self.layers[0].columns), dtype),
-            Self::var(&self.weights, (1, self.weights.len()), dtype),
+            Self::var(&self.inputs, (self.rows(), self.layers[0].columns), dtype, device),
+            Self::var(&self.weights, (1, self.weights.len()), dtype, device),
             Self::var(
                 &self.biases,
                 (self.biases.len() / self.bias_rows(), self.bias_rows()),
                 dtype,
+                device,
             ),
         ]
     }
 
-    fn masks(&self, dtype: DType) -> Vec<Tensor> {
+    fn masks(&self, dtype: DType, device: &Device) -> Vec<Tensor> {
         self.masks
             .iter()
             .zip(&self.layers)
-            .map(|(m, l)| Self::var(m, (self.rows(), l.rows), dtype).as_tensor().detach())
+            .map(|(m, l)| Self::var(m, (self.rows(), l.rows), dtype, device).as_tensor().detach())
             .collect()
     }
 
@@ -111,19 +113,20 @@ impl Case {
     }
 
     /// Output and gradients: of inputs, weights, biases.
-    fn fused(&self) -> [Vec<f64>; 4] {
-        let [inputs, weights, biases] = self.vars(DType::F32);
-        let mlp = Mlp::new(self.layers.clone(), self.activation).unwrap();
+    fn fused(&self, device: &Device, products: Products) -> [Vec<f64>; 4] {
+        let [inputs, weights, biases] = self.vars(DType::F32, device);
+        let mut mlp = Mlp::new(self.layers.clone(), self.activation).unwrap();
+        mlp.set_products(products);
         let flat = weights.flatten_all().unwrap();
         let run = || {
-            let masks = self.masks(DType::F32);
-            mlp.forward(&inputs, &flat, &biases, self.index.clone(), &masks)
+            let masks = self.masks(DType::F32, device);
+            mlp.forward(&inputs, &flat, &biases, self.index.clone().into(), &masks)
                 .unwrap()
         };
         // The second is computed in the memory of the first.
         drop(run());
         let out = run();
-        let cotangent = Tensor::from_slice(&self.cotangent, self.outputs(), &Device::Cpu).unwrap();
+        let cotangent = Tensor::from_slice(&self.cotangent, self.outputs(), device).unwrap();
         let loss = (&out * cotangent).unwrap().sum_all().unwrap();
         let first = loss.backward().unwrap();
         let again = loss.backward().unwrap();
@@ -137,8 +140,8 @@ impl Case {
 
     /// The same from candle's operations in f64.
     fn plain(&self) -> [Vec<f64>; 4] {
-        let [inputs, weights, biases] = self.vars(DType::F64);
-        let masks = self.masks(DType::F64);
+        let [inputs, weights, biases] = self.vars(DType::F64, &Device::Cpu);
+        let masks = self.masks(DType::F64, &Device::Cpu);
         let index = Tensor::from_slice(&self.index, self.rows(), &Device::Cpu).unwrap();
         let table = biases.index_select(&index, 0).unwrap();
         let flat = weights.flatten_all().unwrap();
@@ -175,9 +178,13 @@ impl Case {
     }
 
     fn check(&self) {
+        self.check_on(&Device::Cpu, Products::F32, 4e-6);
+    }
+
+    fn check_on(&self, device: &Device, products: Products, share: f64) {
         let names = ["output", "inputs", "weights", "biases"];
-        for ((fused, plain), name) in self.fused().iter().zip(&self.plain()).zip(names) {
-            close(fused, plain, 4e-6, name);
+        for ((fused, plain), name) in self.fused(device, products).iter().zip(&self.plain()).zip(names) {
+            close(fused, plain, share, name);
         }
     }
 }
@@ -215,7 +222,7 @@ proptest! {
 
     #[test]
     fn the_elbo_is_candles(rows in 1usize..40, dim in 1usize..40, steps in 1usize..20, x: bool, seed: u64) {
-        elbo_case(rows, dim, steps, if x { Prediction::X } else { Prediction::V }, seed);
+        elbo_case(&Device::Cpu, rows, dim, steps, if x { Prediction::X } else { Prediction::V }, seed);
     }
 }
 
@@ -231,7 +238,7 @@ fn one_two_and_three_threads_give_the_same_bits() {
         let case = Case::new(&[40, 300, 300, 40], 700, 5, activation, true, 4);
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| case.fused())
+            pool.install(|| case.fused(&Device::Cpu, Products::F32))
         };
         let one = on(1);
         assert!(one == on(2) && one == on(3));
@@ -266,7 +273,7 @@ fn shapes_that_do_not_fit_are_named() {
             &zeros(&inputs),
             &zeros(&[weights]),
             &zeros(&biases),
-            vec![index; 4],
+            vec![index; 4].into(),
             &[],
         );
         let error = error.unwrap_err().to_string();
@@ -274,13 +281,13 @@ fn shapes_that_do_not_fit_are_named() {
     }
     let wide = zeros(&[4, 3]).to_dtype(DType::F64).unwrap();
     let error = mlp
-        .forward(&wide, &zeros(&[6]), &zeros(&[1, 2]), vec![0; 4], &[])
+        .forward(&wide, &zeros(&[6]), &zeros(&[1, 2]), vec![0; 4].into(), &[])
         .unwrap_err();
     assert!(error.to_string().contains("f32"), "{error}");
 }
 
 /// z_t and the cost of a step, with what γ and the output get back.
-fn elbo_case(rows: usize, dim: usize, steps: usize, prediction: Prediction, seed: u64) {
+fn elbo_case(device: &Device, rows: usize, dim: usize, steps: usize, prediction: Prediction, seed: u64) {
     let mut rng = TrainRng::new(seed);
     let mut gamma = -6.0;
     let table: Vec<f32> = (0..=steps)
@@ -289,14 +296,19 @@ fn elbo_case(rows: usize, dim: usize, steps: usize, prediction: Prediction, seed
             gamma
         })
         .collect();
-    let t: Vec<u32> = (0..rows).map(|_| 1 + rng.below(steps) as u32).collect();
+    let mut t: Vec<u32> = (0..rows).map(|_| 1 + rng.below(steps) as u32).collect();
+    if device.is_cuda() {
+        t.sort_unstable();
+    }
     let numbers: Vec<Vec<f32>> = (0..4).map(|_| fine(rows * dim, &mut rng)).collect();
+    // The definition is computed on the CPU.
+    let place = |dtype| if dtype == DType::F64 { &Device::Cpu } else { device };
     let at = |i: usize, dtype| {
-        let tensor = Tensor::from_slice(&numbers[i], (rows, dim), &Device::Cpu).unwrap();
+        let tensor = Tensor::from_slice(&numbers[i], (rows, dim), place(dtype)).unwrap();
         tensor.to_dtype(dtype).unwrap()
     };
     let vars = |dtype| {
-        let table = Tensor::from_slice(&table, steps + 1, &Device::Cpu).unwrap();
+        let table = Tensor::from_slice(&table, steps + 1, place(dtype)).unwrap();
         let table = Var::from_tensor(&table.to_dtype(dtype).unwrap()).unwrap();
         (table, Var::from_tensor(&at(2, dtype)).unwrap())
     };
@@ -313,7 +325,7 @@ fn elbo_case(rows: usize, dim: usize, steps: usize, prediction: Prediction, seed
     };
     let fused = {
         let (table, f) = vars(DType::F32);
-        let rows = Rows::new(&at(0, DType::F32), &at(1, DType::F32), &t).unwrap();
+        let rows = Rows::new(&at(0, DType::F32), &at(1, DType::F32), t.clone().into()).unwrap();
         let cost = rows.cost(&f, &table, prediction).unwrap();
         ends(rows.state(&table).unwrap(), cost, &table, &f, DType::F32)
     };
@@ -357,11 +369,16 @@ fn elbo_case(rows: usize, dim: usize, steps: usize, prediction: Prediction, seed
 
 #[test]
 fn the_squared_error_is_candles() {
+    square_case(&Device::Cpu);
+}
+
+fn square_case(device: &Device) {
     let mut rng = TrainRng::new(2);
     let (output, target) = (fine(7000, &mut rng), fine(7000, &mut rng));
     let of = |dtype, fused: bool| {
-        let output = Case::var(&output, (70, 100), dtype);
-        let target = Case::var(&target, (70, 100), dtype).as_tensor().detach();
+        let place = if fused { device } else { &Device::Cpu };
+        let output = Case::var(&output, (70, 100), dtype, place);
+        let target = Case::var(&target, (70, 100), dtype, place).as_tensor().detach();
         let loss = if fused {
             mean_square(&output, &target).unwrap()
         } else {
@@ -388,14 +405,25 @@ fn plain_losses(run: &mut Run, split: &Split) -> Vec<f64> {
     let mut losses = Vec::new();
     for _ in 0..config.train.steps {
         let batch = config.train.batch;
-        let rows: Vec<f32> = (0..batch)
-            .flat_map(|_| split.train.row(run.rng.below(split.train.len())).to_vec())
-            .collect();
+        let counter = Counter {
+            seed: config.seed,
+            step: run.optimizer.step,
+        };
+        let counted = config.train.generator == Generator::Counter;
+        let chosen: Vec<usize> = match counted {
+            true => counter.below(split.train.len(), batch),
+            false => (0..batch).map(|_| run.rng.below(split.train.len())).collect(),
+        };
+        let rows: Vec<f32> = chosen.iter().flat_map(|&row| split.train.row(row).to_vec()).collect();
         let x = Tensor::from_vec(rows, (batch, run.dim), &Device::Cpu).unwrap();
-        let draws = Draws::new(batch, run.dim, run.gamma.steps(), &mut run.rng, &Device::Cpu)
-            .unwrap()
-            .with_dropout(config.train.dropout, &config.model.hidden, &mut run.rng, &Device::Cpu)
-            .unwrap();
+        let (steps, hidden, p) = (run.gamma.steps(), config.model.hidden.as_slice(), config.train.dropout);
+        let draws = match counted {
+            true => Draws::counted((batch, run.dim), steps, (p, hidden), counter, &Device::Cpu).unwrap(),
+            false => Draws::new(batch, run.dim, steps, &mut run.rng, &Device::Cpu)
+                .unwrap()
+                .with_dropout(p, hidden, &mut run.rng, &Device::Cpu)
+                .unwrap(),
+        };
         let terms = loss::elbo_plain(
             &run.network,
             &run.gamma,
@@ -425,6 +453,11 @@ fn plain_losses(run: &mut Run, split: &Split) -> Vec<f64> {
 }
 
 fn a_hundred_steps(change: impl Fn(&mut Config)) {
+    hundred_steps_on(&Device::Cpu, 1e-5, change);
+}
+
+/// A hundred steps on a device are within a share of candle's on the CPU.
+fn hundred_steps_on(device: &Device, share: f64, change: impl Fn(&mut Config)) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::read(&common::files(folder.path())).unwrap();
     config.train.steps = 100;
@@ -434,9 +467,9 @@ fn a_hundred_steps(change: impl Fn(&mut Config)) {
     config.train.final_fraction = 1.0;
     change(&mut config);
     let split = data::load(&config.data, folder.path()).unwrap();
-    let new = || Run::for_data(config.clone(), &split, &Device::Cpu).unwrap();
-    let plain = plain_losses(&mut new(), &split);
-    let mut run = new();
+    let new = |device: &Device| Run::for_data(config.clone(), &split, device).unwrap();
+    let plain = plain_losses(&mut new(&Device::Cpu), &split);
+    let mut run = new(device);
     train(
         &mut run,
         &split.train,
@@ -455,7 +488,7 @@ fn a_hundred_steps(change: impl Fn(&mut Config)) {
     assert_eq!(fused.len(), 100);
     for (step, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
         assert!(
-            (fused - plain).abs() <= 1e-5 * plain,
+            (fused - plain).abs() <= share * plain,
             "step {}: {fused} instead of {plain}",
             step + 1
         );
@@ -475,4 +508,137 @@ fn a_hundred_steps_of_training_have_candles_loss() {
         config.model.prediction = Prediction::X;
         config.model.variance = host_train::schedule::Variance::Rotated;
     });
+    a_hundred_steps(|config| {
+        config.train.generator = Generator::Counter;
+        config.train.dropout = 0.1;
+    });
+}
+
+#[test]
+fn what_is_not_finite_is_found_and_the_checkpoint_is_whole() {
+    diverges_on(&Device::Cpu);
+}
+
+/// A run that diverges says where, and what it wrote before can be gone on from.
+fn diverges_on(device: &Device) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::read(&common::files(folder.path())).unwrap();
+    config.train.generator = Generator::Counter;
+    config.train.learning_rate = 1e30;
+    config.train.warmup = 0;
+    let split = data::load(&config.data, folder.path()).unwrap();
+    let mut run = Run::for_data(config, &split, device).unwrap();
+    let stop = AtomicBool::new(false);
+    let error = train(&mut run, &split.train, folder.path(), &stop, None, true).unwrap_err();
+    assert!(error.to_string().contains("not finite at step"), "{error}");
+    let again = Run::resume(&folder.path().join(CHECKPOINT), device).unwrap();
+    assert_eq!(again.optimizer.step, 0);
+}
+
+/// The same on a GPU, where there is one.
+#[cfg(feature = "cuda")]
+mod on_gpu {
+    use super::*;
+    use host_train::place;
+    use std::path::Path;
+
+    fn gpu() -> Option<Device> {
+        match place::device(true) {
+            Ok(device) => Some(device),
+            Err(error) => {
+                println!("skipped: {error:#}");
+                None
+            }
+        }
+    }
+
+    fn case(widths: &[usize], rows: usize, table: usize, activation: Activation, masked: bool) -> Case {
+        let mut case = Case::new(widths, rows, table, activation, masked, 11);
+        case.index.sort_unstable();
+        case
+    }
+
+    #[test]
+    fn networks_are_candles() {
+        let Some(gpu) = gpu() else { return };
+        for (activation, masked) in [
+            (Activation::Relu, true),
+            (Activation::Silu, true),
+            (Activation::Silu, false),
+        ] {
+            for (widths, rows, table) in [
+                (vec![5, 16, 16, 3], 70, 4),
+                (vec![8, 8, 3], 2000, 1),
+                (vec![7, 2], 1, 1),
+            ] {
+                case(&widths, rows, table, activation, masked).check_on(&gpu, Products::F32, 1e-5);
+            }
+        }
+        let wide = case(&[40, 300, 300, 40], 700, 5, Activation::Silu, true);
+        wide.check_on(&gpu, Products::Tf32, 5e-3);
+        wide.check_on(&gpu, Products::Bf16, 5e-2);
+        assert_eq!(wide.fused(&gpu, Products::F32), wide.fused(&gpu, Products::F32));
+    }
+
+    #[test]
+    fn the_elbo_is_candles() {
+        let Some(gpu) = gpu() else { return };
+        for (rows, dim, steps) in [(1, 1, 1), (40, 64, 19), (300, 3, 5)] {
+            for prediction in [Prediction::V, Prediction::X] {
+                elbo_case(&gpu, rows, dim, steps, prediction, 5);
+            }
+        }
+    }
+
+    #[test]
+    fn the_squared_error_is_candles() {
+        let Some(gpu) = gpu() else { return };
+        square_case(&gpu);
+    }
+
+    #[test]
+    fn a_hundred_steps_of_training_have_candles_loss() {
+        let Some(gpu) = gpu() else { return };
+        for dropout in [0.0, 0.1] {
+            hundred_steps_on(&gpu, 1e-4, |config| {
+                config.train.generator = Generator::Counter;
+                config.train.dropout = dropout;
+            });
+        }
+        hundred_steps_on(&gpu, 1e-4, |config| {
+            config.train.generator = Generator::Counter;
+            config.model.variance = host_train::schedule::Variance::Rotated;
+        });
+    }
+
+    /// A checkpoint's tensors after fifty steps.
+    fn trained(gpu: &Device, graph: bool, folder: &Path) -> Vec<Vec<f32>> {
+        let mut config = Config::read(&common::files(folder)).unwrap();
+        config.train.steps = 50;
+        config.train.generator = Generator::Counter;
+        config.train.graph = graph;
+        let split = data::load(&config.data, folder).unwrap();
+        let mut run = Run::for_data(config, &split, gpu).unwrap();
+        train(&mut run, &split.train, folder, &AtomicBool::new(false), None, true).unwrap();
+        let again = Run::resume(&folder.join(CHECKPOINT), &Device::Cpu).unwrap();
+        let slots = again.optimizer.slots.iter();
+        slots
+            .map(|slot| slot.state.flatten_all().unwrap().to_vec1().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_bytes_also_as_a_graph() {
+        let Some(gpu) = gpu() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let first = trained(&gpu, false, folder.path());
+        assert_eq!(first, trained(&gpu, false, folder.path()));
+        assert_eq!(first, trained(&gpu, true, folder.path()));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_found_and_the_checkpoint_is_whole() {
+        let Some(gpu) = gpu() else { return };
+        diverges_on(&gpu);
+    }
 }

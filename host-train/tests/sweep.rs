@@ -3,6 +3,8 @@
 mod common;
 
 use assert_cmd::Command;
+use safetensors::SafeTensors;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Output;
 
@@ -81,6 +83,59 @@ fn every_run_is_a_row_and_is_made_once() {
         "{}",
         last_line(&output)
     );
+}
+
+/// Every tensor of a checkpoint, and what else it says, but the configuration's order.
+fn contents(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = std::fs::read(path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().clone().unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let named = tensors
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, view.data().to_vec()));
+    let said = metadata.into_iter().map(|(key, value)| (key, value.into_bytes()));
+    named.chain(said).collect()
+}
+
+#[test]
+fn models_trained_together_are_those_trained_alone() {
+    let grid = "[grid]\nseed = [1, 2]\n\"model.hidden\" = [[8], [16, 16]]\n\"train.generator\" = [\"sequential\", \"counter\"]\n";
+    let folder = laid_out(grid);
+    let at = folder.path();
+    assert!(sweep(at, &["--jobs", "1"]).status.success());
+    std::fs::rename(at.join("runs"), at.join("alone")).unwrap();
+    assert!(sweep(at, &["--together", "3"]).status.success());
+    let mut different = BTreeSet::new();
+    for run in 0..8 {
+        for file in ["checkpoint.safetensors", "weights.safetensors"] {
+            let name = format!("{run:03}/{file}");
+            let (alone, together) = (
+                contents(&at.join("alone").join(&name)),
+                contents(&at.join("runs").join(&name)),
+            );
+            assert!(alone == together, "{name} differs");
+            different.insert(together["layer0.weight"].clone());
+        }
+        let losses = |runs: &str| std::fs::read(at.join(runs).join(format!("{run:03}/losses.csv"))).unwrap();
+        assert_eq!(losses("alone"), losses("runs"));
+    }
+    assert_eq!(different.len(), 16, "the configurations should train different weights");
+    let rows = |runs: &str| std::fs::read_to_string(at.join(runs).join("results.csv")).unwrap();
+    assert_eq!(rows("alone"), rows("runs"));
+}
+
+#[test]
+fn a_run_that_fails_beside_others_is_named_and_they_go_on() {
+    let folder = laid_out("[grid]\n\"data.levels\" = [3, 5]\n");
+    let at = folder.path();
+    let output = sweep(at, &["--together", "2"]);
+    assert_eq!(output.status.code(), Some(1));
+    let rows = table(at);
+    assert_eq!((rows[1][2].as_str(), rows[2][2].as_str()), ("failed", "done"));
+    let said = std::fs::read_to_string(at.join("runs/000/error.txt")).unwrap();
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{said}");
 }
 
 #[test]

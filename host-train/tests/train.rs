@@ -110,9 +110,11 @@ fn compare_loss_with_core(prediction: Prediction, continuous: bool) {
     for _ in 0..rounds {
         let mut draws = Draws::new(n, 4, 8, &mut rng, &Device::Cpu).unwrap();
         // Rows keep their place in the batch and times are stratified by place: shuffle the times between rows.
+        let mut t = draws.t.host().unwrap().into_owned();
         for i in (1..n).rev() {
-            draws.t.swap(i, rng.below(i + 1));
+            t.swap(i, rng.below(i + 1));
         }
+        draws.t = t.into();
         let levels = split.train.levels();
         let terms = loss::elbo(&run.network, &run.gamma, None, prediction, levels, &x, &draws).unwrap();
         for (sum, term) in sums.iter_mut().zip(terms.values().unwrap()) {

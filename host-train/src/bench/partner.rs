@@ -30,6 +30,8 @@ pub enum Request {
         /// How many steps.
         steps: u64,
     },
+    /// Answer how fast large matrices are multiplied, as prepared for.
+    Rate,
 }
 
 /// What it answers; what was not asked for is empty.
@@ -40,6 +42,7 @@ struct Answer {
     error: Option<String>,
     losses: Vec<f64>,
     seconds: f64,
+    flops: f64,
 }
 
 /// A running contender. It ends when this is dropped.
@@ -94,6 +97,11 @@ impl Partner {
     /// Seconds that the next steps take.
     pub fn time(&mut self, steps: u64) -> Result<f64> {
         Ok(self.ask(&Request::Time { steps })?.seconds)
+    }
+
+    /// Floating-point operations per second of a product of large matrices.
+    pub fn rate(&mut self) -> Result<f64> {
+        Ok(self.ask(&Request::Rate)?.flops)
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer> {

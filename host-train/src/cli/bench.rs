@@ -2,6 +2,7 @@ use super::{print, print_json};
 use anyhow::{Context, Result, ensure};
 use host_train::bench::{Name, Partner, SCRIPT, Task, serve};
 use host_train::files::write_atomically;
+use host_train::fused::device::Products;
 use host_train::report::{Line, lines_chart};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ pub struct Args {
     /// Rows of each of the three hidden layers
     #[arg(long, value_delimiter = ',', default_values_t = [64, 256, 1024])]
     widths: Vec<usize>,
-    /// Rows of a batch (65536 is possible and takes minutes per step at width 1024)
-    #[arg(long, value_delimiter = ',', default_values_t = [256, 4096])]
+    /// Rows of a batch [default: 256,4096, and with --cuda 65536, which takes a CPU seconds per step at width 1024]
+    #[arg(long, value_delimiter = ',')]
     batches: Vec<usize>,
     /// Activations of the hidden layers
     #[arg(long, value_delimiter = ',', value_enum, default_values = ["relu", "silu"])]
@@ -31,9 +32,13 @@ pub struct Args {
     /// Python with PyTorch; without it only this program is measured
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// Also run PyTorch on its first CUDA device, eager, compiled and as a CUDA graph
+    /// Measure on the first NVIDIA GPU instead: this program kernel by kernel and as a CUDA graph (needs a build with the `cuda` feature), and
+    /// PyTorch eager, compiled and as a CUDA graph
     #[arg(long)]
     cuda: bool,
+    /// How the GPU multiplies
+    #[arg(long, value_enum, default_value = "f32", requires = "cuda")]
+    products: Products,
     /// Leave out candle's own operations
     #[arg(long)]
     no_candle: bool,
@@ -65,9 +70,11 @@ struct Row {
     samples_per_second: f64,
     /// Floating-point operations of the products per second, 1e9.
     gflops: f64,
-    /// Steps per second of this program's fused operations by this contender's, both at their fastest.
+    /// Those by the fastest that this contender or another multiplies large matrices on the same device.
+    of_rate: f64,
+    /// Steps per second of this program's first mode (fused, on a GPU as a graph) by this contender's, both at their fastest.
     fused_ratio: f64,
-    /// Largest difference of the mean loss of a tenth of the compared steps, relative to the fused operations' own.
+    /// Largest difference of the mean loss of a tenth of the compared steps, relative to that mode's own.
     loss_difference: f64,
 }
 
@@ -78,18 +85,25 @@ struct Entry {
     losses: Vec<f64>,
     /// Seconds of a step, the fastest so far.
     best: f64,
+    /// Operations per second of large products.
+    rate: f64,
 }
 
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
         if self.worker {
-            serve(std::io::stdin().lock(), std::io::stdout().lock())?;
+            serve(std::io::stdin().lock(), std::io::stdout().lock(), self.cuda)?;
             return Ok(ExitCode::SUCCESS);
         }
         ensure!(
             self.rounds > 0 && self.seconds > 0.0 && self.seconds.is_finite(),
             "--rounds and --seconds must be above 0"
         );
+        let batches = match (self.batches.is_empty(), self.cuda) {
+            (false, _) => self.batches.clone(),
+            (true, false) => vec![256, 4096],
+            (true, true) => vec![256, 4096, 65536],
+        };
         let zero = [&self.widths, &self.batches, &self.threads]
             .iter()
             .any(|list| list.contains(&0));
@@ -103,16 +117,16 @@ impl Args {
         let mut rows = Vec::new();
         if !self.json {
             print(
-                "| width | batch | activation | threads | contender | steps/s | samples/s | GFLOP/s | fused is faster by | loss differs by |\n\
-                 |---|---|---|---|---|---|---|---|---|---|",
+                "| width | batch | activation | threads | contender | steps/s | samples/s | GFLOP/s | of matrix rate | fused is faster by | loss differs by |\n\
+                 |---|---|---|---|---|---|---|---|---|---|---|",
             )?;
         }
         for &threads in &self.threads {
             let mut partners = self.partners(threads, &script)?;
             for &width in &self.widths {
-                for &batch in &self.batches {
+                for &batch in &batches {
                     for &activation in &self.activations {
-                        let task = Task::new(width, batch, activation);
+                        let task = Task::new(width, batch, activation, self.products);
                         task.write(scratch.path(), 1)?;
                         for row in self.measure(&task, threads, &mut partners, scratch.path())? {
                             if !self.json {
@@ -130,27 +144,31 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The processes that take part, each in one mode; this program's fused operations are the first.
+    /// The processes that take part, each in one mode; this program's fastest is the first.
     fn partners(&self, threads: usize, script: &Path) -> Result<Vec<(Partner, &'static str)>> {
         let own = std::env::current_exe().context("this program's own file is not known")?;
         let mut partners = Vec::new();
-        let modes: &[&'static str] = if self.no_candle {
-            &["fused"]
-        } else {
-            &["fused", "candle"]
+        let modes: &[&'static str] = match (self.cuda, self.no_candle) {
+            (false, true) => &["fused"],
+            (false, false) => &["fused", "candle"],
+            (true, true) => &["graphs", "fused"],
+            (true, false) => &["graphs", "fused", "candle"],
         };
         for mode in modes {
             let mut command = Command::new(&own);
             command
                 .args(["bench", "--worker"])
                 .env("RAYON_NUM_THREADS", threads.to_string());
+            if self.cuda {
+                command.arg("--cuda");
+            }
             partners.push((Partner::start(&mut command)?, *mode));
         }
-        let mut others = vec![("cpu", "eager"), ("cpu", "compiled")];
-        if self.cuda {
-            others.extend([("cuda", "eager"), ("cuda", "compiled"), ("cuda", "graphs")]);
-        }
-        for (device, mode) in others {
+        let others: &[(&str, &'static str)] = match self.cuda {
+            false => &[("cpu", "eager"), ("cpu", "compiled")],
+            true => &[("cuda", "eager"), ("cuda", "compiled"), ("cuda", "graphs")],
+        };
+        for &(device, mode) in others {
             let mut command = Command::new(&self.python);
             command.arg("-u").arg(script).arg(threads.to_string()).arg(device);
             for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
@@ -176,11 +194,12 @@ impl Args {
         let mut entries = Vec::new();
         for (index, (partner, mode)) in partners.iter_mut().enumerate() {
             match self.begin(partner, mode, task, folder) {
-                Ok((losses, best)) => entries.push(Entry {
+                Ok((losses, best, rate)) => entries.push(Entry {
                     partner: index,
                     name: format!("{}, {mode}", partner.name()),
                     losses,
                     best,
+                    rate,
                 }),
                 Err(error) => eprintln!("{mode} is not measured: {error:#}"),
             }
@@ -202,6 +221,8 @@ impl Args {
         let Some(first) = entries.first() else {
             return Ok(Vec::new());
         };
+        // All contenders of a call are on one device.
+        let rate = entries.iter().map(|entry| entry.rate).fold(0.0, f64::max);
         let row = |entry: &Entry| Row {
             width: task.widths.get(1).copied().unwrap_or_default(),
             batch: task.batch,
@@ -211,30 +232,32 @@ impl Args {
             steps_per_second: 1.0 / entry.best,
             samples_per_second: task.batch as f64 / entry.best,
             gflops: task.operations() / entry.best * 1e-9,
+            of_rate: task.operations() / entry.best / rate,
             fused_ratio: entry.best / first.best,
             loss_difference: difference(&entry.losses, &first.losses),
         };
         Ok(entries.iter().map(row).collect())
     }
 
-    /// The losses from the start on, and the seconds of a step.
-    fn begin(&self, partner: &mut Partner, mode: &str, task: &Task, folder: &Path) -> Result<(Vec<f64>, f64)> {
+    /// The losses from the start on, the seconds of a step, and operations per second of large products.
+    fn begin(&self, partner: &mut Partner, mode: &str, task: &Task, folder: &Path) -> Result<(Vec<f64>, f64, f64)> {
         partner.prepare(mode, task, folder)?;
-        // What compiles does it now.
-        partner.time(2)?;
+        // What compiles or is captured does it now.
+        partner.time(5)?;
+        let rate = partner.rate()?;
         let pace = partner.time(3)? / 3.0;
         partner.prepare(mode, task, folder)?;
         // All contenders compare as many steps, so the number may not depend on how fast one is.
         let guess = task.operations() / 20e9;
         let steps = COMPARED.min((COMPARING / guess) as u64).max(4);
-        Ok((partner.losses(steps)?, pace))
+        Ok((partner.losses(steps)?, pace, rate))
     }
 }
 
 impl Row {
     fn line(&self) -> String {
         format!(
-            "| {} | {} | {:?} | {} | {} | {:.1} | {:.0} | {:.1} | {:.2}× | {:.1e} |",
+            "| {} | {} | {:?} | {} | {} | {:.1} | {:.0} | {:.1} | {:.0} % | {:.2}× | {:.1e} |",
             self.width,
             self.batch,
             self.activation,
@@ -243,6 +266,7 @@ impl Row {
             self.steps_per_second,
             self.samples_per_second,
             self.gflops,
+            100.0 * self.of_rate,
             self.fused_ratio,
             self.loss_difference
         )

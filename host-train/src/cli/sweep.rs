@@ -1,9 +1,11 @@
-use super::{group, print};
+use super::{group, print, train};
 use anyhow::{Context, Result, bail, ensure};
-use host_train::checkpoint::CHECKPOINT;
+use host_train::checkpoint::{CHECKPOINT, Run};
 use host_train::files::write_atomically;
 use host_train::parallel::{Group, agreed};
 use host_train::sweep::{Point, Sweep};
+use host_train::train::Outcome;
+use host_train::{data, place};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -25,9 +27,15 @@ pub struct Args {
     /// Folder for the runs and results.csv [default: runs/<name of the sweep>]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Runs at once; the threads of the machine are divided among them
+    /// Runs at once, each a process of its own; the threads of the machine are divided among them
     #[arg(long, default_value_t = 1)]
     jobs: usize,
+    /// Runs at once in this process, each on a thread and, with --cuda, on a stream of its own: how models too small to fill a GPU share one
+    #[arg(long, value_name = "N", conflicts_with = "jobs")]
+    together: Option<usize>,
+    /// Train on the first NVIDIA GPU (needs a build with the `cuda` feature)
+    #[arg(long)]
+    cuda: bool,
     /// Do one part of several, as 2/4: every fourth run, from the second. Parts may run at the same time, on any machines that share the folder
     #[arg(long, default_value = "1/1")]
     part: Part,
@@ -121,6 +129,7 @@ impl Args {
     /// The runs, and the folder for them.
     fn begun(&self) -> Result<(Vec<Point>, PathBuf)> {
         ensure!(self.jobs > 0, "--jobs is 0: at least 1 is needed");
+        ensure!(self.together != Some(0), "--together is 0: at least 1 is needed");
         let points = Sweep::points(&self.sweep)?;
         let folder = match &self.out {
             Some(out) => out.clone(),
@@ -133,8 +142,12 @@ impl Args {
     fn train_all(&self, points: &[Point], mine: &[&Point], folder: &Path) -> Result<bool> {
         let stop = Arc::new(AtomicBool::new(false));
         let handler = Arc::clone(&stop);
-        // The runs get the same signal from the terminal, write their checkpoints and end by themselves.
+        // Processes get the same signal from the terminal. All write their checkpoints and end by themselves.
         ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed)).context("Ctrl-C cannot be caught")?;
+        if self.cuda {
+            // Said once, and before any run is tried.
+            place::device(true)?;
+        }
 
         let (next, table) = (AtomicUsize::new(0), Mutex::new(()));
         let work = || -> Result<()> {
@@ -142,14 +155,20 @@ impl Args {
                 let Some(point) = mine.get(next.fetch_add(1, Ordering::Relaxed)) else {
                     break;
                 };
-                self.train(point, &folder.join(&point.name))?;
+                let at = folder.join(&point.name);
+                match self.together {
+                    Some(_) => together(point, &at, self.cuda, &stop)?,
+                    None => self.train(point, &at)?,
+                }
                 let _one_at_a_time = table.lock();
                 write_results(points, folder)?;
             }
             Ok(())
         };
         std::thread::scope(|scope| -> Result<()> {
-            let workers: Vec<_> = (0..self.jobs).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..self.together.unwrap_or(self.jobs))
+                .map(|_| scope.spawn(work))
+                .collect();
             for worker in workers {
                 match worker.join() {
                     Ok(result) => result?,
@@ -163,8 +182,7 @@ impl Args {
 
     /// One run as a process of its own, taken up where it was left.
     fn train(&self, point: &Point, folder: &Path) -> Result<()> {
-        let (result, error) = (folder.join(RESULT), folder.join(ERROR));
-        if result.exists() {
+        if folder.join(RESULT).exists() {
             return Ok(());
         }
         let own = std::env::current_exe().context("this program's own file is not known")?;
@@ -178,6 +196,9 @@ impl Args {
         if folder.join(CHECKPOINT).exists() {
             command.arg("--resume");
         }
+        if self.cuda {
+            command.arg("--cuda");
+        }
         if self.jobs > 1 && std::env::var_os("RAYON_NUM_THREADS").is_none() {
             let all = std::thread::available_parallelism().map_or(1, usize::from);
             command.env("RAYON_NUM_THREADS", (all / self.jobs).max(1).to_string());
@@ -187,22 +208,63 @@ impl Args {
             .output()
             .context("a run could not be started")?;
         if output.status.success() {
-            if error.exists() {
-                std::fs::remove_file(&error)?;
-            }
-            return write_atomically(&result, |out| Ok(out.write_all(&output.stdout)?));
+            return succeeded(folder, &output.stdout);
         }
         if output.status.code() == Some(i32::from(INTERRUPTED)) {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        eprintln!(
-            "run {} failed: {}",
-            point.name,
-            said.trim_end().lines().last().unwrap_or("it said nothing")
-        );
-        write_atomically(&error, |out| Ok(out.write_all(said.as_bytes())?))
+        failed(point, folder, &String::from_utf8_lossy(&output.stderr))
     }
+}
+
+/// One run in this process, taken up where it was left. What goes wrong in it is its own.
+fn together(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Result<()> {
+    if folder.join(RESULT).exists() {
+        return Ok(());
+    }
+    match trained(point, folder, cuda, stop) {
+        Ok(Some(result)) => succeeded(folder, format!("{result}\n").as_bytes()),
+        Ok(None) => Ok(()),
+        Err(error) => failed(point, folder, &format!("error: {error:#}\n")),
+    }
+}
+
+/// What the run scores, or nothing if it was stopped.
+fn trained(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Result<Option<Value>> {
+    let device = place::device(cuda)?;
+    let mut config = point.config.clone();
+    place::suit(&mut config, &device);
+    let split = data::load(&config.data, folder)?;
+    let checkpoint = folder.join(CHECKPOINT);
+    let mut run = match checkpoint.exists() {
+        true => {
+            let mut run = Run::resume(&checkpoint, &device)?;
+            run.set_train(config.train);
+            run
+        }
+        false => Run::for_data(config, &split, &device)?,
+    };
+    match train::in_process(&mut run, &split, folder, stop)? {
+        Outcome::Interrupted => Ok(None),
+        Outcome::Finished => Ok(Some(train::result(&run, folder, &train::scored(&split, folder)?))),
+    }
+}
+
+fn succeeded(folder: &Path, result: &[u8]) -> Result<()> {
+    let error = folder.join(ERROR);
+    if error.exists() {
+        std::fs::remove_file(&error).with_context(|| format!("cannot remove {}", error.display()))?;
+    }
+    write_atomically(&folder.join(RESULT), |out| Ok(out.write_all(result)?))
+}
+
+fn failed(point: &Point, folder: &Path, said: &str) -> Result<()> {
+    eprintln!(
+        "run {} failed: {}",
+        point.name,
+        said.trim_end().lines().last().unwrap_or("it said nothing")
+    );
+    write_atomically(&folder.join(ERROR), |out| Ok(out.write_all(said.as_bytes())?))
 }
 
 /// Makes a run's folder, or finds it as an earlier call made it.

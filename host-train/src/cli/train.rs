@@ -4,13 +4,14 @@ use candle_core::Device;
 use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS, put_aside};
 use host_train::config::{Config, Time};
 use host_train::data::{self, Split};
-use host_train::evaluate::evaluate;
+use host_train::evaluate::{Evaluation, evaluate};
 use host_train::export::float_spec;
-use host_train::parallel::{Group, agreed, check_same_start};
+use host_train::parallel::{Alone, Group, agreed, check_same_start};
+use host_train::place;
 use host_train::runtime::ModelFile;
 use host_train::schedule::{self, Settings, Study, refit};
 use host_train::train::{LOSSES, Outcome, train_among};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Args {
             eprintln!("what an earlier run left is now in {}", old.display());
         }
         let stop = agreed(group, self.until_told(group, &folder))?;
-        let outcome = train_among(group, &mut run, &split.train, &folder, &stop, self.stop_at, self.json)?;
+        let outcome = trained(group, &mut run, &split, &folder, &stop, self.stop_at, self.json)?;
         match outcome {
             _ if !group.leads() => Ok(match outcome {
                 Outcome::Finished => ExitCode::SUCCESS,
@@ -122,7 +123,8 @@ impl Args {
             Some(out) => out.clone(),
             None => Path::new("runs").join(self.config.file_stem().context("the configuration has no name")?),
         };
-        let device = if self.cuda { cuda()? } else { Device::Cpu };
+        let device = place::device(self.cuda)?;
+        place::suit(&mut config, &device);
         let split = data::load(&config.data, self.config.parent().unwrap_or(Path::new("")))?;
         let checkpoint = folder.join(CHECKPOINT);
         let run = match &self.from {
@@ -165,7 +167,7 @@ impl Args {
     /// The command that goes on with this run.
     fn again(&self, folder: &Path) -> String {
         format!(
-            "host-train train {} --out {} --resume{}{}{}{}",
+            "host-train train {} --out {} --resume{}{}{}{}{}",
             self.config.display(),
             folder.display(),
             self.steps.map_or(String::new(), |steps| format!(" --steps {steps}")),
@@ -173,26 +175,15 @@ impl Args {
             self.chain_steps
                 .map_or(String::new(), |steps| format!(" --chain-steps {steps}")),
             if self.mpi { " --mpi" } else { "" },
+            if self.cuda { " --cuda" } else { "" },
         )
     }
 
-    /// What is done once all steps are: variances refitted on unseen rows, and a score.
+    /// What is done once all steps are: a score.
     fn finished(&self, run: &Run, split: &Split, folder: &Path) -> Result<ExitCode> {
-        let weights = folder.join(WEIGHTS);
-        let mut averaged = Run::averaged(&weights, &Device::Cpu)?;
-        if averaged.variance.is_some() {
-            refit(&mut averaged, split, &Settings::default())?;
-            averaged.save_weights(&weights)?;
-        }
-        let file = ModelFile::from_bytes(&float_spec(&averaged)?.to_bytes()?, weights.display().to_string())?;
-        let score = evaluate(&file, &split.test, 1, 0)?;
+        let (weights, score) = (folder.join(WEIGHTS), scored(split, folder)?);
         if self.json {
-            print_json(&json!({
-                "steps_trained": run.optimizer.step,
-                "checkpoint": folder.join(CHECKPOINT),
-                "weights": weights,
-                "held_out": score,
-            }))?;
+            print_json(&result(run, folder, &score))?;
         } else {
             print(format_args!(
                 "{}: held-out ELBO {:.4} bits/dim (reconstruction {:.4}, prior {:.4}, diffusion {:.4})",
@@ -226,6 +217,53 @@ impl Args {
     }
 }
 
+/// Trains a run in this process alone.
+pub fn in_process(run: &mut Run, split: &Split, folder: &Path, stop: &AtomicBool) -> Result<Outcome> {
+    trained(&Alone, run, split, folder, stop, None, true)
+}
+
+/// Trains a run; an error for a GPU's memory says what would take less, and what is kept.
+fn trained(
+    group: &dyn Group,
+    run: &mut Run,
+    split: &Split,
+    folder: &Path,
+    stop: &AtomicBool,
+    stop_at: Option<u64>,
+    quiet: bool,
+) -> Result<Outcome> {
+    train_among(group, run, &split.train, folder, stop, stop_at, quiet).map_err(|error| {
+        let advice = format!(
+            "take a smaller train.batch than {}, or fewer models at once; {} is whole",
+            run.config.train.batch,
+            folder.join(CHECKPOINT).display()
+        );
+        place::explained(error, &advice)
+    })
+}
+
+/// What the weights of a run that has ended score on held-out rows, after their variances are fitted, where they have any.
+pub fn scored(split: &Split, folder: &Path) -> Result<Evaluation> {
+    let weights = folder.join(WEIGHTS);
+    let mut averaged = Run::averaged(&weights, &Device::Cpu)?;
+    if averaged.variance.is_some() {
+        refit(&mut averaged, split, &Settings::default())?;
+        averaged.save_weights(&weights)?;
+    }
+    let file = ModelFile::from_bytes(&float_spec(&averaged)?.to_bytes()?, weights.display().to_string())?;
+    evaluate(&file, &split.test, 1, 0)
+}
+
+/// What `--json` prints.
+pub fn result(run: &Run, folder: &Path, score: &Evaluation) -> Value {
+    json!({
+        "steps_trained": run.optimizer.step,
+        "checkpoint": folder.join(CHECKPOINT),
+        "weights": folder.join(WEIGHTS),
+        "held_out": score,
+    })
+}
+
 /// A run that begins with another's network, and with the table that is cheapest for it.
 fn continued(config: Config, base: &Path, split: &Split, device: &Device) -> Result<Run> {
     let run = Run::averaged(base, device)?;
@@ -243,11 +281,4 @@ fn continued(config: Config, base: &Path, split: &Split, device: &Device) -> Res
     let table = study.table(path, config.model.variance, config.model.steps)?;
     Run::continued(config, &run, &table.gamma, table.variance().as_ref())
         .with_context(|| format!("cannot go on from {}", base.display()))
-}
-
-fn cuda() -> Result<Device> {
-    if !cfg!(feature = "cuda") {
-        bail!("this program was built without CUDA: build it with --features cuda (docs/cuda.md), or leave out --cuda");
-    }
-    Device::new_cuda(0).context("no usable NVIDIA GPU was found: leave out --cuda to train on the CPU")
 }

@@ -1,7 +1,7 @@
 //! Rows in the units that the model sees.
 
 use crate::parallel::Share;
-use crate::rng::TrainRng;
+use crate::rng::{Counter, TrainRng};
 
 /// How a row's numbers relate to those in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,8 +100,16 @@ impl Dataset {
 
     /// The rows of a batch or of a share of it, each any of them with the same chance, one after the other.
     pub fn draw(&self, rows: impl Into<Share>, rng: &mut TrainRng) -> Vec<f32> {
-        let drawn = rng.for_rows(rows.into(), 1, |rng| rng.below(self.len()));
-        drawn.into_iter().flat_map(|index| self.row(index)).copied().collect()
+        self.gather(&rng.for_rows(rows.into(), 1, |rng| rng.below(self.len())))
+    }
+
+    /// The same from a counter.
+    pub fn draw_counted(&self, rows: impl Into<Share>, counter: Counter) -> Vec<f32> {
+        self.gather(&counter.below(self.len(), rows))
+    }
+
+    fn gather(&self, indices: &[usize]) -> Vec<f32> {
+        indices.iter().flat_map(|&index| self.row(index)).copied().collect()
     }
 
     /// Number of levels; `None` for continuous data.
@@ -144,7 +152,7 @@ impl Dataset {
     /// # Panics
     /// Where an index is not below [`len`](Self::len), as a slice does.
     pub fn select(&self, indices: &[usize]) -> Dataset {
-        let rows = indices.iter().flat_map(|&index| self.row(index)).copied().collect();
+        let rows = self.gather(indices);
         Dataset {
             name: self.name.clone(),
             dim: self.dim,

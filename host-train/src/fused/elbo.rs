@@ -1,9 +1,17 @@
 //! The diffusion term's ends of the network as two operations: the state z_t that goes in, and the weighted, reduced cost of what comes out.
 
+use super::index::Index;
 use super::lanes;
 use super::storage::{Open, slice};
+#[cfg(feature = "cuda")]
+use super::{
+    cuda::{self, Gpu, Held},
+    device,
+};
 use crate::config::Prediction;
 use ancestral::schedule::{self, alpha, sigma, snr};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
@@ -12,22 +20,30 @@ use std::sync::Arc;
 pub struct Rows {
     x: Tensor,
     noise: Tensor,
+    /// On the host; empty where the data is on a GPU.
     t: Arc<Vec<u32>>,
+    /// On the GPU that the data is on.
+    #[cfg(feature = "cuda")]
+    on_gpu: Option<Tensor>,
     dim: usize,
 }
 
 impl Rows {
-    /// * `x`, `noise`: `(n, D)`, `f32` on the CPU;
+    /// * `x`, `noise`: `(n, D)`, `f32`;
     /// * `t`: n steps, `1..=T`.
-    pub fn new(x: &Tensor, noise: &Tensor, t: &[u32]) -> Result<Self> {
+    pub fn new(x: &Tensor, noise: &Tensor, t: Index) -> Result<Self> {
         let (n, dim) = x.dims2()?;
-        if noise.dims() != [n, dim] || t.len() != n || t.contains(&0) {
+        let none = matches!(&t, Index::Host(t) if t.contains(&0));
+        if noise.dims() != [n, dim] || t.len() != n || none {
             candle_core::bail!("fused ELBO: the noise and the steps must be those of the {n} rows of data")
         }
+        let on_host = !x.device().is_cuda();
         Ok(Self {
             x: x.contiguous()?,
             noise: noise.contiguous()?,
-            t: Arc::new(t.to_vec()),
+            #[cfg(feature = "cuda")]
+            on_gpu: if on_host { None } else { Some(t.tensor(x.device())?) },
+            t: Arc::new(if on_host { t.host()?.into_owned() } else { Vec::new() }),
             dim: dim.max(1),
         })
     }
@@ -114,9 +130,28 @@ impl CustomOp1 for State {
         Ok((CpuStorage::F32(z), rows.x.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, table: &CudaStorage, at: &Layout) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(table);
+        let out = gpu.room(self.0.x.elem_count())?;
+        let own = OnGpu::new(&self.0)?;
+        own.rows(cuda::span(table, at)?)?.state(&gpu, gpu.span(&out))?;
+        Ok((gpu.storage(out), self.0.x.shape().clone()))
+    }
+
     /// `dz/dγ_t = α' x + σ' ε`.
     fn bwd(&self, table: &Tensor, _state: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let rows = &self.0;
+        #[cfg(feature = "cuda")]
+        if table.device().is_cuda() {
+            let gradient = &gradient.contiguous()?;
+            let gpu = Gpu::new(table.device())?;
+            let found = gpu.tensor(table.shape())?;
+            let (by, to, at) = (Held::new(gradient)?, Held::new(&found)?, Held::new(table)?);
+            let own = OnGpu::new(rows)?;
+            own.rows(at.span()?)?.state_gradient(&gpu, by.span()?, to.span()?)?;
+            return Ok(Some(found));
+        }
         let gradient = gradient.contiguous()?;
         let open = Open::new([&rows.x, &rows.noise, table, &gradient]);
         let slices = open.slices(self.name())?;
@@ -202,6 +237,22 @@ impl CustomOp2 for Cost {
         Ok((CpuStorage::F32(vec![nats as f32]), Shape::from(())))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        f: &CudaStorage,
+        f_at: &Layout,
+        table: &CudaStorage,
+        at: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(f);
+        let out = gpu.room(1)?;
+        let own = OnGpu::new(&self.rows)?;
+        let rows = own.rows(cuda::span(table, at)?)?;
+        rows.cost(&gpu, cuda::span(f, f_at)?, self.prediction, gpu.span(&out))?;
+        Ok((gpu.storage(out), Shape::from(())))
+    }
+
     fn bwd(
         &self,
         f: &Tensor,
@@ -210,6 +261,25 @@ impl CustomOp2 for Cost {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let rows = &self.rows;
+        #[cfg(feature = "cuda")]
+        if f.device().is_cuda() {
+            let gradient = &gradient.contiguous()?;
+            let gpu = Gpu::new(f.device())?;
+            let (by_output, by_table) = (gpu.tensor(f.shape())?, gpu.tensor(table.shape())?);
+            let own = OnGpu::new(rows)?;
+            let [f, table, gradient, to_output, to_table] = [f, table, gradient, &by_output, &by_table].map(Held::new);
+            let (f, table, gradient, to_output, to_table) = (f?, table?, gradient?, to_output?, to_table?);
+            own.rows(table.span()?)?.cost_gradient(
+                &gpu,
+                f.span()?,
+                self.prediction,
+                gradient.span()?,
+                to_output.span()?,
+                to_table.span()?,
+            )?;
+            drop((to_output, to_table));
+            return Ok((Some(by_output), Some(by_table)));
+        }
         let scale = f64::from(gradient.to_scalar::<f32>()?) * self.share(table.elem_count());
         let open = Open::new([&rows.x, &rows.noise, f, table]);
         let slices = open.slices(self.name())?;
@@ -240,4 +310,35 @@ impl CustomOp2 for Cost {
 fn narrowed(values: &[f64], like: &Tensor) -> Result<Tensor> {
     let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
     Tensor::from_vec(values, like.shape(), like.device())
+}
+
+/// The rows, held open for the kernels.
+#[cfg(feature = "cuda")]
+struct OnGpu<'a> {
+    x: Held<'a>,
+    noise: Held<'a>,
+    t: Held<'a>,
+}
+
+#[cfg(feature = "cuda")]
+impl<'a> OnGpu<'a> {
+    fn new(rows: &'a Rows) -> Result<Self> {
+        let Some(t) = &rows.on_gpu else {
+            candle_core::bail!("fused ELBO: the data must be on the GPU that the network is on")
+        };
+        Ok(Self {
+            x: Held::new(&rows.x)?,
+            noise: Held::new(&rows.noise)?,
+            t: Held::new(t)?,
+        })
+    }
+
+    fn rows<'b>(&'b self, table: device::Span<'b, f32>) -> Result<device::elbo::Rows<'b>> {
+        Ok(device::elbo::Rows {
+            x: self.x.span()?,
+            noise: self.noise.span()?,
+            t: self.t.span()?,
+            table,
+        })
+    }
 }

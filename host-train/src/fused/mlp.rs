@@ -1,10 +1,19 @@
 //! [`Stack`] as one operation in candle's graph, with gradients for inputs, weights and biases.
 
+use super::device::Products;
+use super::index::Index;
 use super::lanes::Activation;
 use super::stack::{Batch, Layer, Stack, Workspace};
 use super::storage::{Open, slice};
+#[cfg(feature = "cuda")]
+use super::{
+    cuda::{self, Gpu, Held},
+    device,
+};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 const NAME: &str = "fused-mlp";
 
@@ -12,7 +21,10 @@ const NAME: &str = "fused-mlp";
 #[derive(Clone, Debug)]
 pub struct Mlp {
     stack: Arc<Stack>,
+    products: Products,
     spare: Arc<Mutex<Vec<Workspace>>>,
+    #[cfg(feature = "cuda")]
+    spare_on_gpu: Arc<Mutex<Vec<cuda::Space>>>,
 }
 
 impl Mlp {
@@ -21,10 +33,18 @@ impl Mlp {
         match Stack::new(layers, activation) {
             Ok(stack) => Ok(Self {
                 stack: Arc::new(stack),
+                products: Products::F32,
                 spare: Arc::default(),
+                #[cfg(feature = "cuda")]
+                spare_on_gpu: Arc::default(),
             }),
             Err(sentence) => candle_core::bail!("{NAME}: {sentence}"),
         }
+    }
+
+    /// Multiplies like this on a GPU; the CPU always does in f32.
+    pub fn set_products(&mut self, products: Products) {
+        self.products = products;
     }
 
     /// The sizes.
@@ -37,16 +57,16 @@ impl Mlp {
     /// * `inputs`: `(n, columns of the first layer)`;
     /// * `weights`: all matrices, flat;
     /// * `biases`: `(k, rows of all layers)`;
-    /// * `index`: row of `biases` for each row of the batch, n of them below k;
+    /// * `index`: row of `biases` for each row of the batch, n of them below k, in ascending order on a GPU;
     /// * `masks`: of each hidden layer what its activations are multiplied with, `(n, rows)`; no masks for none.
     ///
-    /// All of them `f32` on the CPU; an error says which shape does not fit.
+    /// All of them `f32` on one device; an error says which shape does not fit.
     pub fn forward(
         &self,
         inputs: &Tensor,
         weights: &Tensor,
         biases: &Tensor,
-        index: Vec<u32>,
+        index: Index,
         masks: &[Tensor],
     ) -> Result<Tensor> {
         let s = &self.stack;
@@ -66,51 +86,66 @@ impl Mlp {
             candle_core::bail!("{NAME}: the shape of the {what} is not that of this network and batch")
         }
         let entries = biases.dim(0)? as u32;
-        if index.iter().any(|&i| i >= entries) {
+        let beyond = |index: &[u32]| index.iter().any(|&i| i >= entries);
+        if matches!(&index, Index::Host(index) if beyond(index)) {
             candle_core::bail!("{NAME}: a row of the batch takes its biases from beyond the table")
         }
+        let index = match inputs.device().is_cuda() {
+            true => Index::Device(index.tensor(inputs.device())?),
+            false => Index::Host(index.host()?.into_owned()),
+        };
         let masks = masks.iter().map(Tensor::contiguous).collect::<Result<_>>()?;
         let op = Pass {
             mlp: self.clone(),
             index,
             masks,
-            space: Mutex::new((self.take(), false)),
+            space: Mutex::new((take(&self.spare), false)),
+            #[cfg(feature = "cuda")]
+            space_on_gpu: Mutex::new((take(&self.spare_on_gpu), false)),
         };
         inputs
             .contiguous()?
             .apply_op3(&weights.contiguous()?, &biases.contiguous()?, op)
     }
+}
 
-    fn take(&self) -> Workspace {
-        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
-        spare.unwrap_or_default()
+/// Memory that an earlier pass has left, or new.
+fn take<S: Default>(spare: &Mutex<Vec<S>>) -> S {
+    let spare = spare.lock().ok().and_then(|mut spare| spare.pop());
+    spare.unwrap_or_default()
+}
+
+/// Leaves the memory of a pass for the next.
+fn leave<S: Default>(space: &mut Mutex<(S, bool)>, spare: &Mutex<Vec<S>>) {
+    let (space, _) = space.get_mut().map(std::mem::take).unwrap_or_default();
+    if let Ok(mut spare) = spare.lock() {
+        spare.push(space);
     }
 }
 
 /// One evaluation: lives as long as its node of the graph.
 struct Pass {
     mlp: Mlp,
-    index: Vec<u32>,
+    index: Index,
     masks: Vec<Tensor>,
     /// And whether it holds what a backward pass needs, which only the first finds.
     space: Mutex<(Workspace, bool)>,
+    #[cfg(feature = "cuda")]
+    space_on_gpu: Mutex<(cuda::Space, bool)>,
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let (space, _) = self.space.get_mut().map(std::mem::take).unwrap_or_default();
-        if let Ok(mut spare) = self.mlp.spare.lock() {
-            spare.push(space);
-        }
+        leave(&mut self.space, &self.mlp.spare);
+        #[cfg(feature = "cuda")]
+        leave(&mut self.space_on_gpu, &self.mlp.spare_on_gpu);
     }
 }
 
-impl Pass {
-    fn space(&self) -> Result<std::sync::MutexGuard<'_, (Workspace, bool)>> {
-        match self.space.lock() {
-            Ok(space) => Ok(space),
-            Err(_) => candle_core::bail!("{NAME}: an earlier pass was broken off"),
-        }
+fn locked<S>(space: &Mutex<S>) -> Result<MutexGuard<'_, S>> {
+    match space.lock() {
+        Ok(space) => Ok(space),
+        Err(_) => candle_core::bail!("{NAME}: an earlier pass was broken off"),
     }
 }
 
@@ -129,18 +164,43 @@ impl CustomOp3 for Pass {
         biases_at: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let stack = &self.mlp.stack;
-        let masks = Open::new(&self.masks);
+        let (masks, index) = (Open::new(&self.masks), self.index.host()?);
         let batch = Batch {
             inputs: slice(inputs, inputs_at, NAME)?,
             weights: slice(weights, weights_at, NAME)?,
             biases: slice(biases, biases_at, NAME)?,
-            index: &self.index,
+            index: &index,
             masks: &masks.slices(NAME)?,
         };
-        let mut space = self.space()?;
+        let mut space = locked(&self.space)?;
         let out = stack.forward(batch, &mut space.0);
         space.1 = true;
         Ok((CpuStorage::F32(out), (self.index.len(), stack.outputs()).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        inputs: &CudaStorage,
+        inputs_at: &Layout,
+        weights: &CudaStorage,
+        weights_at: &Layout,
+        biases: &CudaStorage,
+        biases_at: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (stack, gpu) = (&self.mlp.stack, Gpu::of(inputs));
+        let held = OnGpu::new(self)?;
+        let batch = held.batch(
+            cuda::span(inputs, inputs_at)?,
+            cuda::span(weights, weights_at)?,
+            cuda::span(biases, biases_at)?,
+        )?;
+        let shape = (self.index.len(), stack.outputs());
+        let out = gpu.room(shape.0 * shape.1)?;
+        let mut space = locked(&self.space_on_gpu)?;
+        device::mlp::forward(&gpu, stack, &batch, self.mlp.products, &mut space.0, gpu.span(&out))?;
+        space.1 = true;
+        Ok((gpu.storage(out), shape.into()))
     }
 
     fn bwd(
@@ -153,20 +213,25 @@ impl CustomOp3 for Pass {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let stack = &self.mlp.stack;
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if inputs.device().is_cuda() {
+            return self.cuda_bwd(inputs, weights, biases, &gradient);
+        }
         let found = {
             let open = Open::new([inputs, weights, biases, &gradient].into_iter().chain(&self.masks));
             let slices = open.slices(NAME)?;
             let [of_inputs, of_weights, of_biases, gradient, masks @ ..] = slices.as_slice() else {
                 candle_core::bail!("{NAME}: operands are missing")
             };
+            let index = self.index.host()?;
             let batch = Batch {
                 inputs: of_inputs,
                 weights: of_weights,
                 biases: of_biases,
-                index: &self.index,
+                index: &index,
                 masks,
             };
-            let mut space = self.space()?;
+            let mut space = locked(&self.space)?;
             if !space.1 {
                 stack.forward(batch, &mut space.0);
             }
@@ -183,5 +248,80 @@ impl CustomOp3 for Pass {
             Some(Tensor::from_vec(found.weights, weights.shape(), device)?),
             Some(Tensor::from_vec(found.biases, biases.shape(), device)?),
         ))
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Pass {
+    fn cuda_bwd(
+        &self,
+        inputs: &Tensor,
+        weights: &Tensor,
+        biases: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (stack, products) = (&self.mlp.stack, self.mlp.products);
+        let gpu = Gpu::new(inputs.device())?;
+        let of_inputs = match inputs.track_op() {
+            true => Some(gpu.tensor(inputs.shape())?),
+            false => None,
+        };
+        let (of_weights, of_biases) = (gpu.tensor(weights.shape())?, gpu.tensor(biases.shape())?);
+        {
+            let held = OnGpu::new(self)?;
+            let (inputs, weights, biases) = (Held::new(inputs)?, Held::new(weights)?, Held::new(biases)?);
+            let batch = held.batch(inputs.span()?, weights.span()?, biases.span()?)?;
+            let to_inputs = of_inputs.as_ref().map(Held::new).transpose()?;
+            let (to_weights, to_biases) = (Held::new(&of_weights)?, Held::new(&of_biases)?);
+            let found = device::mlp::Gradients {
+                inputs: to_inputs.as_ref().map(Held::span).transpose()?,
+                weights: to_weights.span()?,
+                biases: to_biases.span()?,
+            };
+            let mut space = locked(&self.space_on_gpu)?;
+            if !space.1 {
+                let again = gpu.room(gradient.elem_count())?;
+                device::mlp::forward(&gpu, stack, &batch, products, &mut space.0, gpu.span(&again))?;
+            }
+            space.1 = false;
+            let gradient = Held::new(gradient)?;
+            device::mlp::backward(&gpu, stack, &batch, products, &mut space.0, gradient.span()?, &found)?;
+        }
+        Ok((of_inputs, Some(of_weights), Some(of_biases)))
+    }
+}
+
+/// What a pass brings along, held open for the kernels.
+#[cfg(feature = "cuda")]
+struct OnGpu<'a> {
+    index: Held<'a>,
+    masks: Vec<Held<'a>>,
+}
+
+#[cfg(feature = "cuda")]
+impl<'a> OnGpu<'a> {
+    fn new(pass: &'a Pass) -> Result<Self> {
+        let Index::Device(index) = &pass.index else {
+            candle_core::bail!("{NAME}: the index must be on the GPU that the inputs are on")
+        };
+        Ok(Self {
+            index: Held::new(index)?,
+            masks: pass.masks.iter().map(Held::new).collect::<Result<_>>()?,
+        })
+    }
+
+    fn batch<'b>(
+        &'b self,
+        inputs: device::Span<'b, f32>,
+        weights: device::Span<'b, f32>,
+        biases: device::Span<'b, f32>,
+    ) -> Result<device::mlp::Batch<'b>> {
+        Ok(device::mlp::Batch {
+            inputs,
+            weights,
+            biases,
+            index: self.index.span()?,
+            masks: self.masks.iter().map(Held::span).collect::<Result<_>>()?,
+        })
     }
 }

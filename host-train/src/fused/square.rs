@@ -1,12 +1,21 @@
 //! The mean squared error as one operation: what the noise-prediction loss of `host-train bench` is.
 
-use super::lanes;
-use super::storage::{Open, slice};
+#[cfg(feature = "cuda")]
+use super::{
+    cuda::{self, Gpu, Held},
+    device,
+};
+use super::{
+    lanes,
+    storage::{Open, slice},
+};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 const NAME: &str = "fused-square";
 
-/// `mean (output − target)²`, a scalar; both of one shape, `f32` on the CPU. The target has no gradient.
+/// `mean (output − target)²`, a scalar; both of one shape, `f32`. The target has no gradient.
 pub fn mean_square(output: &Tensor, target: &Tensor) -> Result<Tensor> {
     if output.shape() != target.shape() || output.elem_count() == 0 {
         candle_core::bail!("{NAME}: output and target must have the same shape")
@@ -39,7 +48,26 @@ impl CustomOp1 for Square {
         Ok((CpuStorage::F32(vec![mean as f32]), Shape::from(())))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, output: &CudaStorage, at: &Layout) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(output);
+        let (mean, target) = (gpu.room(1)?, Held::new(&self.0)?);
+        device::elbo::mean_square(&gpu, cuda::span(output, at)?, target.span()?, gpu.span(&mean))?;
+        Ok((gpu.storage(mean), Shape::from(())))
+    }
+
     fn bwd(&self, output: &Tensor, _mean: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if output.device().is_cuda() {
+            let gradient = &gradient.contiguous()?;
+            let gpu = Gpu::new(output.device())?;
+            let found = gpu.tensor(output.shape())?;
+            let (from, target) = (Held::new(output)?, Held::new(&self.0)?);
+            let (by, to) = (Held::new(gradient)?, Held::new(&found)?);
+            device::elbo::mean_square_gradient(&gpu, from.span()?, target.span()?, by.span()?, to.span()?)?;
+            drop(to);
+            return Ok(Some(found));
+        }
         let scale = 2.0 * gradient.to_scalar::<f32>()? / output.elem_count() as f32;
         let found = {
             let open = Open::new([output, &self.0]);

@@ -124,8 +124,13 @@ impl Stack {
         self.layers[..last].iter().map(|l| l.rows).collect()
     }
 
+    /// Of the hidden layers.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
     /// Of each layer: where its weights begin, and its first column of biases.
-    fn places(&self) -> Vec<(Layer, usize, usize)> {
+    pub(super) fn places(&self) -> Vec<(Layer, usize, usize)> {
         let (mut weight, mut bias) = (0, 0);
         let place = |layer: &Layer| {
             let place = (*layer, weight, bias);

@@ -9,7 +9,7 @@ use crate::config::Prediction;
 use crate::gamma::GammaTable;
 use crate::network::Network;
 use crate::parallel::Share;
-use crate::rng::TrainRng;
+use crate::rng::{Counter, Purpose, TrainRng};
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
@@ -38,6 +38,23 @@ impl Draws {
             noise: rng.normals(share, dim, device)?,
             first_noise: rng.normals(share, dim, device)?,
             masks: Vec::new(),
+        })
+    }
+
+    /// The same from a counter, with dropout.
+    pub fn counted(
+        (rows, dim): (impl Into<Share>, usize),
+        (p, hidden): (f64, &[usize]),
+        counter: Counter,
+        device: &Device,
+    ) -> candle_core::Result<Self> {
+        let share = rows.into();
+        Ok(Self {
+            share,
+            times: counter.times(share).collect(),
+            noise: counter.matrix(Purpose::Noise, share, dim, device)?,
+            first_noise: counter.matrix(Purpose::FirstNoise, share, dim, device)?,
+            masks: super::counted_masks(share, p, hidden, counter, device)?,
         })
     }
 

@@ -1,0 +1,117 @@
+//! This program's side of the comparison on a GPU.
+
+use crate::fused::cuda::Gpu;
+use crate::fused::device::update::Progress;
+use crate::fused::device::{Operand, Product, Products, Queue};
+use crate::fused::graph::Graph;
+use crate::fused::index::Index;
+use crate::optimizer::gpu::Updates;
+use crate::optimizer::{Optimizer, Update};
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use std::time::Instant;
+
+/// Steps that the host does not wait for. Batches are copied to one place, where a captured step finds them.
+pub struct Steps {
+    updates: Updates,
+    graph: Graph,
+    z: Tensor,
+    target: Tensor,
+    index: Index,
+    /// The sum of all losses so far.
+    sum: f64,
+}
+
+impl Steps {
+    /// * `inputs`, `targets`: `(batches, n, widths)`;
+    /// * `captured`: whether a step becomes a CUDA graph.
+    pub fn new(inputs: &Tensor, targets: &Tensor, update: Update, captured: bool) -> Result<Self> {
+        let device = inputs.device();
+        let n = inputs.dim(1)?;
+        Ok(Self {
+            updates: Updates::new(Gpu::new(device)?, Progress::default(), 1.0, move |_| update)?,
+            graph: Graph::new(captured),
+            z: inputs.get(0)?.copy()?,
+            target: targets.get(0)?.copy()?,
+            index: Index::Device(Tensor::zeros(n, candle_core::DType::U32, device)?),
+            sum: 0.0,
+        })
+    }
+
+    /// Launches a step on a batch.
+    ///
+    /// * `loss`: of inputs and targets, each batch's rows taking their biases as the index says.
+    pub fn step(
+        &mut self,
+        (inputs, targets): (&Tensor, &Tensor),
+        done: u64,
+        optimizer: &Optimizer,
+        loss: impl Fn(&Tensor, &Tensor, &Index) -> Result<Tensor>,
+    ) -> Result<()> {
+        self.updates.prepare(done)?;
+        self.z.slice_set(inputs, 0, 0)?;
+        self.target.slice_set(targets, 0, 0)?;
+        let mut graph = std::mem::take(&mut self.graph);
+        let launched = graph.run(self.updates.gpu(), || {
+            let loss = loss(&self.z, &self.target, &self.index)?;
+            self.updates
+                .launch(optimizer, &loss.backward()?, [Some(&loss), None, None])
+        });
+        self.graph = graph;
+        launched
+    }
+
+    /// The loss of the step just made. This waits.
+    pub fn loss(&mut self) -> Result<f32> {
+        let sum = self.updates.read()?.sums[0];
+        let own = sum - self.sum;
+        self.sum = sum;
+        Ok(own as f32)
+    }
+
+    /// Waits until everything is done.
+    pub fn wait(&self) -> Result<()> {
+        Ok(self.updates.gpu().wait()?)
+    }
+}
+
+/// Side of the matrices: large enough that a GPU is full.
+const SIDE: usize = 8192;
+
+/// Floating-point operations per second of products of large matrices, the fastest of `rounds`.
+#[allow(unsafe_code)]
+pub fn rate(device: &Device, products: Products, rounds: usize) -> Result<f64> {
+    let gpu = Gpu::new(device)?;
+    let half = products == Products::Bf16;
+    let bytes = SIDE * SIDE * if half { 2 } else { 4 };
+    let zeros = || -> Result<_> { Ok(gpu.upload(&vec![0u8; bytes])?) };
+    let (a, b, c) = (zeros()?, zeros()?, zeros()?);
+    let operand = |memory| Operand {
+        address: gpu.address(memory),
+        stride: SIDE,
+        half,
+    };
+    let product = Product {
+        a: (operand(&a), true),
+        b: (operand(&b), false),
+        c: operand(&c),
+        m: SIDE,
+        n: SIDE,
+        k: SIDE,
+        add: false,
+        products,
+    };
+    let mut best = f64::INFINITY;
+    // The first prepares cuBLAS.
+    for round in 0..=rounds {
+        gpu.wait()?;
+        let begin = Instant::now();
+        // SAFETY: each of the three is a whole square matrix of this side.
+        unsafe { gpu.multiply(&product)? };
+        gpu.wait()?;
+        if round > 0 {
+            best = best.min(begin.elapsed().as_secs_f64());
+        }
+    }
+    Ok(2.0 * (SIDE as f64).powi(3) / best)
+}

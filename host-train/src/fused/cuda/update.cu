@@ -1,0 +1,135 @@
+// The end of a step: the gradient's norm, whether everything is finite, then AdamW, clipping and the moving average of all parameters in one
+// pass. Nothing of it goes by way of the host: what changes from step to step is a row of a plan that the host has made in advance.
+#include "base.h"
+
+// Parameters of one launch.
+#define SLOTS 48
+
+// How far training has come; on the device, read back only to log.
+typedef struct {
+    // Updates made.
+    u64 step;
+    // The first step that was not finite, from 1; 0 for none. From there on nothing changes.
+    u64 bad;
+    // Steps in `sums`.
+    u64 count;
+    // The step that the plan's first row is for.
+    u64 planned;
+    // Of the three terms of the loss, in bits/dim.
+    double sums[3];
+    double norm;
+    // What gradients are multiplied with.
+    double scale;
+} Progress;
+
+// What changes from step to step; ../../optimizer.rs says what each is.
+typedef struct {
+    double rate, first, root, ema;
+} Row;
+
+typedef struct {
+    // (n of each), or none where a parameter has no gradient.
+    const float *gradient[SLOTS];
+    // The parameters themselves.
+    float *value[SLOTS];
+    // End of each among all parameters.
+    u64 end[SLOTS];
+    double rate_scale[SLOTS];
+    // Weight decay.
+    double decay[SLOTS];
+} Slots;
+
+// The slot of a place among all parameters.
+DEVICE u32 slot_of(const Slots *slots, u64 at) {
+    u32 slot = 0;
+    while (slots->end[slot] <= at) slot++;
+    return slot;
+}
+
+typedef struct {
+    Slots slots;
+    // Of each block.
+    double *parts;
+    u64 count;
+} Norm;
+
+KERNEL(squares, Norm) {
+    double sum = 0;
+    for (u64 at = HERE; at < p.count; at += (u64)BLOCKS * THREADS) {
+        u32 slot = slot_of(&p.slots, at);
+        if (!p.slots.gradient[slot]) continue;
+        float g = p.slots.gradient[slot][at - (slot ? p.slots.end[slot - 1] : 0)];
+        sum += (double)g * (double)g;
+    }
+    sum = sum_over(THREADS, sum);
+    if (THREAD == 0) p.parts[BLOCK] = sum;
+}
+
+typedef struct {
+    Progress *progress;
+    const double *parts;
+    // The terms of the loss, each a scalar or none.
+    const float *term[3];
+    double clip;
+    u64 count;
+} Judge;
+
+KERNEL(judge, Judge) {
+    double sum = 0;
+    for (u64 i = THREAD; i < p.count; i += THREADS) sum += p.parts[i];
+    sum = sum_over(THREADS, sum);
+    if (THREAD) return;
+    for (u32 i = 0; i < 3; i++) {
+        // Neither an infinity nor what is not a number less itself is 0.
+        if (p.term[i] && *p.term[i] - *p.term[i] != 0) sum = *p.term[i] - *p.term[i];
+    }
+    double length = sqrt(sum);
+    p.progress->norm = length;
+    p.progress->scale = length > p.clip ? p.clip / length : 1;
+    if (!(length - length == 0) && !p.progress->bad) p.progress->bad = p.progress->step + 1;
+}
+
+typedef struct {
+    Slots slots;
+    const Progress *progress;
+    const Row *plan;
+    // Of one parameter after another: values, first moments, second moments, averages.
+    float *state;
+    double beta_1, beta_2, epsilon;
+    u64 count;
+} AdamW;
+
+KERNEL(adamw, AdamW) {
+    u64 at = HERE;
+    if (at >= p.count || p.progress->bad) return;
+    u32 slot = slot_of(&p.slots, at);
+    if (!p.slots.gradient[slot]) return;
+    u64 from = slot ? p.slots.end[slot - 1] : 0, n = p.slots.end[slot] - from, i = at - from;
+    Row row = p.plan[p.progress->step - p.progress->planned];
+    double rate = row.rate * p.slots.rate_scale[slot];
+    float keep = (float)(1 - rate * p.slots.decay[slot]), step = (float)(rate / row.first), root = (float)row.root;
+    float b1 = (float)p.beta_1, b2 = (float)p.beta_2, ema = (float)row.ema;
+    float *state = p.state + 4 * from;
+    float g = p.slots.gradient[slot][i] * (float)p.progress->scale;
+    float m = b1 * state[n + i] + (1 - b1) * g, s = b2 * state[2 * n + i] + (1 - b2) * g * g;
+    float v = keep * state[i] - step * m / (sqrtf(s) * root + (float)p.epsilon);
+    state[i] = v, state[n + i] = m, state[2 * n + i] = s;
+    state[3 * n + i] = ema * state[3 * n + i] + (1 - ema) * v;
+    p.slots.value[slot][i] = v;
+}
+
+typedef struct {
+    Progress *progress;
+    const float *term[3];
+    // From nats per row to bits/dim.
+    double unit;
+} Tick;
+
+KERNEL(tick, Tick) {
+    if (HERE || p.progress->bad) return;
+    for (u32 i = 0; i < 3; i++) {
+        if (p.term[i]) p.progress->sums[i] += (double)*p.term[i] * p.unit;
+    }
+    p.progress->count++;
+    p.progress->step++;
+}

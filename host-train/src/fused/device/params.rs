@@ -1,0 +1,96 @@
+//! The kernels' parameters, field by field as in `cuda/*.cu`, where each is explained. Addresses are 0 for none.
+
+/// Threads of every block; also in `cuda/base.h`.
+pub const THREADS: usize = 256;
+/// Threads that share a row; also in `cuda/base.h`.
+pub const LANES: usize = 32;
+/// Rows of a block whose threads share rows.
+pub const ROWS: usize = THREADS / LANES;
+/// Parameters of one update; also in `cuda/update.cu`.
+pub const SLOTS: usize = 48;
+
+/// A structure of parameters.
+///
+/// # Safety
+/// It must be laid out as the structure that the kernel of this name takes.
+pub unsafe trait Kernel: Copy {
+    const NAME: &'static str;
+}
+
+macro_rules! kernels {
+    ($($kernel:literal $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {$(
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name {
+            $(pub $field: $type),*
+        }
+        // SAFETY: the fields are those of the structure of the same name in C, in the same order, of the same sizes.
+        unsafe impl Kernel for $name {
+            const NAME: &'static str = $kernel;
+        }
+    )*};
+}
+
+/// Where random words come from.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    pub seed: u64,
+    pub step: u64,
+    pub purpose: u32,
+    pub unused: u32,
+}
+
+/// What [`SquaredNorm`] and [`AdamW`] go over.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Slots {
+    pub gradient: [u64; SLOTS],
+    pub value: [u64; SLOTS],
+    pub end: [u64; SLOTS],
+    pub rate_scale: [f64; SLOTS],
+    pub decay: [f64; SLOTS],
+}
+
+kernels! {
+    "normals" Normals { source: Source, table: u64, out: u64, count: u64 }
+    "masks" Masks { source: Source, out: u64, count: u64, drop: f64, keep: f32, unused: u32 }
+    "times" Times { source: Source, t: u64, count: u64, steps: u64 }
+    "gather" Gather { source: Source, data: u64, out: u64, total: u64, count: u64, dim: u64 }
+    "activate" Activate {
+        sums: u64, out: u64, biases: u64, index: u64, mask: u64, residual: u64, n: u64, width: u32, stride: u32, first: u32,
+        entries: u32, activation: u32, half: u32,
+    }
+    "add_biases" AddBiases {
+        out: u64, biases: u64, index: u64, n: u64, width: u32, stride: u32, first: u32, entries: u32,
+    }
+    "combine" Combine { a: u64, b: u64, count: u64, half_a: u32, half_b: u32, what: u32, unused: u32 }
+    "bias_parts" BiasParts {
+        values: u64, parts: u64, index: u64, n: u64, width: u32, entries: u32, cuts: u32, half: u32,
+    }
+    "bias_sums" BiasSums {
+        out: u64, parts: u64, width: u32, entries: u32, cuts: u32, stride: u32, first: u32, unused: u32,
+    }
+    "terms_of" TermsOf { gamma: u64, terms: u64, steps: u32, prediction: u32 }
+    "state" State { terms: u64, t: u64, x: u64, noise: u64, z: u64, n: u64, dim: u32, steps: u32 }
+    "state_gradient" StateGradient {
+        terms: u64, t: u64, x: u64, noise: u64, gradient: u64, shares: u64, n: u64, dim: u32, steps: u32,
+    }
+    "cost" Cost {
+        terms: u64, t: u64, x: u64, noise: u64, output: u64, nats: u64, n: u64, dim: u32, steps: u32,
+    }
+    "cost_gradient" CostGradient {
+        terms: u64, t: u64, x: u64, noise: u64, output: u64, upstream: u64, factor: f64, by_output: u64, shares: u64, n: u64,
+        dim: u32, steps: u32,
+    }
+    "table_gradient" TableGradient { shares: u64, t: u64, upstream: u64, factor: f64, out: u64, n: u64 }
+    "total" Total { values: u64, out: u64, count: u64, factor: f64 }
+    "square" Square { output: u64, target: u64, parts: u64, count: u64 }
+    "square_gradient" SquareGradient { output: u64, target: u64, upstream: u64, out: u64, count: u64 }
+    "squares" SquaredNorm { slots: Slots, parts: u64, count: u64 }
+    "judge" Judge { progress: u64, parts: u64, term: [u64; 3], clip: f64, count: u64 }
+    "adamw" AdamW {
+        slots: Slots, progress: u64, plan: u64, state: u64, beta_1: f64, beta_2: f64, epsilon: f64, count: u64,
+    }
+    "tick" Tick { progress: u64, term: [u64; 3], unit: f64 }
+}

@@ -1,0 +1,58 @@
+//! A row of a table for each row of a batch, or its step: numbers that are made on the host or on a GPU and stay there.
+
+use candle_core::{Device, Result, Tensor};
+use std::borrow::Cow;
+
+/// One number per row of a batch.
+#[derive(Clone, Debug)]
+pub enum Index {
+    /// On the host.
+    Host(Vec<u32>),
+    /// On a GPU, `(n)` of `u32`. The kernels that use it need it in ascending order, as stratified times are.
+    Device(Tensor),
+}
+
+impl From<Vec<u32>> for Index {
+    fn from(values: Vec<u32>) -> Self {
+        Self::Host(values)
+    }
+}
+
+impl Index {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Host(values) => values.len(),
+            Self::Device(values) => values.elem_count(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// On the host. From a GPU this waits.
+    pub fn host(&self) -> Result<Cow<'_, [u32]>> {
+        match self {
+            Self::Host(values) => Ok(Cow::Borrowed(values)),
+            Self::Device(values) => Ok(Cow::Owned(values.to_vec1()?)),
+        }
+    }
+
+    /// As a tensor on a device.
+    pub fn tensor(&self, device: &Device) -> Result<Tensor> {
+        match self {
+            Self::Host(values) => Tensor::from_slice(values, values.len(), device),
+            Self::Device(values) => Ok(values.clone()),
+        }
+    }
+
+    /// Each less one; all must be above 0.
+    pub fn less_one(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Host(values) => Self::Host(values.iter().map(|v| v.saturating_sub(1)).collect()),
+            Self::Device(values) => Self::Device(values.sub(&values.ones_like()?)?),
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! Updates on a GPU that the host does not wait for: the settings of many steps are uploaded at once, and how far training has come is
+//! read back only when it is asked for.
+
+use super::{Optimizer, Update};
+use crate::fused::cuda::{Gpu, Held};
+use crate::fused::device::Span;
+use crate::fused::device::update::{self, Progress, Slot};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+
+/// Steps that one upload plans.
+const PLANNED: u64 = 1024;
+
+/// What updates need on the GPU.
+pub struct Updates {
+    gpu: Gpu,
+    /// Of the update after so many others.
+    settings: Box<dyn Fn(u64) -> Update>,
+    progress: CudaSlice<u64>,
+    plan: CudaSlice<u64>,
+    planned: u64,
+    /// From the loss's terms to what is summed.
+    unit: f64,
+}
+
+impl Updates {
+    /// Goes on from `progress`, whose `planned` may be anything.
+    ///
+    /// * `settings`: of the update after so many others;
+    /// * `unit`: what the terms of the loss are multiplied with before they are summed.
+    pub fn new(gpu: Gpu, progress: Progress, unit: f64, settings: impl Fn(u64) -> Update + 'static) -> Result<Self> {
+        let planned = progress.step;
+        let progress = Progress { planned, ..progress };
+        Ok(Self {
+            progress: gpu.upload(&progress.words())?,
+            plan: gpu.upload(&plan(&settings, planned))?,
+            settings: Box::new(settings),
+            planned,
+            unit,
+            gpu,
+        })
+    }
+
+    /// The GPU.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Where the number of updates made lies.
+    pub fn step(&self) -> Span<'_, u64> {
+        self.gpu.span(&self.progress).head(1)
+    }
+
+    /// Sees to it that the update after `step` others is planned.
+    pub fn prepare(&mut self, step: u64) -> Result<()> {
+        if step < self.planned + PLANNED {
+            return Ok(());
+        }
+        self.gpu.write(&plan(&self.settings, step), &mut self.plan)?;
+        self.planned = step;
+        self.write(self.read()?)
+    }
+
+    /// Launches an update of everything that has a gradient.
+    ///
+    /// * `terms`: of the loss, one number each.
+    pub fn launch(&self, optimizer: &Optimizer, gradients: &GradStore, terms: [Option<&Tensor>; 3]) -> Result<()> {
+        let settings = (self.settings)(self.planned);
+        let dense = optimizer
+            .slots
+            .iter()
+            .map(|slot| gradients.get(&slot.parameter.var).map(Tensor::contiguous).transpose())
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let mut held = Vec::new();
+        for (slot, gradient) in optimizer.slots.iter().zip(&dense) {
+            let gradient = gradient.as_ref().map(Held::new).transpose()?;
+            held.push((gradient, Held::new(&slot.parameter.var)?, slot));
+        }
+        let mut slots = Vec::new();
+        for (gradient, value, slot) in &held {
+            slots.push(Slot {
+                gradient: gradient.as_ref().map(Held::span).transpose()?,
+                value: value.span()?,
+                rate_scale: slot.rate_scale,
+                decay: slot.decay(&settings),
+            });
+        }
+        let state = Held::new(optimizer.memory())?;
+        let mut scalars = Vec::new();
+        for term in terms {
+            scalars.push(term.map(Held::new).transpose()?);
+        }
+        let mut spans = [None; 3];
+        for (span, term) in spans.iter_mut().zip(&scalars) {
+            *span = term.as_ref().map(Held::span).transpose()?;
+        }
+        let update = update::Update {
+            slots,
+            state: state.span()?,
+            progress: self.gpu.span(&self.progress),
+            plan: self.gpu.span(&self.plan),
+            terms: spans,
+            unit: self.unit,
+            clip: settings.clip_norm,
+            adam: settings.adam,
+        };
+        Ok(update.run(&self.gpu)?)
+    }
+
+    /// How far it has come, once everything that was asked for is done.
+    pub fn read(&self) -> Result<Progress> {
+        let words = self.gpu.read(&self.progress)?.try_into().ok();
+        let mut progress = Progress::of(words.context("the progress on the GPU has another size")?);
+        progress.planned = self.planned;
+        Ok(progress)
+    }
+
+    /// Begins new sums of the terms.
+    pub fn begin_sums(&mut self) -> Result<()> {
+        let progress = Progress {
+            sums: [0.0; 3],
+            count: 0,
+            ..self.read()?
+        };
+        self.write(progress)
+    }
+
+    fn write(&mut self, progress: Progress) -> Result<()> {
+        Ok(self.gpu.write(&progress.words(), &mut self.progress)?)
+    }
+}
+
+/// The settings of the steps from `step` on.
+fn plan(settings: &dyn Fn(u64) -> Update, step: u64) -> Vec<u64> {
+    (step..step + PLANNED)
+        .flat_map(|step| settings(step).row(step + 1).words())
+        .collect()
+}

@@ -1,0 +1,105 @@
+//! Where training runs, and what there is to say when it cannot.
+#![allow(unsafe_code)]
+
+use crate::config::{Config, Generator};
+use anyhow::{Error, Result, anyhow};
+use candle_core::Device;
+
+/// The CPU, or the first NVIDIA GPU with a stream of its own.
+///
+/// Errors say whether the program, the machine or the GPU is what is missing.
+pub fn device(cuda: bool) -> Result<Device> {
+    if cuda { gpu() } else { Ok(Device::Cpu) }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu() -> Result<Device> {
+    Err(anyhow!(
+        "this program was built without CUDA: build it with --features cuda (docs/cuda.md), or leave out --cuda"
+    ))
+}
+
+#[cfg(feature = "cuda")]
+fn gpu() -> Result<Device> {
+    use crate::fused::cuda::{CAPABILITY, Gpu};
+    let none = |error: &dyn std::fmt::Display| {
+        let why = error.to_string();
+        let why = why.lines().next().unwrap_or_default().to_owned();
+        anyhow!("no usable NVIDIA GPU was found ({why}): leave out --cuda to train on the CPU")
+    };
+    let device = Device::new_cuda_with_stream(0).map_err(|error| none(&error))?;
+    let context = Gpu::new(&device)?;
+    let (major, minor) = context
+        .stream()
+        .context()
+        .compute_capability()
+        .map_err(|error| none(&error))?;
+    if let Some(sentence) = too_new(CAPABILITY, major, minor) {
+        return Err(anyhow!(sentence));
+    }
+    // SAFETY: everything of this device runs on its one stream, so there is nothing to be put in order by events; a captured step may not
+    // wait for any that came before it.
+    unsafe { device.as_cuda_device()?.disable_event_tracking() };
+    Ok(device)
+}
+
+/// What to say if kernels for one compute capability (`80`) do not run on a GPU of another.
+#[cfg_attr(not(feature = "cuda"), cfg(test))]
+fn too_new(built: &str, major: i32, minor: i32) -> Option<String> {
+    let own = 10 * major + minor;
+    let built: i32 = built.parse().ok()?;
+    let remedy = match own {
+        _ if own >= built => return None,
+        80.. => format!("build it again with CUDA_COMPUTE_CAP={own}"),
+        _ => "leave out --cuda to train on the CPU, because the kernels need at least 8.0".to_owned(),
+    };
+    Some(format!(
+        "the GPU has compute capability {major}.{minor}, and this program was built for {}.{}: {remedy}",
+        built / 10,
+        built % 10
+    ))
+}
+
+/// A GPU draws by itself, which only the generator without a state can.
+pub fn suit(config: &mut Config, device: &Device) {
+    if device.is_cuda() {
+        config.train.generator = Generator::Counter;
+    }
+}
+
+/// One sentence for a GPU that has run out of memory; other errors stay as they are.
+///
+/// * `advice`: what would take less.
+pub fn explained(error: Error, advice: &str) -> Error {
+    let said = format!("{error:?}");
+    if said.contains("OUT_OF_MEMORY") || said.contains("CUBLAS_STATUS_ALLOC_FAILED") {
+        return anyhow!("the GPU has not enough memory left: {advice}");
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_is_too_old_is_named() {
+        assert_eq!(too_new("80", 8, 0), None);
+        assert_eq!(too_new("80", 12, 0), None);
+        let sentence = too_new("90", 8, 6).unwrap();
+        assert!(sentence.contains("8.6") && sentence.contains("9.0") && sentence.contains("CUDA_COMPUTE_CAP=86"));
+        assert!(too_new("80", 7, 5).unwrap().contains("at least 8.0"));
+    }
+
+    #[test]
+    fn memory_that_runs_out_is_one_sentence() {
+        let error = anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")").context("in a step");
+        let sentence = format!("{:#}", explained(error, "take a smaller train.batch"));
+        assert_eq!(
+            sentence,
+            "the GPU has not enough memory left: take a smaller train.batch"
+        );
+        let other = explained(anyhow!("the loss is not finite"), "");
+        assert_eq!(other.to_string(), "the loss is not finite");
+    }
+}
