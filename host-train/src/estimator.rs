@@ -24,6 +24,8 @@ pub struct Settings {
     pub rows: usize,
     /// Times and noises for each.
     pub draws: usize,
+    /// Batches as training draws them.
+    pub batches: usize,
     /// Seed of both.
     pub seed: u64,
 }
@@ -33,6 +35,7 @@ impl Default for Settings {
         Self {
             rows: 500,
             draws: 128,
+            batches: 400,
             seed: 0,
         }
     }
@@ -49,6 +52,8 @@ pub struct Estimate {
     pub mean: f64,
     /// The root of its variance over times and noise, which is taken row by row and then averaged; in bits per dimension.
     pub deviation: f64,
+    /// The standard deviation of the estimate from a batch as training draws it: its rows by chance, its times stratified.
+    pub of_batch: f64,
 }
 
 /// Measures all schedules, in continuous time and with the run's T, on the first rows of `data`.
@@ -58,7 +63,9 @@ pub struct Estimate {
 /// * `run`: with its averaged parameters in place.
 pub fn measure(run: &Run, data: &Dataset, settings: &Settings) -> Result<Vec<Estimate>> {
     ensure!(settings.rows >= 1, "--rows is 0: at least one is needed");
-    ensure!(settings.draws >= 2, "--draws {}: at least 2 are needed", settings.draws);
+    for (name, value) in [("draws", settings.draws), ("batches", settings.batches)] {
+        ensure!(value >= 2, "--{name} {value}: at least 2 are needed");
+    }
     let ends = ends(&run.gamma.wide()?)?;
     let steps = run.gamma.steps();
     let mut found = Vec::new();
@@ -77,6 +84,7 @@ pub fn measure(run: &Run, data: &Dataset, settings: &Settings) -> Result<Vec<Est
                 steps: (!limit).then_some(steps),
                 mean: mean * unit,
                 deviation: variance.sqrt() * unit,
+                of_batch: of_batch(run, &gamma, limit, data, settings)? * unit,
             });
         }
     }
@@ -141,4 +149,30 @@ fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings:
         .iter()
         .map(|(sum, squares)| squares / draws - (sum / draws).powi(2));
     Ok((means.sum::<f64>() / n as f64, variances.sum::<f64>() / n as f64))
+}
+
+/// The standard deviation of a batch's estimate, in nats.
+fn of_batch(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings: &Settings) -> Result<f64> {
+    let (dim, prediction) = (data.dim, run.config.model.prediction);
+    let n = run.config.train.batch;
+    let mut rng = TrainRng::new(settings.seed);
+    let mut one = || -> Result<f64> {
+        let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &Device::Cpu)?;
+        let nats = match limit {
+            true => {
+                let draws = continuous::Draws::new(n, dim, &mut rng, &Device::Cpu)?;
+                let (at, rise) = gamma.at(&draws.times)?;
+                continuous::nats(&run.network, prediction, &x, &draws, &at.detach(), &rise.detach())?
+            }
+            false => {
+                let draws = loss::Draws::new(n, dim, gamma.steps(), &mut rng, &Device::Cpu)?;
+                loss::nats(&run.network, gamma, prediction, &x, &draws)?
+            }
+        };
+        Ok(f64::from(nats.mean_all()?.to_scalar::<f32>()?))
+    };
+    let found: Vec<f64> = (0..settings.batches).map(|_| one()).collect::<Result<_>>()?;
+    let mean = found.iter().sum::<f64>() / found.len() as f64;
+    let squares: f64 = found.iter().map(|v| (v - mean).powi(2)).sum();
+    Ok((squares / (found.len() - 1) as f64).sqrt())
 }

@@ -219,7 +219,8 @@ fn steps_are_chosen_by_the_elbo() {
 #[test]
 fn the_estimates_variance_is_measured() {
     let folder = trained();
-    let text = ok(folder.path(), &["variance", "run", "--draws", "16", "--json"]);
+    let few = ["variance", "run", "--draws", "16", "--batches", "20"];
+    let text = ok(folder.path(), &[&few[..], &["--json"]].concat());
     let found: serde_json::Value = serde_json::from_str(&text).unwrap();
     let found = found.as_array().unwrap();
     assert_eq!(found.len(), 6);
@@ -232,7 +233,7 @@ fn the_estimates_variance_is_measured() {
             .iter()
             .all(|e| e["deviation"].as_f64().unwrap() > 0.0 && e["mean"].as_f64().unwrap() > 0.0)
     );
-    let table = ok(folder.path(), &["variance", "run", "--draws", "16"]);
+    let table = ok(folder.path(), &few);
     assert_eq!(table.lines().count(), 8);
     assert!(fails(folder.path(), &["variance", "run", "--draws", "1"]).contains("at least 2"));
 }

@@ -175,6 +175,7 @@ fn the_measured_estimate_varies_least_along_the_learned_course() {
         run.optimizer.show_average().unwrap();
         let settings = Settings {
             draws: 400,
+            batches: 200,
             ..Settings::default()
         };
         let found = measure(&run, &split.train, &settings).unwrap();
@@ -196,6 +197,12 @@ fn the_measured_estimate_varies_least_along_the_learned_course() {
             learned.deviation < 0.95 * even.deviation,
             "{course:?}: {learned:?} {even:?}"
         );
+
+        // A batch's rows have times and noise of their own: it varies less than a row by the root of their number, or better for stratified
+        // times. What rows differ by is added.
+        let batch = run.config.train.batch as f64;
+        assert!(even.of_batch < even.deviation / batch.sqrt(), "{even:?}");
+        assert!(learned.of_batch < even.of_batch, "{course:?}: {learned:?} {even:?}");
 
         // With T steps, the mean is that of the loss that the chain is trained by.
         let chain = of(Schedule::Learned, Some(run.gamma.steps()));

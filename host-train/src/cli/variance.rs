@@ -16,6 +16,9 @@ pub struct Args {
     /// Times and noises for each row
     #[arg(long, default_value_t = Settings::default().draws)]
     draws: usize,
+    /// Batches as training draws them
+    #[arg(long, default_value_t = Settings::default().batches)]
+    batches: usize,
     /// Seed of the times and the noise
     #[arg(long, default_value_t = Settings::default().seed)]
     seed: u64,
@@ -34,16 +37,17 @@ impl Args {
         let settings = Settings {
             rows: self.rows,
             draws: self.draws,
+            batches: self.batches,
             seed: self.seed,
         };
         let found = measure(&run, &split.train, &settings)?;
         if self.json {
             print_json(&found)?;
         } else {
-            print("the diffusion term from one time and noise of a training row, bits/dim")?;
+            print("the diffusion term in bits/dim: from one time and noise of a training row, and from a batch")?;
             print(format_args!(
-                "{:<10} {:>10} {:>9} {:>10} {:>15}",
-                "gamma", "steps", "mean", "deviation", "variance / even"
+                "{:<10} {:>10} {:>9} {:>10} {:>15} {:>10} {:>15}",
+                "gamma", "steps", "mean", "of a row", "variance / even", "of a batch", "variance / even"
             ))?;
             for estimate in &found {
                 // Even steps come first among those of one T.
@@ -60,13 +64,15 @@ impl Args {
 
 fn line(estimate: &Estimate, even: &Estimate) -> String {
     format!(
-        "{:<10} {:>10} {:>9.4} {:>10.4} {:>15.4}",
+        "{:<10} {:>10} {:>9.4} {:>10.4} {:>15.4} {:>10.4} {:>15.4}",
         estimate.schedule.name(),
         estimate
             .steps
             .map_or("continuous".to_owned(), |steps| steps.to_string()),
         estimate.mean,
         estimate.deviation,
-        (estimate.deviation / even.deviation).powi(2)
+        (estimate.deviation / even.deviation).powi(2),
+        estimate.of_batch,
+        (estimate.of_batch / even.of_batch).powi(2)
     )
 }

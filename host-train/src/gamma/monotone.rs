@@ -8,7 +8,7 @@ use candle_core::{Device, Result, Tensor, Var};
 /// Sigmoids. Kingma et al. take 1024; as many as there are steps are enough, and these are computed for every row of a batch.
 const HIDDEN: usize = 64;
 /// Width of a sigmoid at the beginning, as a part of the distance between the first and the last one's middle.
-const WIDTH: f64 = 0.1;
+const WIDTH: f64 = 0.03;
 
 /// `l(u) + l₃(φ(l₂(l(u))))`, before it is shifted and scaled. The biases of l and l₃ would be lost in that.
 #[derive(Clone, Debug)]

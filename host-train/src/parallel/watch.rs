@@ -20,7 +20,7 @@ impl Watch {
         result
     }
 
-    /// Returns when others have not answered for as long as [`PATIENCE`], so perhaps never.
+    /// Returns when others have not answered for some time, so perhaps never.
     pub fn until_in_vain(&self) {
         let (mut seen, mut since) = (self.count(), Instant::now());
         loop {
