@@ -1,4 +1,4 @@
-//! Runs the kernels of [`device`](super::device) on an NVIDIA GPU, on the stream of candle's device: everything is done in the order in which
+//! Runs the kernels of [`device`] on an NVIDIA GPU, on the stream of candle's device: everything is done in the order in which
 //! it is asked for, and nothing here waits.
 #![allow(unsafe_code)]
 
