@@ -49,7 +49,7 @@ enum Command {
     Compare(compare::Args),
     /// Write an HTML report of a run, and a picture where the data is square
     Report(report::Args),
-    /// Train many configurations, by a grid or by chance, as processes of their own
+    /// Train many configurations, by a grid or by chance, as processes of their own or several in one
     Sweep(sweep::Args),
     /// Measure the speed of training beside PyTorch
     Bench(bench::Args),
