@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use host_train::config::Config;
 use host_train::data::{self, DataSpec, Split};
+use host_train::place;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
@@ -58,6 +59,10 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
+        self.done().map_err(|error| place::explained(error, LESS))
+    }
+
+    fn done(self) -> Result<ExitCode> {
         match self.command {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
@@ -73,6 +78,9 @@ impl Cli {
         }
     }
 }
+
+/// What takes less of a GPU's memory.
+const LESS: &str = "take a smaller batch, or fewer models at once";
 
 /// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads it.
 fn print(line: impl Display) -> Result<()> {
