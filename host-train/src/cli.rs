@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand};
 use host_train::config::Config;
 use host_train::data::{self, DataSpec, Split};
 use host_train::parallel::{self, Group};
+use host_train::place;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
@@ -53,7 +54,7 @@ enum Command {
     Compare(compare::Args),
     /// Write an HTML report of a run, and a picture where the data is square
     Report(report::Args),
-    /// Train many configurations, by a grid or by chance, as processes of their own
+    /// Train many configurations, by a grid or by chance, as processes of their own or several in one
     Sweep(sweep::Args),
     /// Measure the speed of training beside PyTorch
     Bench(bench::Args),
@@ -62,6 +63,10 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
+        self.done().map_err(|error| place::explained(error, LESS))
+    }
+
+    fn done(self) -> Result<ExitCode> {
         match self.command {
             Command::Train(args) => args.run(),
             Command::Evaluate(args) => args.run(),
@@ -87,6 +92,9 @@ fn group(mpi: bool) -> Result<Box<dyn Group>> {
     }
     Ok(group)
 }
+
+/// What takes less of a GPU's memory.
+const LESS: &str = "take a smaller batch, or fewer models at once";
 
 /// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads it.
 fn print(line: impl Display) -> Result<()> {

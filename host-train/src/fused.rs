@@ -1,4 +1,4 @@
-//! Training operations on the CPU that do in one pass what candle does in many.
+//! Training operations that do in one pass what candle does in many, on the CPU and, with the feature `cuda`, on a GPU.
 //!
 //! A small network spends most of its time beside the products: an allocation for every tensor, a pass over memory for every sum, product
 //! and activation. So what a training step repeats is here as candle operations with gradients of their own:
@@ -12,6 +12,9 @@
 //!
 //! AdamW, the moving average and clipping are in [`crate::optimizer`]. Products are the `gemm` crate's, called from [`product`]; everything
 //! else is safe code that becomes vectors ([`lanes`]). Work is cut by shape, not by threads ([`pieces`]): the same bits on any number of them.
+//!
+//! On a GPU the same operations launch the kernels of `cuda/*.cu`: [`device`] says which and in what order, the queue in `cuda` runs them,
+//! and `graph` launches a whole step at once.
 //!
 //! candle's own operations stay as the definition: tests hold each of these against them, in f64 and over a hundred steps of training.
 

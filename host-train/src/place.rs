@@ -23,8 +23,7 @@ fn gpu() -> Result<Device> {
 fn gpu() -> Result<Device> {
     use crate::fused::cuda::{CAPABILITY, Gpu};
     let none = |error: &dyn std::fmt::Display| {
-        let why = error.to_string();
-        let why = why.lines().next().unwrap_or_default().to_owned();
+        let why = code(&error.to_string());
         anyhow!("no usable NVIDIA GPU was found ({why}): leave out --cuda to train on the CPU")
     };
     let device = Device::new_cuda_with_stream(0).map_err(|error| none(&error))?;
@@ -43,8 +42,20 @@ fn gpu() -> Result<Device> {
     Ok(device)
 }
 
+/// The driver's name of an error, or the first line of what else was said.
+#[cfg(any(feature = "cuda", test))]
+fn code(said: &str) -> String {
+    let name = said.find("CUDA_ERROR_").and_then(|at| said.get(at..));
+    let name = name.map(|rest| {
+        rest.chars()
+            .take_while(|c| c.is_ascii_uppercase() || *c == '_')
+            .collect()
+    });
+    name.unwrap_or_else(|| said.lines().next().unwrap_or_default().to_owned())
+}
+
 /// What to say if kernels for one compute capability (`80`) do not run on a GPU of another.
-#[cfg_attr(not(feature = "cuda"), cfg(test))]
+#[cfg(any(feature = "cuda", test))]
 fn too_new(built: &str, major: i32, minor: i32) -> Option<String> {
     let own = 10 * major + minor;
     let built: i32 = built.parse().ok()?;
@@ -89,6 +100,15 @@ mod tests {
         let sentence = too_new("90", 8, 6).unwrap();
         assert!(sentence.contains("8.6") && sentence.contains("9.0") && sentence.contains("CUDA_COMPUTE_CAP=86"));
         assert!(too_new("80", 7, 5).unwrap().contains("at least 8.0"));
+    }
+
+    #[test]
+    fn a_drivers_error_is_named() {
+        assert_eq!(
+            code("DriverError(CUDA_ERROR_NO_DEVICE, \"no device\")"),
+            "CUDA_ERROR_NO_DEVICE"
+        );
+        assert_eq!(code("there is\nnothing"), "there is");
     }
 
     #[test]

@@ -68,11 +68,6 @@ impl Steps {
         self.sum = sum;
         Ok(own as f32)
     }
-
-    /// Waits until everything is done.
-    pub fn wait(&self) -> Result<()> {
-        Ok(self.updates.gpu().wait()?)
-    }
 }
 
 /// Side of the matrices: large enough that a GPU is full.

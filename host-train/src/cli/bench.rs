@@ -85,7 +85,7 @@ struct Entry {
     losses: Vec<f64>,
     /// Seconds of a step, the fastest so far.
     best: f64,
-    /// Operations per second of large products.
+    /// Operations per second of large products, the most so far.
     rate: f64,
 }
 
@@ -213,6 +213,7 @@ impl Args {
                 std::thread::sleep(Duration::from_millis(250));
                 let steps = (self.seconds / entry.best).ceil().max(1.0);
                 entry.best = entry.best.min(partner.time(steps as u64)? / steps);
+                entry.rate = entry.rate.max(partner.rate()?);
             }
         }
         if let Some(folder) = &self.curves {

@@ -225,7 +225,11 @@ fn together(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Resu
     match trained(point, folder, cuda, stop) {
         Ok(Some(result)) => succeeded(folder, format!("{result}\n").as_bytes()),
         Ok(None) => Ok(()),
-        Err(error) => failed(point, folder, &format!("error: {error:#}\n")),
+        Err(error) => failed(
+            point,
+            folder,
+            &format!("error: {:#}\n", place::explained(error, super::LESS)),
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs the kernels of [`device`](super::device) on an NVIDIA GPU, on the stream of candle's device: everything is done in the order in which
+//! Runs the kernels of [`device`] on an NVIDIA GPU, on the stream of candle's device: everything is done in the order in which
 //! it is asked for, and nothing here waits.
 #![allow(unsafe_code)]
 
@@ -90,9 +90,12 @@ impl Gpu {
         self.device.clone_htod(values)
     }
 
-    /// Overwrites the beginning of memory that has room for these.
-    pub fn write<T: DeviceRepr + 'static>(&self, values: &[T], memory: &mut CudaSlice<T>) -> Result<()> {
-        self.device.memcpy_htod(values, memory)
+    /// Overwrites the numbers from `from` on; an error if there are not as many.
+    pub fn write<T: DeviceRepr + 'static>(&self, values: &[T], memory: &mut CudaSlice<T>, from: usize) -> Result<()> {
+        let Some(mut place) = memory.try_slice_mut(from..from + values.len()) else {
+            candle_core::bail!("there is no room on the GPU for {} numbers", values.len())
+        };
+        self.device.memcpy_htod(values, &mut place)
     }
 
     /// A copy of the numbers on the host, once all that was asked for is done.

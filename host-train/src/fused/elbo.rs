@@ -147,9 +147,11 @@ impl CustomOp1 for State {
             let gradient = &gradient.contiguous()?;
             let gpu = Gpu::new(table.device())?;
             let found = gpu.tensor(table.shape())?;
-            let (by, to, at) = (Held::new(gradient)?, Held::new(&found)?, Held::new(table)?);
-            let own = OnGpu::new(rows)?;
-            own.rows(at.span()?)?.state_gradient(&gpu, by.span()?, to.span()?)?;
+            {
+                let (by, to, at) = (Held::new(gradient)?, Held::new(&found)?, Held::new(table)?);
+                let own = OnGpu::new(rows)?;
+                own.rows(at.span()?)?.state_gradient(&gpu, by.span()?, to.span()?)?;
+            }
             return Ok(Some(found));
         }
         let gradient = gradient.contiguous()?;
@@ -266,18 +268,19 @@ impl CustomOp2 for Cost {
             let gradient = &gradient.contiguous()?;
             let gpu = Gpu::new(f.device())?;
             let (by_output, by_table) = (gpu.tensor(f.shape())?, gpu.tensor(table.shape())?);
-            let own = OnGpu::new(rows)?;
-            let [f, table, gradient, to_output, to_table] = [f, table, gradient, &by_output, &by_table].map(Held::new);
-            let (f, table, gradient, to_output, to_table) = (f?, table?, gradient?, to_output?, to_table?);
-            own.rows(table.span()?)?.cost_gradient(
-                &gpu,
-                f.span()?,
-                self.prediction,
-                gradient.span()?,
-                to_output.span()?,
-                to_table.span()?,
-            )?;
-            drop((to_output, to_table));
+            {
+                let own = OnGpu::new(rows)?;
+                let (f, table, gradient) = (Held::new(f)?, Held::new(table)?, Held::new(gradient)?);
+                let (to_output, to_table) = (Held::new(&by_output)?, Held::new(&by_table)?);
+                own.rows(table.span()?)?.cost_gradient(
+                    &gpu,
+                    f.span()?,
+                    self.prediction,
+                    gradient.span()?,
+                    to_output.span()?,
+                    to_table.span()?,
+                )?;
+            }
             return Ok((Some(by_output), Some(by_table)));
         }
         let scale = f64::from(gradient.to_scalar::<f32>()?) * self.share(table.elem_count());

@@ -1,4 +1,4 @@
-//! Products of matrices on one thread. The only room of this crate with `unsafe`: the `gemm` crate takes pointers.
+//! Products of matrices on one thread. The only room of the CPU's path with `unsafe`: the `gemm` crate takes pointers.
 #![allow(unsafe_code)]
 
 use gemm::{Parallelism, gemm};

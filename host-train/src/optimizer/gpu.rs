@@ -58,9 +58,10 @@ impl Updates {
         if step < self.planned + PLANNED {
             return Ok(());
         }
-        self.gpu.write(&plan(&self.settings, step), &mut self.plan)?;
+        self.gpu.write(&plan(&self.settings, step), &mut self.plan, 0)?;
+        self.gpu.write(&[step], &mut self.progress, Progress::PLANNED)?;
         self.planned = step;
-        self.write(self.read()?)
+        Ok(())
     }
 
     /// Launches an update of everything that has a gradient.
@@ -112,23 +113,13 @@ impl Updates {
     /// How far it has come, once everything that was asked for is done.
     pub fn read(&self) -> Result<Progress> {
         let words = self.gpu.read(&self.progress)?.try_into().ok();
-        let mut progress = Progress::of(words.context("the progress on the GPU has another size")?);
-        progress.planned = self.planned;
-        Ok(progress)
+        Ok(Progress::of(words.context("the progress on the GPU has another size")?))
     }
 
     /// Begins new sums of the terms.
     pub fn begin_sums(&mut self) -> Result<()> {
-        let progress = Progress {
-            sums: [0.0; 3],
-            count: 0,
-            ..self.read()?
-        };
-        self.write(progress)
-    }
-
-    fn write(&mut self, progress: Progress) -> Result<()> {
-        Ok(self.gpu.write(&progress.words(), &mut self.progress)?)
+        self.gpu.write(&[0], &mut self.progress, Progress::COUNT)?;
+        Ok(self.gpu.write(&[0; 3], &mut self.progress, Progress::SUMS)?)
     }
 }
 

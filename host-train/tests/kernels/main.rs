@@ -398,6 +398,13 @@ fn updates_are_those_of_the_cpu() {
         assert!((found.norm - norm).abs() < 1e-5 * norm);
         assert!((found.scale - (settings.clip_norm / norm).min(1.0)).abs() < 1e-5);
         assert_eq!(found.sums, [0.5 * step as f64, 0.0, 0.5 * step as f64]);
+        let words: Vec<u64> = progress.read(9);
+        let sums = &words[Progress::SUMS..Progress::SUMS + 3];
+        assert_eq!(sums, found.sums.map(f64::to_bits));
+        assert_eq!(
+            (words[Progress::COUNT], words[Progress::PLANNED]),
+            (found.count, found.planned)
+        );
     }
     let expected: Vec<f32> = cpu
         .slots

@@ -42,6 +42,13 @@ pub struct Row {
 }
 
 impl Progress {
+    /// Place of `count` among [`Self::words`].
+    pub const COUNT: usize = 2;
+    /// Place of `planned`.
+    pub const PLANNED: usize = 3;
+    /// Place of the first of `sums`.
+    pub const SUMS: usize = 4;
+
     /// Its nine numbers of 64 bits.
     pub fn words(&self) -> [u64; 9] {
         let [a, b, c] = self.sums.map(f64::to_bits);
