@@ -67,7 +67,8 @@ fn apply(requant: WideRequant, sum: i32, bias: i16) -> i16 {
 }
 
 /// [`WideRequant::apply`]: the product's high word alone, where the shift is long enough.
-#[inline(always)]
+#[cfg_attr(not(ancestral_small), inline(always))]
+#[cfg_attr(ancestral_small, inline(never))]
 pub fn requantise_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
     if requant.shift < 33 {
         return apply(requant, sum, bias);

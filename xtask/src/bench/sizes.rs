@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use super::{FORMATS, Model, build, machines, run};
+use super::{FORMATS, Model, build, found, machines, run};
 use crate::boards::Machine;
 use crate::elf::Elf;
 use crate::paths;
@@ -82,14 +82,7 @@ fn one(
         .with_context(|| format!("cannot read {}", paths::shown(path)))?
         .len();
     let lines = run(machine, &build(machine, "stack", &model.settings(), level)?)?;
-    let of = |name: &str| {
-        let found = lines
-            .iter()
-            .find(|(words, _)| words.first().is_some_and(|word| word == name));
-        found
-            .map(|(_, bytes)| *bytes)
-            .with_context(|| format!("the firmware prints no {name}"))
-    };
+    let of = |name: &str| found(&lines, name);
     Ok(Size {
         core: machine.core,
         format,
