@@ -272,7 +272,7 @@ mod tests {
                         at(&gamma, time)[output]
                     };
                     // Two differences, of which the third derivative's part is taken out.
-                    let mut rise = |h: f32| (moved(h) - moved(-h)) / (2.0 * f64::from(h));
+                    let rise = |h: f32| (moved(h) - moved(-h)) / (2.0 * f64::from(h));
                     let expected = (4.0 * rise(0.005) - rise(0.01)) / 3.0;
                     moved(0.0);
                     let found = f64::from(found[index]);
