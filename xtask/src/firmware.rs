@@ -146,6 +146,12 @@ pub fn run(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo) -> Resu
 
 /// [`run`] with more arguments for QEMU.
 pub fn run_with(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo, more: &[&str]) -> Result<String> {
+    emulate(&mut qemu(machine, elf, more), timeout, echo)
+        .with_context(|| format!("the firmware failed on {}", named(machine)))
+}
+
+/// The command that emulates a machine with a firmware in it.
+pub fn qemu(machine: &Machine, elf: &Path, more: &[&str]) -> Command {
     let mut qemu = Command::new(machine.qemu);
     qemu.args(machine.qemu_args)
         .args(more)
@@ -156,7 +162,7 @@ pub fn run_with(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo, mo
             "-kernel",
         ])
         .arg(elf);
-    emulate(&mut qemu, timeout, echo).with_context(|| format!("the firmware failed on {}", named(machine)))
+    qemu
 }
 
 fn emulate(qemu: &mut Command, timeout: Duration, echo: Echo) -> Result<String> {

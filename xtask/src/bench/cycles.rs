@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -40,7 +40,6 @@ impl Timing {
             (_, Kind::Plain) => 1,
             (Self::M4, Kind::Memory) => 2 - u64::from(before == Kind::Memory),
             (_, Kind::Memory) => 2,
-            (Self::M4, Kind::Several(n)) => 1 + n + if taken { 2 } else { 0 },
             (_, Kind::Several(n)) => 1 + n + if taken { 2 } else { 0 },
             (Self::M4, Kind::Branch | Kind::Jump | Kind::Call) => 1 + if taken { 2 } else { 0 },
             (Self::M0Plus, Kind::Branch | Kind::Jump) => 1 + u64::from(taken),
@@ -108,14 +107,8 @@ struct Block {
 /// The cycles of each stretch between two calls of the firmware's `mark`, in order, less what marking takes. The first of all is the timer's own
 /// measurement of nothing and is left out.
 pub fn stretches(machine: &Machine, elf: &std::path::Path, timing: Timing) -> Result<Vec<u64>> {
-    let mut qemu = Command::new(machine.qemu);
-    qemu.args(machine.qemu_args)
-        .args(["-d", "in_asm,exec,nochain", "-nographic"])
-        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(elf)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut qemu = firmware::qemu(machine, elf, &["-d", "in_asm,exec,nochain"]);
+    qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut guest = qemu.spawn().with_context(|| format!("cannot start {}", machine.qemu))?;
     // What the firmware prints is read so that it does not have to wait.
     let printed = guest.stdout.take().context("QEMU has no standard output")?;
