@@ -101,6 +101,7 @@ impl Steps {
             }
         }
         let draws = Draws {
+            share: n.into(),
             t: Index::Device(gpu.owned(t, &Shape::from(n))),
             noise,
             first_noise,
