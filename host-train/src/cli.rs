@@ -15,10 +15,10 @@ mod variance;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use host_train::config::Config;
 use host_train::data::{self, DataSpec, Split};
 use host_train::parallel::{self, Group};
-use host_train::place;
+use host_train::train::config::Config;
+use host_train::train::device;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
@@ -63,7 +63,7 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
-        self.done().map_err(|error| place::explained(error, LESS))
+        self.done().map_err(|error| device::explained(error, LESS))
     }
 
     fn done(self) -> Result<ExitCode> {

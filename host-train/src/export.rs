@@ -1,13 +1,16 @@
 //! From a checkpoint to a model file: the step's embedding is folded into biases, the numbers are rounded
-//! ([`quantise`](mod@crate::quantise)), the schedule becomes a table.
+//! ([`quantise`](mod@crate::export::quantize)), the schedule becomes a table.
 
-use crate::checkpoint::Run;
+pub mod quantize;
+
 use crate::data::{Dataset, Kind};
-use crate::quantise::finetune::FineTune;
-use crate::quantise::integers::IntegerFormat;
-use crate::quantise::{Summary, proof, quantise, with_layers};
-use crate::schedule::Table;
-use crate::variance::VarianceTable;
+use crate::export::quantize::finetune::FineTune;
+use crate::export::quantize::integers::IntegerFormat;
+use crate::export::quantize::{Summary, proof, quantise, with_layers};
+use crate::model::variance::VarianceTable;
+use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
+use crate::study::table::Table;
+use crate::train::checkpoint::Run;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::{F16, F32, FormatId, W4A8, W8A8, W8A16};
 use anyhow::{Context, Result, bail, ensure};
@@ -23,9 +26,6 @@ pub struct Exported {
     /// How the integers were found, where there are any.
     pub summary: Option<Summary>,
 }
-
-/// Above this the chain does not end in the normal that sampling starts from.
-pub const PRIOR_LIMIT_NATS: f64 = 0.01;
 
 /// What is made of a run.
 #[derive(Clone, Copy, Debug)]

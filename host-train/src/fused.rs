@@ -18,6 +18,7 @@
 //!
 //! candle's own operations stay as the definition: tests hold each of these against them, in f64 and over a hundred steps of training.
 
+pub mod adamw;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod device;

@@ -9,29 +9,16 @@
 #![deny(unsafe_code)]
 
 pub mod bench;
-pub mod checkpoint;
-pub mod compare;
-pub mod config;
 pub mod data;
-pub mod distance;
-pub mod distill;
-pub mod estimator;
-pub mod evaluate;
 pub mod export;
 pub mod files;
 pub mod fused;
-pub mod gamma;
-pub mod loss;
-pub mod network;
+pub mod model;
 pub mod optimizer;
 pub mod parallel;
-pub mod place;
-pub mod quantise;
 pub mod report;
 pub mod rng;
 pub mod runtime;
-pub mod sample;
-pub mod schedule;
+pub mod study;
 pub mod sweep;
 pub mod train;
-pub mod variance;

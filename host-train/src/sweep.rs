@@ -17,8 +17,8 @@
 //! "train.weight_decay" = { low = 1e-4, high = 0.1, log = true }
 //! ```
 
-use crate::config::Config;
 use crate::rng::TrainRng;
+use crate::train::config::Config;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,18 +1,28 @@
 //! The training loop.
 
+pub mod checkpoint;
+pub mod config;
+pub mod device;
+pub mod distill;
+pub mod exchange;
 #[cfg(feature = "cuda")]
 mod gpu;
+pub mod loss;
+pub mod same;
+pub mod update;
 
-use crate::checkpoint::{CHECKPOINT, Run, WEIGHTS};
-use crate::config::{Generator, Time, TrainConfig};
+use self::loss::{Draws, Terms, continuous};
+use self::update::update;
 use crate::data::Dataset;
 use crate::files::write_atomically;
 use crate::fused::device::Products;
-use crate::loss::{self, Draws, Terms, continuous};
-use crate::optimizer::Update;
-use crate::parallel::exchange::{Exchange, Found};
-use crate::parallel::{Alone, Group, Share, agreed, check_same_run, once};
+use crate::parallel::{Alone, Group, agreed, once};
 use crate::rng::Counter;
+use crate::rng::Share;
+use crate::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
+use crate::train::config::{Generator, Time, TrainConfig};
+use crate::train::exchange::{Exchange, Found};
+use crate::train::same::check_same_run;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -311,28 +321,6 @@ fn discrete(run: &Run, levels: Option<u16>, x: &Tensor, draws: &Draws) -> candle
         x,
         draws,
     )
-}
-
-/// The settings of the update after `step` others.
-fn update(config: &TrainConfig, step: u64) -> Update {
-    Update {
-        rate: rate(config, step),
-        decay: config.weight_decay,
-        clip_norm: config.clip_norm,
-        ema: config.ema,
-        adam: config.adam(),
-    }
-}
-
-/// Linear warm-up, then a cosine to the final fraction.
-fn rate(config: &TrainConfig, step: u64) -> f64 {
-    if step < config.warmup {
-        return config.learning_rate * (step + 1) as f64 / config.warmup as f64;
-    }
-    let span = config.steps.saturating_sub(config.warmup).max(1);
-    let progress = ((step - config.warmup) as f64 / span as f64).min(1.0);
-    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-    config.learning_rate * (config.final_fraction + (1.0 - config.final_fraction) * cosine)
 }
 
 fn progress(steps: u64, done: u64, quiet: bool) -> ProgressBar {

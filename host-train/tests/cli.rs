@@ -3,7 +3,7 @@
 mod common;
 
 use assert_cmd::Command;
-use host_train::checkpoint::CHECKPOINT;
+use host_train::train::checkpoint::CHECKPOINT;
 use std::path::{Path, PathBuf};
 
 fn program(folder: &Path) -> Command {

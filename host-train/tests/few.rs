@@ -3,14 +3,16 @@
 mod common;
 
 use candle_core::Device;
-use host_train::checkpoint::Run;
-use host_train::config::Config;
 use host_train::data::{self, Split};
-use host_train::distill::{self, distill};
-use host_train::evaluate::evaluate;
 use host_train::export::{Recipe, export, float_spec};
-use host_train::runtime::{AnyModel, ModelFile};
-use host_train::schedule::{Path, Settings, Study, Variance, refit};
+use host_train::model::variance::VarianceKind;
+use host_train::runtime::evaluate::evaluate;
+use host_train::runtime::model_file::{AnyModel, ModelFile};
+use host_train::study::paths::Path;
+use host_train::study::step_search::{Settings, Study, refit};
+use host_train::train::checkpoint::Run;
+use host_train::train::config::Config;
+use host_train::train::distill::{self, distill};
 use host_train::train::train;
 use std::sync::atomic::AtomicBool;
 
@@ -46,10 +48,10 @@ fn training_for_few_steps_lowers_their_elbo() {
         seed: 0,
     };
     let study = Study::new(&run, &split, &settings).unwrap();
-    let table = study.table(Path::Best, Variance::Rotated, 3).unwrap();
+    let table = study.table(Path::Best, VarianceKind::Rotated, 3).unwrap();
     let mut config = run.config.clone();
     config.model.steps = 3;
-    config.model.variance = Variance::Rotated;
+    config.model.variance = VarianceKind::Rotated;
     let begun = Run::continued(config.clone(), &run, &table.gamma, table.variance().as_ref()).unwrap();
     let before = evaluate(&file(&begun), &split.train, 64, 0).unwrap();
     // What the table promised about rows, on other rows.
@@ -89,7 +91,7 @@ fn refitted_variances_suit_the_errors() {
     split.validation = split.train.clone();
     let mut config = run.config.clone();
     config.model.steps = 4;
-    config.model.variance = Variance::Calibrated;
+    config.model.variance = VarianceKind::Calibrated;
     let gamma = [-4.0, -1.0, 1.0, 3.0, 6.0];
     let mut few = Run::continued(config, &run, &gamma, None).unwrap();
     let own = evaluate(&file(&few), &split.train, 200, 1).unwrap().diffusion;
@@ -228,7 +230,7 @@ fn a_deviation_beyond_the_format_is_cut() {
     let (run, split) = base(folder.path());
     let mut config = run.config.clone();
     config.model.steps = 2;
-    config.model.variance = Variance::Calibrated;
+    config.model.variance = VarianceKind::Calibrated;
     let gamma = [-4.0, 0.0, 6.0];
     let few = Run::continued(config, &run, &gamma, None).unwrap();
     let mut spec = few.variance.as_ref().unwrap().spec().unwrap();

@@ -2,19 +2,21 @@
 
 mod common;
 
+use ancestral::schedule::Prediction;
 use candle_core::{DType, Device, Tensor, Var};
-use host_train::checkpoint::{CHECKPOINT, Run};
-use host_train::config::{Config, Generator, Prediction};
 use host_train::data::{self, Split};
+use host_train::fused::adamw::Adam;
 use host_train::fused::device::Products;
 use host_train::fused::elbo::Rows;
 use host_train::fused::lanes::Activation;
 use host_train::fused::mlp::Mlp;
 use host_train::fused::square::mean_square;
 use host_train::fused::stack::Layer;
-use host_train::loss::{self, Draws};
-use host_train::optimizer::{Adam, Update};
+use host_train::optimizer::Update;
 use host_train::rng::{Counter, TrainRng};
+use host_train::train::checkpoint::{CHECKPOINT, Run};
+use host_train::train::config::{Config, Generator};
+use host_train::train::loss::{self, Draws};
 use host_train::train::{LOSSES, train};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -506,7 +508,7 @@ fn a_hundred_steps_of_training_have_candles_loss() {
     });
     a_hundred_steps(|config| {
         config.model.prediction = Prediction::X;
-        config.model.variance = host_train::schedule::Variance::Rotated;
+        config.model.variance = host_train::model::variance::VarianceKind::Rotated;
     });
     a_hundred_steps(|config| {
         config.train.generator = Generator::Counter;
@@ -539,11 +541,11 @@ fn diverges_on(device: &Device) {
 #[cfg(feature = "cuda")]
 mod on_gpu {
     use super::*;
-    use host_train::place;
+    use host_train::train::device;
     use std::path::Path;
 
     fn gpu() -> Option<Device> {
-        match place::device(true) {
+        match device::device(true) {
             Ok(device) => Some(device),
             Err(error) => {
                 println!("skipped: {error:#}");
@@ -607,7 +609,7 @@ mod on_gpu {
         }
         hundred_steps_on(&gpu, 1e-4, |config| {
             config.train.generator = Generator::Counter;
-            config.model.variance = host_train::schedule::Variance::Rotated;
+            config.model.variance = host_train::model::variance::VarianceKind::Rotated;
         });
     }
 

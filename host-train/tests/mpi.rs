@@ -3,8 +3,8 @@
 mod common;
 
 use candle_core::Device;
-use host_train::checkpoint::{CHECKPOINT, Run};
 use host_train::train::LOSSES;
+use host_train::train::checkpoint::{CHECKPOINT, Run};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

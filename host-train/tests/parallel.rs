@@ -4,10 +4,11 @@ mod common;
 
 use anyhow::Error;
 use candle_core::Device;
-use host_train::checkpoint::{CHECKPOINT, Run};
-use host_train::config::{Config, Time};
 use host_train::data::{self, Split};
-use host_train::parallel::{Elsewhere, Group, check_same_start};
+use host_train::parallel::{Elsewhere, Group};
+use host_train::train::checkpoint::{CHECKPOINT, Run};
+use host_train::train::config::{Config, Time};
+use host_train::train::same::check_same_start;
 use host_train::train::{Outcome, train, train_among};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -3,15 +3,16 @@
 mod common;
 
 use ancestral::model::Header;
+use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor};
-use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
-use host_train::config::{Config, Prediction};
 use host_train::data::{self, Kind};
-use host_train::evaluate::evaluate;
 use host_train::export::{Recipe, export, float_spec};
-use host_train::loss::{self, Draws};
 use host_train::rng::TrainRng;
-use host_train::runtime::{AnyModel, ModelFile};
+use host_train::runtime::evaluate::evaluate;
+use host_train::runtime::model_file::{AnyModel, ModelFile};
+use host_train::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
+use host_train::train::config::Config;
+use host_train::train::loss::{self, Draws};
 use host_train::train::{LOSSES, Outcome, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -3,12 +3,13 @@
 #[cfg(feature = "cuda")]
 use super::gpu;
 use super::{Name, Request, Task, rate};
+use crate::fused::adamw::Adam;
 use crate::fused::mlp::Mlp;
 use crate::fused::square::mean_square;
 use crate::fused::stack::Layer;
-use crate::network::Parameter;
-use crate::optimizer::{Adam, Optimizer, Update};
-use crate::place;
+use crate::model::parameter::Parameter;
+use crate::optimizer::{Optimizer, Update};
+use crate::train::device;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, Var};
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ pub fn serve(input: impl BufRead, mut output: impl Write, cuda: bool) -> Result<
         writeln!(output, "{value}")?;
         Ok(output.flush()?)
     };
-    let device = match place::device(cuda) {
+    let device = match device::device(cuda) {
         Ok(device) => device,
         Err(error) => return answer(&json!({"error": format!("{error:#}")})),
     };
@@ -47,7 +48,7 @@ fn handle(request: Request, training: &mut Option<Training>, device: &Device) ->
             *training = None;
             let advice = format!("take a smaller batch than {}", task.batch);
             let made = Training::new(&mode, &task, &folder, device);
-            *training = Some(made.map_err(|error| place::explained(error, &advice))?);
+            *training = Some(made.map_err(|error| device::explained(error, &advice))?);
             Ok(json!({}))
         }
         Request::Losses { steps } => {

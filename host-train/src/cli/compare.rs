@@ -1,11 +1,11 @@
 use super::sample::square;
 use super::{load_data, print, print_json};
 use anyhow::{Context, Result, ensure};
-use host_train::compare::{Compared, Comparison, Settings, compare};
 use host_train::data::Split;
 use host_train::report::{Panel, Traces, write_grid, write_traces};
-use host_train::runtime::ModelFile;
-use host_train::sample::Samples;
+use host_train::runtime::compare::{Compared, Comparison, Settings, compare};
+use host_train::runtime::model_file::ModelFile;
+use host_train::runtime::sample::Samples;
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 use super::{load_data, print, print_json};
 use anyhow::{Context as _, Result};
 use candle_core::Device;
-use host_train::checkpoint::Run;
-use host_train::distill::{Settings, distill};
+use host_train::train::checkpoint::Run;
+use host_train::train::distill::{Settings, distill};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,11 +1,11 @@
 use super::{load_data, print, print_json};
 use anyhow::{Result, ensure};
 use candle_core::Device;
-use host_train::checkpoint::Run;
 use host_train::data::Dataset;
-use host_train::evaluate::{Evaluation, evaluate};
 use host_train::export::float_spec;
-use host_train::runtime::ModelFile;
+use host_train::runtime::evaluate::{Evaluation, evaluate};
+use host_train::runtime::model_file::ModelFile;
+use host_train::train::checkpoint::Run;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

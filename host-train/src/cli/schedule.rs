@@ -3,14 +3,17 @@ use super::{load_data, print, print_json};
 use ancestral::FormatId;
 use anyhow::{Context as _, Result, ensure};
 use candle_core::Device;
-use host_train::checkpoint::Run;
-use host_train::evaluate::evaluate;
+use host_train::export::quantize::finetune::FineTune;
 use host_train::export::{Recipe, export};
 use host_train::files::write_atomically;
-use host_train::quantise::finetune::FineTune;
-use host_train::runtime::ModelFile;
-use host_train::schedule::chart::chart;
-use host_train::schedule::{PATHS, Path, Settings, Study, Table, VARIANCES, Variance};
+use host_train::model::variance::{VARIANCES, VarianceKind};
+use host_train::report::steps_chart;
+use host_train::runtime::evaluate::evaluate;
+use host_train::runtime::model_file::ModelFile;
+use host_train::study::paths::{PATHS, Path};
+use host_train::study::step_search::{Settings, Study};
+use host_train::study::table::Table;
+use host_train::train::checkpoint::Run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -85,7 +88,7 @@ impl Args {
                 trained.push((score.steps, score.bits_per_dim));
             }
             trained.sort_by_key(|point| point.0);
-            let svg = chart(&tables, study.limit(), &trained, "bits/dim")?;
+            let svg = steps_chart(&tables, study.limit(), &trained, "bits/dim")?;
             write_atomically(path, |out| Ok(out.write_all(svg.as_bytes())?))?;
         }
         if self.json {
@@ -117,7 +120,7 @@ impl Args {
         print("negative ELBO on held-out rows in bits/dim; everything is chosen on other rows")?;
         let heads: Vec<String> = self.steps.iter().map(|t| format!("{:>9}", format!("T={t}"))).collect();
         print(format_args!("{:<10} {:<11}{}", "gamma", "variance", heads.concat()))?;
-        let row = |path: Path, variance: Variance| {
+        let row = |path: Path, variance: VarianceKind| {
             let of = tables.iter().filter(|t| t.path == path && t.variance == variance);
             of.map(|t| format!("{:>9.4}", t.test_bits_per_dim)).collect::<String>()
         };

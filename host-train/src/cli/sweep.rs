@@ -1,11 +1,11 @@
 use super::{group, print, train};
 use anyhow::{Context, Result, bail, ensure};
-use host_train::checkpoint::{CHECKPOINT, Run};
 use host_train::files::write_atomically;
 use host_train::parallel::{Group, agreed};
 use host_train::sweep::{Point, Sweep};
 use host_train::train::Outcome;
-use host_train::{data, place};
+use host_train::train::checkpoint::{CHECKPOINT, Run};
+use host_train::{data, train::device};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -146,7 +146,7 @@ impl Args {
         ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed)).context("Ctrl-C cannot be caught")?;
         if self.cuda {
             // Said once, and before any run is tried.
-            place::device(true)?;
+            device::device(true)?;
         }
 
         let (next, table) = (AtomicUsize::new(0), Mutex::new(()));
@@ -228,16 +228,16 @@ fn together(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Resu
         Err(error) => failed(
             point,
             folder,
-            &format!("error: {:#}\n", place::explained(error, super::LESS)),
+            &format!("error: {:#}\n", device::explained(error, super::LESS)),
         ),
     }
 }
 
 /// What the run scores, or nothing if it was stopped.
 fn trained(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Result<Option<Value>> {
-    let device = place::device(cuda)?;
+    let device = device::device(cuda)?;
     let mut config = point.config.clone();
-    place::suit(&mut config, &device);
+    device::suit(&mut config, &device);
     let split = data::load(&config.data, folder)?;
     let checkpoint = folder.join(CHECKPOINT);
     let mut run = match checkpoint.exists() {

@@ -1,15 +1,17 @@
 use super::{group, print, print_json};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
-use host_train::checkpoint::{CHECKPOINT, Run, WEIGHTS, put_aside};
-use host_train::config::{Config, Time};
 use host_train::data::{self, Split};
-use host_train::evaluate::{Evaluation, evaluate};
 use host_train::export::float_spec;
-use host_train::parallel::{Alone, Group, agreed, check_same_start};
-use host_train::place;
-use host_train::runtime::ModelFile;
-use host_train::schedule::{self, Settings, Study, refit};
+use host_train::parallel::{Alone, Group, agreed};
+use host_train::runtime::evaluate::{Evaluation, evaluate};
+use host_train::runtime::model_file::ModelFile;
+use host_train::study::paths::Path as GammaPath;
+use host_train::study::step_search::{Settings, Study, refit};
+use host_train::train::checkpoint::{CHECKPOINT, Run, WEIGHTS, put_aside};
+use host_train::train::config::{Config, Time};
+use host_train::train::device;
+use host_train::train::same::check_same_start;
 use host_train::train::{LOSSES, Outcome, train_among};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -123,8 +125,8 @@ impl Args {
             Some(out) => out.clone(),
             None => Path::new("runs").join(self.config.file_stem().context("the configuration has no name")?),
         };
-        let device = place::device(self.cuda)?;
-        place::suit(&mut config, &device);
+        let device = device::device(self.cuda)?;
+        device::suit(&mut config, &device);
         let split = data::load(&config.data, self.config.parent().unwrap_or(Path::new("")))?;
         let checkpoint = folder.join(CHECKPOINT);
         let run = match &self.from {
@@ -238,7 +240,7 @@ fn trained(
             run.config.train.batch,
             folder.join(CHECKPOINT).display()
         );
-        place::explained(error, &advice)
+        device::explained(error, &advice)
     })
 }
 
@@ -275,8 +277,8 @@ fn continued(config: Config, base: &Path, split: &Split, device: &Device) -> Res
     let study = Study::new(&run, split, &Settings::default())?;
     // In the limit there is no best path; the learned one is as good a beginning as any.
     let path = match config.model.time {
-        Time::Discrete => schedule::Path::Best,
-        Time::Continuous => schedule::Path::Learned,
+        Time::Discrete => GammaPath::Best,
+        Time::Continuous => GammaPath::Learned,
     };
     let table = study.table(path, config.model.variance, config.model.steps)?;
     Run::continued(config, &run, &table.gamma, table.variance().as_ref())

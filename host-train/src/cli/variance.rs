@@ -1,8 +1,8 @@
 use super::{load_data, print, print_json};
 use anyhow::Result;
 use candle_core::Device;
-use host_train::checkpoint::Run;
-use host_train::estimator::{Estimate, Settings, measure};
+use host_train::study::estimator::{Estimate, Settings, measure};
+use host_train::train::checkpoint::Run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Rows in the units that the model sees.
 
-use crate::parallel::Share;
+use crate::rng::Share;
 use crate::rng::{Counter, TrainRng};
 
 /// How a row's numbers relate to those in the file.

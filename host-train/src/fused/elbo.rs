@@ -8,7 +8,7 @@ use super::{
     cuda::{self, Gpu, Held},
     device,
 };
-use crate::config::Prediction;
+use ancestral::schedule::Prediction;
 use ancestral::schedule::{self, alpha, sigma, snr};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;

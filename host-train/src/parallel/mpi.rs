@@ -1,6 +1,6 @@
 //! The ranks that `mpirun` or `srun` started.
 
-use super::Group;
+use super::group::Group;
 use super::watch::Watch;
 use ::mpi::Threading;
 use ::mpi::collective::SystemOperation;

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{FormatRow, ReportInput, elbo_chart, gamma_chart, loss_chart};
-use crate::export::PRIOR_LIMIT_NATS;
 use crate::files::write_atomically;
+use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
 
 const STYLE: &str = include_str!("report.css");
 

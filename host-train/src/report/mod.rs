@@ -5,6 +5,7 @@ mod charts;
 mod grid;
 mod html;
 mod losses;
+mod steps;
 mod traces;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ pub use charts::{Line, elbo_chart, gamma_chart, lines_chart, loss_chart};
 pub use grid::{Panel, write_grid};
 pub use html::write_report;
 pub use losses::{LossRow, read_losses};
+pub use steps::steps_chart;
 pub use traces::{Traces, write_traces};
 
 /// Everything that a report shows. A part that is empty leaves its section out.

@@ -1,18 +1,19 @@
 //! Steps on a GPU that the host does not wait for: the rows lie there, everything random is drawn there, and what a step finds stays there
 //! until a row of the log or a checkpoint is written.
 
-use super::{discrete, to_bits, update};
-use crate::checkpoint::Run;
-use crate::config::{Generator, Time};
+use super::update::update;
+use super::{discrete, to_bits};
 use crate::data::Dataset;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::draw::{Draw, quantiles};
 use crate::fused::device::update::Progress;
 use crate::fused::graph::Graph;
 use crate::fused::index::Index;
-use crate::loss::Draws;
 use crate::optimizer::gpu::Updates;
 use crate::rng::Purpose;
+use crate::train::checkpoint::Run;
+use crate::train::config::{Generator, Time};
+use crate::train::loss::Draws;
 use anyhow::{Result, bail};
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Shape, Tensor};

@@ -1,9 +1,9 @@
 //! A tiny run: 2×2 pictures of 5 levels.
 #![allow(dead_code)] // each test program uses its own part
 
-use host_train::checkpoint::Run;
-use host_train::config::Config;
 use host_train::data::{self, Split};
+use host_train::train::checkpoint::Run;
+use host_train::train::config::Config;
 use std::path::{Path, PathBuf};
 
 /// The configuration, with the data file's name.

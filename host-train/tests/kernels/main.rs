@@ -4,19 +4,21 @@
 
 mod emulator;
 
+use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor, Var};
 use emulator::{Emulator, Memory};
-use host_train::config::Prediction;
+use host_train::fused::adamw::Adam;
+use host_train::fused::adamw::Row;
 use host_train::fused::device::draw::{Draw, quantiles};
 use host_train::fused::device::mlp::{self, Batch, Gradients, Space};
-use host_train::fused::device::update::{Progress, Row, Slot, Update};
+use host_train::fused::device::update::{Progress, Slot, Update};
 use host_train::fused::device::{Products, elbo};
 use host_train::fused::elbo::Rows;
 use host_train::fused::lanes::Activation;
 use host_train::fused::square::mean_square;
 use host_train::fused::stack::{self, Layer, Stack, Workspace};
-use host_train::network::Parameter;
-use host_train::optimizer::{self, Adam, Optimizer};
+use host_train::model::parameter::Parameter;
+use host_train::optimizer::{self, Optimizer};
 use host_train::rng::{Counter, Purpose, TrainRng};
 use proptest::prelude::*;
 
@@ -284,12 +286,12 @@ fn draws_are_those_of_the_cpu() {
 
         let mask = Memory::room(4 * n);
         draw.masks(emulator, Purpose::Mask(2), 0.1, mask.span(n)).unwrap();
-        let expected = host_train::loss::mask(counter.uniforms(Purpose::Mask(2), n, 1), 0.1);
+        let expected = host_train::train::loss::mask(counter.uniforms(Purpose::Mask(2), n, 1), 0.1);
         assert_eq!(mask.read::<f32>(n), expected);
 
         let t = Memory::room(4 * n);
         draw.times(emulator, 64, t.span(n)).unwrap();
-        assert_eq!(t.read::<u32>(n), host_train::loss::steps(counter.times(n), 64));
+        assert_eq!(t.read::<u32>(n), host_train::train::loss::steps(counter.times(n), 64));
 
         let (total, dim) = (211, 3);
         let data: Vec<f32> = (0..total * dim).map(|i| i as f32).collect();

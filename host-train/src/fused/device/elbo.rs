@@ -4,7 +4,7 @@ use super::params::{
     Cost, CostGradient, ROWS, Square, SquareGradient, State, StateGradient, TableGradient, TermsOf, Total,
 };
 use super::{Queue, Span, across, blocks, check, launch, narrow};
-use crate::config::Prediction;
+use ancestral::schedule::Prediction;
 use candle_core::Result;
 
 /// `sizeof(Terms)` in `cuda/elbo.cu`.

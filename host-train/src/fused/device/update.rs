@@ -4,7 +4,7 @@
 use super::elbo::PARTS;
 use super::params::{AdamW, Judge, SLOTS, Slots, SquaredNorm, Tick};
 use super::{Queue, Span, blocks, check, launch};
-use crate::optimizer::Adam;
+use crate::fused::adamw::Adam;
 use candle_core::Result;
 
 /// How far training has come, as it lies on the device (`cuda/update.cu`).
@@ -25,20 +25,6 @@ pub struct Progress {
     pub norm: f64,
     /// What gradients are multiplied with.
     pub scale: f64,
-}
-
-/// What changes from step to step, as it lies on the device.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
-    /// Learning rate.
-    pub rate: f64,
-    /// What the first moment is divided by for its start at zero.
-    pub first: f64,
-    /// What the root of the second is multiplied with for its own.
-    pub root: f64,
-    /// Decay of the moving average.
-    pub ema: f64,
 }
 
 impl Progress {
@@ -68,13 +54,6 @@ impl Progress {
             norm: f64::from_bits(norm),
             scale: f64::from_bits(scale),
         }
-    }
-}
-
-impl Row {
-    /// Its four numbers of 64 bits.
-    pub fn words(&self) -> [u64; 4] {
-        [self.rate, self.first, self.root, self.ema].map(f64::to_bits)
     }
 }
 

@@ -3,15 +3,15 @@
 //! Two kinds share the format. A *training* checkpoint has everything that a run continues from, bit for bit. A
 //! *weights* file has the averaged parameters alone, a quarter of the size; it can be exported but not resumed.
 
-use crate::config::{Config, TrainConfig};
 use crate::data::{Kind, Split};
 use crate::files::write_atomically;
-use crate::gamma::GammaTable;
-use crate::network::{Network, Shape};
+use crate::model::gamma::GammaTable;
+use crate::model::network::{Network, Shape};
+use crate::model::variance::VarianceKind;
+use crate::model::variance::VarianceTable;
 use crate::optimizer::{Optimizer, Slot};
 use crate::rng::TrainRng;
-use crate::schedule::Variance;
-use crate::variance::VarianceTable;
+use crate::train::config::{Config, TrainConfig};
 use ancestral::model::VarianceSpec;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -64,8 +64,8 @@ impl Run {
         let rate_scale = gamma_rate_scale(&config.train);
         let mut parameters: Vec<_> = network.parameters().into_iter().map(|p| (p, 1.0)).collect();
         let variance = match m.variance {
-            Variance::Posterior => None,
-            kind => Some(VarianceTable::new(m.steps, dim, kind == Variance::Rotated, device)?),
+            VarianceKind::Posterior => None,
+            kind => Some(VarianceTable::new(m.steps, dim, kind == VarianceKind::Rotated, device)?),
         };
         let of_variance = variance.iter().flat_map(VarianceTable::parameters);
         parameters.extend(

@@ -1,5 +1,6 @@
 //! The denoiser in candle: the same layers as [`ancestral::mlp`], with the step's embedding not yet folded into biases.
 
+use super::parameter::Parameter;
 use crate::fused;
 use crate::fused::device::Products;
 use crate::fused::index::Index;
@@ -47,17 +48,6 @@ impl Shape {
     pub fn bias_rows(&self) -> usize {
         self.layers().iter().map(|(rows, _)| rows).sum()
     }
-}
-
-/// A named parameter.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// Its name in a checkpoint.
-    pub name: String,
-    /// Its value.
-    pub var: Var,
-    /// Whether AdamW's decay applies (weight matrices, not biases or embeddings).
-    pub decays: bool,
 }
 
 /// The network.

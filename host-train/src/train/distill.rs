@@ -7,13 +7,14 @@
 //! A student draws samples and nothing else: its steps add no noise, so p(z_s | z_t) has no density, and there is no ELBO that could say how
 //! good it is. What can be measured is the distance of its samples from the data.
 
-use crate::checkpoint::Run;
-use crate::config::{Prediction, Time};
 use crate::data::Dataset;
-use crate::gamma::CourseKind;
+use crate::model::gamma::CourseKind;
+use crate::model::variance::VarianceKind;
 use crate::optimizer::Update;
 use crate::rng::TrainRng;
-use crate::schedule::Variance;
+use crate::train::checkpoint::Run;
+use crate::train::config::Time;
+use ancestral::schedule::Prediction;
 use ancestral::schedule::StepConstants;
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -87,7 +88,7 @@ fn half(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
     let mut config = teacher.config.clone();
     config.model.steps = gamma.len() - 1;
     config.model.time = Time::Discrete;
-    config.model.variance = Variance::Posterior;
+    config.model.variance = VarianceKind::Posterior;
     config.model.eta = 0.0;
     config.model.learn_gamma = false;
     config.model.gamma = CourseKind::Table;
@@ -142,7 +143,7 @@ fn stage(
             decay: 0.0,
             clip_norm: train.clip_norm,
             ema: EMA,
-            adam: train.adam(),
+            adam: super::update::adam(train),
         };
         student.optimizer.update(&gradients, rule)?;
         progress(steps, update + 1, loss.to_scalar()?);

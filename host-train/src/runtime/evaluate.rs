@@ -1,7 +1,7 @@
 //! The exact ELBO of held-out data through an exported model, in the core's own arithmetic.
 
 use crate::data::{Dataset, mixture};
-use crate::runtime::{AnyModel, ModelFile};
+use crate::runtime::model_file::{AnyModel, ModelFile};
 use crate::with_model;
 use ancestral::likelihood::elbo;
 use ancestral::mlp::{estimate_data, forward};
@@ -14,6 +14,9 @@ use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rayon::prelude::*;
 use serde::Serialize;
+
+/// Above this the chain does not end in the normal that sampling starts from.
+pub const PRIOR_LIMIT_NATS: f64 = 0.01;
 
 /// What `host-train evaluate --json` prints. The terms are in bits per dimension; of continuous data, of its density
 /// in the file's units.

@@ -5,7 +5,7 @@ mod monotone;
 
 pub use course::CourseKind;
 
-use crate::network::Parameter;
+use super::parameter::Parameter;
 use candle_core::{Device, Result, Tensor, Var};
 use course::Course;
 

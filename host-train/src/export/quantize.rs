@@ -13,7 +13,7 @@ pub mod rounding;
 pub mod states;
 
 use crate::data::Dataset;
-use crate::runtime::{AnyModel, ModelFile};
+use crate::runtime::model_file::{AnyModel, ModelFile};
 use ancestral::fixed::CONSTANT_ONE;
 use ancestral::model::{AlignedBytes, LayerSpec, ModelSpec, VarianceSpec};
 use ancestral::number::Number;

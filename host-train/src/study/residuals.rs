@@ -1,9 +1,9 @@
 //! The error of x̂ over a grid of γ.
 
-use crate::checkpoint::Run;
-use crate::config::Prediction;
 use crate::data::Dataset;
 use crate::rng::TrainRng;
+use crate::train::checkpoint::Run;
+use ancestral::schedule::Prediction;
 use ancestral::schedule::{alpha, sigma};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};

@@ -1,117 +1,18 @@
-//! Few steps at the same likelihood: which γ table, and which reverse variance, cost the ELBO least.
-//!
-//! A trained network answers for any γ in its range, so the table of steps can be chosen after training. [`residuals`] measures the error of x̂ on
-//! training rows over a fine grid of γ; the cost of a step between any two points of the grid follows from it in closed form; [`search`] finds the path
-//! of T steps with the least sum (Watson et al. 2021), its two ends included: a chain may begin at more noise and leave more to the decoder, or end
-//! at less and leave more to the prior, and with few steps it pays to. The reverse variance is the one that the measured error asks for, per step and per
-//! dimension, in the pixels' own basis or in the directions in which the errors are uncorrelated ([`basis`]).
+//! The search for the table of steps with the least cost.
 
-pub mod basis;
-pub mod chart;
-pub mod ends;
-pub mod residuals;
-pub mod search;
-mod shrink;
-
-use crate::checkpoint::Run;
+use super::cost::{best_cost, cost, loss, ratio};
+use super::ends::{self, Ends};
+use super::paths::{Path, at, cosine, ends, even, resample};
+use super::residuals::Residuals;
+use super::table::Table;
+use super::{basis, residuals, search, shrink};
 use crate::data::Split;
+use crate::model::variance::VarianceKind;
+use crate::train::checkpoint::Run;
 use ancestral::model::VarianceSpec;
 use ancestral::schedule::snr;
-use anyhow::{Context, Result, ensure};
-use ends::Ends;
+use anyhow::{Result, ensure};
 use nalgebra::DMatrix;
-use residuals::Residuals;
-use serde::{Deserialize, Serialize};
-
-/// Where the γ of the steps lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Path {
-    /// At equal distances.
-    Even,
-    /// `α_t = cos(π/2·t/T)` between the end points (Nichol and Dhariwal 2021, in the form of Salimans and Ho 2022).
-    Cosine,
-    /// Along the learned table.
-    Learned,
-    /// Where the cost is least, the ends included.
-    Best,
-}
-
-/// What the reverse variance is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Variance {
-    /// The posterior's own.
-    #[default]
-    Posterior,
-    /// What the error of x̂ asks for, per step and dimension.
-    Calibrated,
-    /// The same in the basis of the errors.
-    Rotated,
-}
-
-/// Every path.
-pub const PATHS: [Path; 4] = [Path::Even, Path::Cosine, Path::Learned, Path::Best];
-/// Every variance.
-pub const VARIANCES: [Variance; 3] = [Variance::Posterior, Variance::Calibrated, Variance::Rotated];
-
-impl Path {
-    /// Its name in tables and charts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Even => "even",
-            Self::Cosine => "cosine",
-            Self::Learned => "learned",
-            Self::Best => "best",
-        }
-    }
-}
-
-impl Variance {
-    /// Its name in tables and charts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Posterior => "posterior",
-            Self::Calibrated => "calibrated",
-            Self::Rotated => "rotated",
-        }
-    }
-}
-
-/// A table of steps, and what it costs.
-#[derive(Clone, Debug, Serialize)]
-pub struct Table {
-    /// Where its γ lie.
-    pub path: Path,
-    /// Its reverse variance.
-    pub variance: Variance,
-    /// T.
-    pub steps: usize,
-    /// γ_0 ..= γ_T.
-    pub gamma: Vec<f64>,
-    /// The negative ELBO in bits per dimension that is expected from the errors that the table was chosen by.
-    pub expected_bits_per_dim: f64,
-    /// The same measured on the held-out rows.
-    pub test_bits_per_dim: f64,
-    /// The diffusion term's part of that.
-    pub test_diffusion: f64,
-    /// By the posterior's own variance, `T × D`; empty where it is that.
-    #[serde(skip)]
-    pub ratios: Vec<f64>,
-    /// The basis, row-major; empty for the identity.
-    #[serde(skip)]
-    pub basis: Vec<f64>,
-}
-
-impl Table {
-    /// For a model file.
-    pub fn variance(&self) -> Option<VarianceSpec> {
-        (!self.ratios.is_empty()).then(|| VarianceSpec {
-            ratios: self.ratios.clone(),
-            basis: self.basis.clone(),
-        })
-    }
-}
 
 /// The errors of a run's network, measured; what tables are made from.
 pub struct Study {
@@ -198,10 +99,10 @@ impl Study {
     }
 
     /// The table of `steps` steps of one kind.
-    pub fn table(&self, path: Path, variance: Variance, steps: usize) -> Result<Table> {
+    pub fn table(&self, path: Path, variance: VarianceKind, steps: usize) -> Result<Table> {
         ensure!(steps >= 1, "a table has at least one step");
         let basis = match variance {
-            Variance::Rotated => Some(&self.basis),
+            VarianceKind::Rotated => Some(&self.basis),
             _ => None,
         };
         let learnt = self.train.diagonals(basis);
@@ -229,7 +130,7 @@ impl Study {
                         let (g_s, g_t) = (at(grid, s), at(grid, t));
                         let errors = expected.row(t);
                         match variance {
-                            Variance::Posterior => loss(g_s, g_t, errors),
+                            VarianceKind::Posterior => loss(g_s, g_t, errors),
                             _ => best_cost(g_s, g_t, errors),
                         }
                     },
@@ -246,13 +147,13 @@ impl Study {
             let row: Vec<f64> = errors
                 .iter()
                 .map(|e| match variance {
-                    Variance::Posterior => 1.0,
+                    VarianceKind::Posterior => 1.0,
                     _ => ratio(g_s, g_t, *e),
                 })
                 .collect();
             sum += cost(g_s, g_t, &row, &errors);
             on_test += cost(g_s, g_t, &row, &held_out);
-            if variance != Variance::Posterior {
+            if variance != VarianceKind::Posterior {
                 ratios.extend(row);
             }
         }
@@ -322,104 +223,4 @@ fn halves(run: &Run, split: &Split, grid: &[f64], settings: &Settings) -> Result
         0 | 1 => None,
         _ => Some([measured(0)?, measured(1)?]),
     })
-}
-
-fn at(values: &[f64], index: usize) -> f64 {
-    values.get(index).copied().unwrap_or(f64::NAN)
-}
-
-pub(crate) fn ends(gamma: &[f64]) -> Result<(f64, f64)> {
-    let (first, last) = gamma.first().zip(gamma.last()).context("the schedule is empty")?;
-    Ok((*first, *last))
-}
-
-/// `½ (SNR_s − SNR_t) Σ_d e_d`: what a step costs with the posterior's own variance.
-fn loss(gamma_s: f64, gamma_t: f64, errors: &[f64]) -> f64 {
-    0.5 * (snr(gamma_s) - snr(gamma_t)) * errors.iter().sum::<f64>()
-}
-
-/// The best variance for a mean squared error, by the posterior's own: `1 + (SNR_s − SNR_t) e`.
-fn ratio(gamma_s: f64, gamma_t: f64, error: f64) -> f64 {
-    1.0 + (snr(gamma_s) - snr(gamma_t)) * error
-}
-
-/// `½ Σ_d ln(1 + (SNR_s − SNR_t) e_d)`: what a step costs with the best variance.
-fn best_cost(gamma_s: f64, gamma_t: f64, errors: &[f64]) -> f64 {
-    errors.iter().map(|e| 0.5 * ratio(gamma_s, gamma_t, *e).ln()).sum()
-}
-
-/// `½ Σ_d [ln r_d + (1 + (SNR_s − SNR_t) e_d)/r_d − 1]`: what a step costs with any variance.
-fn cost(gamma_s: f64, gamma_t: f64, ratios: &[f64], errors: &[f64]) -> f64 {
-    let of = |(r, e): (&f64, &f64)| 0.5 * (r.ln() + ratio(gamma_s, gamma_t, *e) / r - 1.0);
-    ratios.iter().zip(errors).map(of).sum()
-}
-
-pub(crate) fn even((first, last): (f64, f64), steps: usize) -> Vec<f64> {
-    (0..=steps)
-        .map(|t| first + (last - first) * t as f64 / steps as f64)
-        .collect()
-}
-
-/// `γ = 2 ln tan φ` with φ even between the angles of the two ends.
-pub(crate) fn cosine((first, last): (f64, f64), steps: usize) -> Vec<f64> {
-    let angle = |gamma: f64| (0.5 * gamma).exp().atan();
-    let (a, b) = (angle(first), angle(last));
-    let mut gamma: Vec<f64> = (0..=steps)
-        .map(|t| 2.0 * (a + (b - a) * t as f64 / steps as f64).tan().ln())
-        .collect();
-    // The end points are the model's, to the bit.
-    if let [begin, .., end] = gamma.as_mut_slice() {
-        (*begin, *end) = (first, last);
-    }
-    gamma
-}
-
-/// The learned table at other times, linear between its points.
-fn resample(learned: &[f64], steps: usize) -> Vec<f64> {
-    let last = learned.len() - 1;
-    (0..=steps)
-        .map(|t| {
-            let place = t as f64 * last as f64 / steps as f64;
-            let (index, share) = (place as usize, place.fract());
-            let low = at(learned, index);
-            let high = learned.get(index + 1).copied().unwrap_or(low);
-            low + share * (high - low)
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_keep_their_ends_and_increase() {
-        let learned = [-7.0, -3.0, -1.0, 0.5, 5.0];
-        for steps in [1, 2, 7, 64] {
-            for path in [
-                even((-7.0, 5.0), steps),
-                cosine((-7.0, 5.0), steps),
-                resample(&learned, steps),
-            ] {
-                assert_eq!((path[0], path[steps], path.len()), (-7.0, 5.0, steps + 1));
-                assert!(path.windows(2).all(|w| w[0] < w[1]), "{path:?}");
-            }
-        }
-        assert_eq!(resample(&learned, 4), learned);
-        assert_eq!(resample(&learned, 8)[1], -5.0);
-    }
-
-    #[test]
-    fn the_best_variance_is_the_best() {
-        let (s, t) = (-2.0, 1.0);
-        let errors = [0.01, 0.2, 1.5];
-        let best: Vec<f64> = errors.iter().map(|e| ratio(s, t, *e)).collect();
-        let least = cost(s, t, &best, &errors);
-        assert!((least - best_cost(s, t, &errors)).abs() < 1e-12);
-        assert!((cost(s, t, &[1.0; 3], &errors) - loss(s, t, &errors)).abs() < 1e-12);
-        for factor in [0.7, 0.95, 1.05, 1.6] {
-            let other: Vec<f64> = best.iter().map(|r| r * factor).collect();
-            assert!(cost(s, t, &other, &errors) > least);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Sampling on the desktop: the core's sampler, with the same generator and the same order of draws as a firmware.
 
-use crate::runtime::ModelFile;
+use crate::runtime::model_file::ModelFile;
 use crate::with_model;
 use ancestral::model::StepTable;
 use ancestral::steps::Steps;

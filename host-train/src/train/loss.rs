@@ -3,14 +3,14 @@
 
 pub mod continuous;
 
-use crate::config::Prediction;
 use crate::fused::index::Index;
 use crate::fused::{self, elbo::Rows};
-use crate::gamma::GammaTable;
-use crate::network::Network;
-use crate::parallel::Share;
+use crate::model::gamma::GammaTable;
+use crate::model::network::Network;
+use crate::model::variance::VarianceTable;
+use crate::rng::Share;
 use crate::rng::{Counter, Purpose, TrainRng};
-use crate::variance::VarianceTable;
+use ancestral::schedule::Prediction;
 use candle_core::{Device, Result, Tensor};
 
 /// The terms of a batch, in nats per row, as scalars in the graph.

@@ -2,12 +2,12 @@
 //!
 //! In continuous time every γ between the same two ends has the same mean, so the γ that varies least is the best to train with.
 
-use crate::checkpoint::Run;
 use crate::data::Dataset;
-use crate::gamma::{CourseKind, GammaTable};
-use crate::loss::{self, continuous, steps};
+use crate::model::gamma::{CourseKind, GammaTable};
 use crate::rng::TrainRng;
-use crate::schedule::{Path, cosine, ends, even};
+use crate::study::paths::{Path, cosine, ends, even};
+use crate::train::checkpoint::Run;
+use crate::train::loss::{self, continuous, steps};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use serde::Serialize;

@@ -1,7 +1,9 @@
 //! The chart that tells the story: the ELBO against T, a line for each way to choose the steps.
 
-use super::{Path, Table, Variance};
-use crate::report::{Line, lines_chart};
+use super::charts::{Line, lines_chart};
+use crate::model::variance::VarianceKind;
+use crate::study::paths::Path;
+use crate::study::table::Table;
 use anyhow::Result;
 
 /// How far above the limit the chart reaches, in bits per dimension.
@@ -11,20 +13,20 @@ const SIGHT: f64 = 1.0;
 ///
 /// * `limit`: of the same network with infinitely many steps;
 /// * `trained`: T and negative ELBO of models that were trained for their T.
-pub fn chart(tables: &[Table], limit: f64, trained: &[(usize, f64)], dim_unit: &str) -> Result<String> {
+pub fn steps_chart(tables: &[Table], limit: f64, trained: &[(usize, f64)], dim_unit: &str) -> Result<String> {
     let kinds = [
-        (Path::Even, Variance::Posterior),
-        (Path::Cosine, Variance::Posterior),
-        (Path::Learned, Variance::Posterior),
-        (Path::Best, Variance::Posterior),
-        (Path::Best, Variance::Calibrated),
-        (Path::Best, Variance::Rotated),
+        (Path::Even, VarianceKind::Posterior),
+        (Path::Cosine, VarianceKind::Posterior),
+        (Path::Learned, VarianceKind::Posterior),
+        (Path::Best, VarianceKind::Posterior),
+        (Path::Best, VarianceKind::Calibrated),
+        (Path::Best, VarianceKind::Rotated),
     ];
     let mut lines: Vec<Line> = kinds
         .into_iter()
         .map(|(path, variance)| Line {
             name: match variance {
-                Variance::Posterior => format!("{} γ", path.name()),
+                VarianceKind::Posterior => format!("{} γ", path.name()),
                 _ => format!("+ {}", variance.name()),
             },
             points: tables

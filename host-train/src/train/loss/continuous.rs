@@ -5,11 +5,11 @@
 //! the estimate (appendix I.2 there).
 
 use super::{Terms, ends};
-use crate::config::Prediction;
-use crate::gamma::GammaTable;
-use crate::network::Network;
-use crate::parallel::Share;
+use crate::model::gamma::GammaTable;
+use crate::model::network::Network;
+use crate::rng::Share;
 use crate::rng::{Counter, Purpose, TrainRng};
+use ancestral::schedule::Prediction;
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};

@@ -5,7 +5,7 @@
 //! error of a direction is the learnt one, times how much larger errors are on unseen rows at that γ over all directions, drawn towards the one measured
 //! on unseen rows as if it stood for so many rows as predict one half of the unseen rows best from the other.
 
-use super::best_cost;
+use super::cost::best_cost;
 use super::residuals::{Diagonals, Residuals};
 use nalgebra::DMatrix;
 
@@ -53,8 +53,8 @@ fn cost(path: &[f64], expected: &Diagonals, found: &Diagonals) -> f64 {
     let steps = path.windows(2).map(|pair| {
         let [s, t] = *pair else { return 0.0 };
         let (chosen, errors) = (expected.at(t), found.at(t));
-        let ratios: Vec<f64> = chosen.iter().map(|e| super::ratio(s, t, *e)).collect();
-        super::cost(s, t, &ratios, &errors) - best_cost(s, t, &errors)
+        let ratios: Vec<f64> = chosen.iter().map(|e| super::cost::ratio(s, t, *e)).collect();
+        super::cost::cost(s, t, &ratios, &errors) - best_cost(s, t, &errors)
     });
     steps.sum()
 }

@@ -1,10 +1,10 @@
 //! One model in several number formats, side by side: likelihood, size, work, and how good the samples are.
 
 use crate::data::{Dataset, Split};
-use crate::distance::{Rows, energy_distance, noise_floor};
-use crate::evaluate::{Evaluation, evaluate, evaluate_state};
-use crate::runtime::{AnyModel, ModelFile};
-use crate::sample::{Samples, sample_many};
+use crate::runtime::distance::{Rows, energy_distance, noise_floor};
+use crate::runtime::evaluate::{Evaluation, evaluate, evaluate_state};
+use crate::runtime::model_file::{AnyModel, ModelFile};
+use crate::runtime::sample::{Samples, sample_many};
 use crate::with_model;
 use ancestral::storage::device_bytes;
 use ancestral::{Format, FormatId, Model};

@@ -1,9 +1,37 @@
 //! The learned reverse variance: one number per step and direction.
 
-use crate::network::Parameter;
+use super::parameter::Parameter;
 use ancestral::model::VarianceSpec;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+/// What the reverse variance is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VarianceKind {
+    /// The posterior's own.
+    #[default]
+    Posterior,
+    /// What the error of x̂ asks for, per step and dimension.
+    Calibrated,
+    /// The same in the basis of the errors.
+    Rotated,
+}
+
+/// Every variance.
+pub const VARIANCES: [VarianceKind; 3] = [VarianceKind::Posterior, VarianceKind::Calibrated, VarianceKind::Rotated];
+
+impl VarianceKind {
+    /// Its name in tables and charts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Posterior => "posterior",
+            Self::Calibrated => "calibrated",
+            Self::Rotated => "rotated",
+        }
+    }
+}
 
 /// `v_td = σ_s² c · exp(ρ_td)`: ρ is the logarithm of the reverse variance by the posterior's own, per step and direction of a basis.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use super::integers::{IntegerFormat, Layer, Network, STATE_UNIT, weight_range};
 use super::states::{Amount, Costs, States, collect};
 use crate::data::Dataset;
 use crate::rng::TrainRng;
-use crate::runtime::{AnyModel, ModelFile};
+use crate::runtime::model_file::{AnyModel, ModelFile};
 use ancestral::format::Row;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::{F32, Q3_12};

@@ -1,7 +1,8 @@
 //! One step's gradients of all ranks, added up in one buffer.
 
-use super::{Elsewhere, Group, Share};
 use crate::optimizer::Slot;
+use crate::parallel::{Elsewhere, Group};
+use crate::rng::Share;
 use anyhow::{Result, bail};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
@@ -12,7 +13,7 @@ pub struct Found {
     pub terms: [f32; 3],
     /// Of every parameter.
     pub gradients: GradStore,
-    /// Parameters whose gradient is divided by the square of the diffusion term ([`crate::loss::continuous`]).
+    /// Parameters whose gradient is divided by the square of the diffusion term ([`crate::train::loss::continuous`]).
     pub relative: Vec<Var>,
 }
 

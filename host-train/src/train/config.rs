@@ -2,9 +2,9 @@
 
 use crate::data::DataSpec;
 use crate::fused::device::Products;
-use crate::gamma::CourseKind;
-use crate::optimizer::Adam;
-use crate::schedule::Variance;
+use crate::model::gamma::CourseKind;
+use crate::model::variance::VarianceKind;
+use ancestral::schedule::Prediction;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -21,25 +21,6 @@ pub struct Config {
     pub model: ModelConfig,
     /// The optimisation.
     pub train: TrainConfig,
-}
-
-/// What the network's output estimates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Prediction {
-    /// `v = α ε − σ x`.
-    V,
-    /// The data.
-    X,
-}
-
-impl From<Prediction> for ancestral::schedule::Prediction {
-    fn from(value: Prediction) -> Self {
-        match value {
-            Prediction::V => Self::V,
-            Prediction::X => Self::X,
-        }
-    }
 }
 
 /// Which ELBO is trained.
@@ -73,6 +54,7 @@ pub struct ModelConfig {
     /// Width of the step's embedding; folded into biases at export, so it costs the device nothing.
     pub embedding: usize,
     /// The network's output.
+    #[serde(with = "prediction")]
     pub prediction: Prediction,
     /// T.
     pub steps: usize,
@@ -81,7 +63,7 @@ pub struct ModelConfig {
     pub time: Time,
     /// The reverse variance: the posterior's own, or a parameter per step and direction.
     #[serde(default)]
-    pub variance: Variance,
+    pub variance: VarianceKind,
     /// Share η of the posterior's noise in an exported step: 1 for the ancestral sampler, 0 for the deterministic one (DDIM). Below 1 an
     /// export draws samples alone.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -148,14 +130,31 @@ pub struct TrainConfig {
     pub graph: bool,
 }
 
-impl TrainConfig {
-    /// AdamW's constants.
-    pub fn adam(&self) -> Adam {
-        Adam {
-            beta_1: self.beta_1,
-            beta_2: self.beta_2,
-            epsilon: self.epsilon,
+/// The core's [`Prediction`] as a word of a configuration.
+mod prediction {
+    use ancestral::schedule::Prediction;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        V,
+        X,
+    }
+
+    pub fn serialize<S: Serializer>(prediction: &Prediction, serializer: S) -> Result<S::Ok, S::Error> {
+        match prediction {
+            Prediction::V => Word::V,
+            Prediction::X => Word::X,
         }
+        .serialize(serializer)
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Prediction, D::Error> {
+        Ok(match Word::deserialize(deserializer)? {
+            Word::V => Prediction::V,
+            Word::X => Prediction::X,
+        })
     }
 }
 
@@ -237,13 +236,13 @@ impl Config {
             m.eta
         );
         ensure!(
-            m.eta == 1.0 || m.variance == Variance::Posterior,
+            m.eta == 1.0 || m.variance == VarianceKind::Posterior,
             "model.eta is {} and model.variance is \"{}\": less noise than the posterior's and another variance exclude each other",
             m.eta,
             m.variance.name()
         );
         ensure!(
-            m.time == Time::Discrete || m.variance == Variance::Posterior,
+            m.time == Time::Discrete || m.variance == VarianceKind::Posterior,
             "model.variance is \"{}\" with model.time = \"continuous\": where steps are infinitely short no other variance than the posterior's is \
              possible; set it to \"posterior\"",
             m.variance.name()
@@ -302,14 +301,14 @@ fn in_one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
 mod tests {
     use super::*;
 
-    const DIGITS: &str = include_str!("../configs/digits.toml");
+    const DIGITS: &str = include_str!("../../configs/digits.toml");
 
     #[test]
     fn shipped_configurations_are_read_and_written_back() {
         for text in [
             DIGITS,
-            include_str!("../configs/demo.toml"),
-            include_str!("../configs/digits-continuous.toml"),
+            include_str!("../../configs/demo.toml"),
+            include_str!("../../configs/digits-continuous.toml"),
         ] {
             let config = Config::parse(text).unwrap();
             assert_eq!(Config::parse(&config.to_toml().unwrap()).unwrap(), config);

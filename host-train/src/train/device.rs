@@ -1,7 +1,7 @@
 //! Where training runs, and what there is to say when it cannot.
 #![allow(unsafe_code)]
 
-use crate::config::{Config, Generator};
+use crate::train::config::{Config, Generator};
 use anyhow::{Error, Result, anyhow};
 use candle_core::Device;
 
