@@ -16,6 +16,7 @@ pub mod fused;
 pub mod model;
 pub mod optimizer;
 pub mod parallel;
+pub mod progress;
 pub mod report;
 pub mod rng;
 pub mod runtime;
