@@ -1,5 +1,6 @@
 //! The training loop.
 
+pub mod advice;
 pub mod checkpoint;
 pub mod config;
 pub mod device;
