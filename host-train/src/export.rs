@@ -3,7 +3,7 @@
 
 pub mod quantize;
 
-use crate::data::{Dataset, Kind};
+use crate::data::{Dataset, ValueKind};
 use crate::export::quantize::finetune::FineTune;
 use crate::export::quantize::integers::IntegerFormat;
 use crate::export::quantize::{Summary, proof, quantise, with_layers};
@@ -167,8 +167,8 @@ fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         first_row += rows;
     }
     let (levels, mean, scale) = match &run.kind {
-        Kind::Levels { levels } => (*levels, Vec::new(), Vec::new()),
-        Kind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
+        ValueKind::Levels { levels } => (*levels, Vec::new(), Vec::new()),
+        ValueKind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
     };
     Ok(ModelSpec {
         prediction: run.config.model.prediction.into(),

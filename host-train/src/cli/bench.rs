@@ -1,8 +1,9 @@
 use super::{print, print_json};
 use anyhow::{Context, Result, ensure};
-use host_train::bench::{Name, Partner, SCRIPT, Task, serve};
+use host_train::bench::{Partner, SCRIPT, Task, serve};
 use host_train::files::write_atomically;
 use host_train::fused::device::Products;
+use host_train::fused::lanes::Activation;
 use host_train::report::{Line, lines_chart};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ pub struct Args {
     batches: Vec<usize>,
     /// Activations of the hidden layers
     #[arg(long, value_delimiter = ',', value_enum, default_values = ["relu", "silu"])]
-    activations: Vec<Name>,
+    activations: Vec<Activation>,
     /// Threads of each contender
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     threads: Vec<usize>,
@@ -63,7 +64,7 @@ const COMPARING: f64 = 10.0;
 struct Row {
     width: usize,
     batch: usize,
-    activation: Name,
+    activation: Activation,
     threads: usize,
     contender: String,
     steps_per_second: f64,
