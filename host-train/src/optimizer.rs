@@ -4,7 +4,7 @@
 #[cfg(feature = "cuda")]
 pub mod gpu;
 
-use crate::fused::adamw::{Adam, FusedAdamW, Hyper, ROWS, Row, composed};
+use crate::fused::adamw::{Adam, FusedAdamW, Hyper, STATE_ROWS, StepFactors, composed};
 use crate::fused::norm;
 use crate::model::parameter::Parameter;
 use candle_core::backprop::GradStore;
@@ -93,9 +93,9 @@ pub struct Update {
 
 impl Update {
     /// What of update number `step`, from 1, does not depend on the parameter.
-    pub fn row(&self, step: u64) -> Row {
+    pub fn row(&self, step: u64) -> StepFactors {
         let power = step.min(1 << 20) as i32;
-        Row {
+        StepFactors {
             rate: self.rate,
             first: 1.0 - self.adam.beta_1.powi(power),
             root: (1.0 / (1.0 - self.adam.beta_2.powi(power))).sqrt(),
@@ -116,8 +116,8 @@ impl Optimizer {
         let mut from = 0;
         let slot = |(parameter, rate_scale): (Parameter, f64)| {
             let n = parameter.var.elem_count();
-            let state = memory.narrow(0, from, ROWS * n)?.reshape((ROWS, n))?;
-            from += ROWS * n;
+            let state = memory.narrow(0, from, STATE_ROWS * n)?.reshape((STATE_ROWS, n))?;
+            from += STATE_ROWS * n;
             Ok(Slot {
                 parameter,
                 state,
@@ -160,7 +160,7 @@ impl Optimizer {
                     rate: row.rate * slot.rate_scale,
                     decay: slot.decay(&update),
                     gradient_scale: (update.clip_norm / norm).min(1.0),
-                    row,
+                    step: row,
                     adam: update.adam,
                 };
                 slot.update(g, hyper)?;
@@ -171,7 +171,7 @@ impl Optimizer {
 
     /// Gives every parameter its averaged value; what training continues from stays in the state.
     pub fn show_average(&self) -> Result<()> {
-        self.slots.iter().try_for_each(|slot| slot.show(ROWS - 1))
+        self.slots.iter().try_for_each(|slot| slot.show(STATE_ROWS - 1))
     }
 
     /// Gives every parameter the value being trained.
@@ -183,7 +183,7 @@ impl Optimizer {
 /// `Σ gᵢ²`, on the CPU in one pass.
 fn square_norm(gradient: &Tensor) -> Result<f64> {
     if gradient.device().is_cpu() {
-        return norm::square(&gradient.contiguous()?);
+        return norm::squared_norm(&gradient.contiguous()?);
     }
     Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }
@@ -225,7 +225,7 @@ mod tests {
                 rate: update.rate,
                 decay: update.decay,
                 gradient_scale: 0.5,
-                row: update.row(step as u64),
+                step: update.row(step as u64),
                 adam: ADAM,
             };
             slot.update(&gradient, hyper).unwrap();

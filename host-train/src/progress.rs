@@ -306,10 +306,7 @@ mod tests {
         assert_eq!(report(&mut lines, 150, "a", at(4)), None);
         assert_eq!(lines.last_line(at(4)), None);
         let line = "training: 200/500  1.5 bits/dim  00:00:10/00:00:30";
-        assert_eq!(
-            report(&mut lines, 200, "1.5 bits/dim", at(10)).as_deref(),
-            Some(line)
-        );
+        assert_eq!(report(&mut lines, 200, "1.5 bits/dim", at(10)).as_deref(), Some(line));
         assert_eq!(report(&mut lines, 210, "b", at(14)), None);
         let line = "training: 210/500  b  00:00:22/00:00:58";
         assert_eq!(lines.last_line(at(22)).as_deref(), Some(line));
@@ -349,6 +346,10 @@ mod tests {
         let begin = lines.begin;
         lines.restart("second", 2);
         assert_eq!(lines.last_line(begin + INTERVAL), None);
-        assert!(report(&mut lines, 1, "", begin + INTERVAL).unwrap().starts_with("second: 1/2"));
+        assert!(
+            report(&mut lines, 1, "", begin + INTERVAL)
+                .unwrap()
+                .starts_with("second: 1/2")
+        );
     }
 }

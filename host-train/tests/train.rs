@@ -5,7 +5,7 @@ mod common;
 use ancestral::model::Header;
 use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor};
-use host_train::data::{self, Kind};
+use host_train::data::{self, ValueKind};
 use host_train::export::{Recipe, export, float_spec};
 use host_train::rng::TrainRng;
 use host_train::runtime::evaluate::evaluate;
@@ -125,10 +125,10 @@ fn compare_loss_with_core(prediction: Prediction, continuous: bool) {
     let bits = 1.0 / (f64::from(rounds) * 4.0 * std::f64::consts::LN_2);
     // The core reports the density in the file's units: the loss lacks the scales' logarithms.
     let units = match &split.train.kind {
-        Kind::Continuous { scale, .. } => {
+        ValueKind::Continuous { scale, .. } => {
             scale.iter().map(|s| f64::from(*s).ln()).sum::<f64>() / (4.0 * std::f64::consts::LN_2)
         }
-        Kind::Levels { .. } => 0.0,
+        ValueKind::Levels { .. } => 0.0,
     };
     // The reconstruction of levels uses the first 32 rows of a batch, so it is compared a little more loosely.
     for (name, loss, core, tolerance) in [

@@ -1,7 +1,9 @@
 //! The contenders, their turns and their results.
 
 use super::partner::Partner;
-use super::task::{Name, SCRIPT, Task};
+use super::partner::SCRIPT;
+use super::task::Task;
+use crate::fused::lanes::Activation;
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -22,7 +24,7 @@ pub struct BenchRow {
     /// Rows of a batch.
     pub batch: usize,
     /// Activation of the hidden layers.
-    pub activation: Name,
+    pub activation: Activation,
     /// Threads.
     pub threads: usize,
     /// Name of the contender and its mode.

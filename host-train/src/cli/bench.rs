@@ -1,9 +1,10 @@
 use super::args::Output;
 use super::print::{print, print_json};
 use anyhow::{Context, Result, ensure};
-use host_train::bench::{BenchRow, Contest, ContestSettings, Entry, Name, Task, hidden_width, serve};
+use host_train::bench::{BenchRow, Contest, ContestSettings, Entry, Task, hidden_width, serve};
 use host_train::files::write_atomically;
 use host_train::fused::device::Products;
+use host_train::fused::lanes::Activation;
 use host_train::progress::Progress;
 use host_train::report::{Line, lines_chart};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ pub struct Args {
     batches: Vec<usize>,
     /// Activations of the hidden layers
     #[arg(long, value_delimiter = ',', value_enum, default_values = ["relu", "silu"])]
-    activations: Vec<Name>,
+    activations: Vec<Activation>,
     /// Threads of each contender
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     threads: Vec<usize>,

@@ -102,13 +102,7 @@ impl Args {
     fn score_trained(&self, split: &Split, progress: &Progress) -> Result<Vec<(usize, f64)>> {
         let mut trained = Vec::new();
         for file in &self.trained {
-            let score = evaluate(
-                &ModelFile::read(file)?,
-                &split.test,
-                TRAINED_DRAWS,
-                self.seed,
-                progress,
-            )?;
+            let score = evaluate(&ModelFile::read(file)?, &split.test, TRAINED_DRAWS, self.seed, progress)?;
             trained.push((score.steps, score.bits_per_dim));
         }
         trained.sort_by_key(|point| point.0);
@@ -122,8 +116,7 @@ impl Args {
         print(format_args!("{:<10} {:<11}{heads}", "gamma", "variance"))?;
         let row = |path: Path, variance: VarianceKind| {
             let row = tables.iter().filter(|t| t.path == path && t.variance == variance);
-            row.map(|t| format!("{:>9.4}", t.test_bits_per_dim))
-                .collect::<String>()
+            row.map(|t| format!("{:>9.4}", t.test_bits_per_dim)).collect::<String>()
         };
         for path in PATHS {
             for variance in VARIANCES {

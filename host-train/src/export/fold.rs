@@ -1,6 +1,6 @@
 //! The model in `f32`: the embedding of the step becomes biases, the schedule becomes a table.
 
-use crate::data::Kind;
+use crate::data::ValueKind;
 use crate::model::variance::VarianceTable;
 use crate::study::table::Table;
 use crate::train::checkpoint::Run;
@@ -54,8 +54,8 @@ fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         first_row += rows;
     }
     let (levels, mean, scale) = match &run.kind {
-        Kind::Levels { levels } => (*levels, Vec::new(), Vec::new()),
-        Kind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
+        ValueKind::Levels { levels } => (*levels, Vec::new(), Vec::new()),
+        ValueKind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
     };
     Ok(ModelSpec {
         prediction: run.config.model.prediction,

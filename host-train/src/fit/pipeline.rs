@@ -3,8 +3,8 @@
 use super::open::{OpenRun, RunRequest, open_run};
 use super::training::train_run;
 use crate::data::Split;
-use crate::export::quantize::finetune::FineTune;
 use crate::export::quantize::Summary;
+use crate::export::quantize::finetune::FineTune;
 use crate::export::score::{run_result, score_weights};
 use crate::export::{Recipe, export};
 use crate::files::write_atomically;

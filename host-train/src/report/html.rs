@@ -47,13 +47,17 @@ fn section(heading: &str, body: &str) -> String {
 }
 
 fn notes(input: &ReportInput) -> String {
-    let excess = input.formats.iter().filter(|row| row.prior_nats_per_dim > PRIOR_LIMIT_NATS).map(|row| {
-        format!(
-            "{}: the prior term is {:.3} nats/dim, above {PRIOR_LIMIT_NATS}, so samples do not start where the \
+    let excess = input
+        .formats
+        .iter()
+        .filter(|row| row.prior_nats_per_dim > PRIOR_LIMIT_NATS)
+        .map(|row| {
+            format!(
+                "{}: the prior term is {:.3} nats/dim, above {PRIOR_LIMIT_NATS}, so samples do not start where the \
              chain ends; raise the last γ.",
-            row.file, row.prior_nats_per_dim
-        )
-    });
+                row.file, row.prior_nats_per_dim
+            )
+        });
     let all: String = input
         .notes
         .iter()

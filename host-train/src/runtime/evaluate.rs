@@ -228,7 +228,11 @@ pub fn evaluate_state(
     progress: &Progress,
 ) -> Result<Evaluation> {
     let (AnyModel::F32(network), true) = (float.parse()?, float.gamma()? == integer.gamma()?) else {
-        bail!("{} and {} are not the same model in two formats: export both from one checkpoint", float.name, integer.name)
+        bail!(
+            "{} and {} are not the same model in two formats: export both from one checkpoint",
+            float.name,
+            integer.name
+        )
     };
     progress.begin("scoring the float network behind a state in Q3.12", data.len() as u64);
     let scores = match integer.parse()? {

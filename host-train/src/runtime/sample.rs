@@ -36,13 +36,7 @@ const MAX_ENTRIES: usize = 1025;
 /// `Sampler::sample` in a loop draws the same.
 ///
 /// * `chain`: the steps, or `None` for the model's own.
-pub fn sample(
-    file: &ModelFile,
-    count: usize,
-    seed: u64,
-    chain: Option<Chain>,
-    progress: &Progress,
-) -> Result<Samples> {
+pub fn sample(file: &ModelFile, count: usize, seed: u64, chain: Option<Chain>, progress: &Progress) -> Result<Samples> {
     progress.begin(&format!("sampling {}", file.name), count as u64);
     with_model!(file.parse()?, model => match chain {
         None => draw(&model, model.step_table(), (count, seed), progress),

@@ -1,6 +1,6 @@
 //! Costs of the two ends of a chain over a grid of γ: reconstruction if it begins there, prior if it ends there.
 
-use crate::data::{Dataset, Kind};
+use crate::data::{Dataset, ValueKind};
 use crate::rng::TrainRng;
 use ancestral::decoder::Decoder;
 use ancestral::schedule::{alpha, prior_nats, sigma, snr};
@@ -23,8 +23,8 @@ pub fn measure_ends(data: &Dataset, grid: &[f64], seed: u64) -> EndCosts {
     let noise = rng.matched_normals(data.len(), data.dim);
     let energy: f64 = data.rows.iter().map(|x| f64::from(*x).powi(2)).sum();
     let (levels, mean, scale): (u16, &[f32], &[f32]) = match &data.kind {
-        Kind::Levels { levels } => (*levels, &[], &[]),
-        Kind::Continuous { mean, scale } => (0, mean, scale),
+        ValueKind::Levels { levels } => (*levels, &[], &[]),
+        ValueKind::Continuous { mean, scale } => (0, mean, scale),
     };
     let reconstruction = grid.par_iter().map(|&gamma| {
         let (alpha, sigma) = (alpha(gamma), sigma(gamma));

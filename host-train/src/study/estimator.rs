@@ -129,86 +129,100 @@ fn table(gamma: &[f64]) -> Result<GammaTable> {
 }
 
 impl Case<'_> {
-/// Mean and variance within a row, each averaged over the rows, in nats and nats².
-fn moments(&self) -> Result<(f64, f64)> {
-    let Self { run, gamma, limit, data, settings, progress } = *self;
-    let (dim, prediction) = (data.dim, run.config.model.prediction);
-    let n = settings.rows.min(data.len());
-    let x = Tensor::from_slice(&data.rows[..n * dim], (n, dim), &Device::Cpu)?;
-    // The same for every schedule, so that they are compared draw by draw.
-    let mut rng = TrainRng::new(settings.seed);
-    let offsets: Vec<f64> = (0..n).map(|_| f64::from(rng.uniform())).collect();
-    let draws = settings.draws as f64;
-    let times: Vec<f64> = (0..settings.draws)
-        .flat_map(|draw| offsets.iter().map(move |u| (u + draw as f64) / draws))
-        .collect();
-    // All times in one call: every call computes the whole table.
-    let (at, rise) = gamma.at(&times)?;
-    let (at, rise) = (at.detach(), rise.detach());
-    let mut sums = vec![(0.0, 0.0); n];
-    for (draw, times) in times.chunks(n).enumerate() {
-        let noise = rng.normals(n, dim, &Device::Cpu)?;
-        let nats = match limit {
-            true => {
-                let draws = continuous::Draws {
-                    share: n.into(),
-                    times: times.to_vec(),
-                    first_noise: noise.clone(),
-                    noise,
-                    masks: Vec::new(),
-                };
-                let (at, rise) = (at.narrow(0, draw * n, n)?, rise.narrow(0, draw * n, n)?);
-                continuous::nats(&run.network, prediction, &x, &draws, &at, &rise)?
+    /// Mean and variance within a row, each averaged over the rows, in nats and nats².
+    fn moments(&self) -> Result<(f64, f64)> {
+        let Self {
+            run,
+            gamma,
+            limit,
+            data,
+            settings,
+            progress,
+        } = *self;
+        let (dim, prediction) = (data.dim, run.config.model.prediction);
+        let n = settings.rows.min(data.len());
+        let x = Tensor::from_slice(&data.rows[..n * dim], (n, dim), &Device::Cpu)?;
+        // The same for every schedule, so that they are compared draw by draw.
+        let mut rng = TrainRng::new(settings.seed);
+        let offsets: Vec<f64> = (0..n).map(|_| f64::from(rng.uniform())).collect();
+        let draws = settings.draws as f64;
+        let times: Vec<f64> = (0..settings.draws)
+            .flat_map(|draw| offsets.iter().map(move |u| (u + draw as f64) / draws))
+            .collect();
+        // All times in one call: every call computes the whole table.
+        let (at, rise) = gamma.at(&times)?;
+        let (at, rise) = (at.detach(), rise.detach());
+        let mut sums = vec![(0.0, 0.0); n];
+        for (draw, times) in times.chunks(n).enumerate() {
+            let noise = rng.normals(n, dim, &Device::Cpu)?;
+            let nats = match limit {
+                true => {
+                    let draws = continuous::Draws {
+                        share: n.into(),
+                        times: times.to_vec(),
+                        first_noise: noise.clone(),
+                        noise,
+                        masks: Vec::new(),
+                    };
+                    let (at, rise) = (at.narrow(0, draw * n, n)?, rise.narrow(0, draw * n, n)?);
+                    continuous::nats(&run.network, prediction, &x, &draws, &at, &rise)?
+                }
+                false => {
+                    let draws = loss::Draws {
+                        share: n.into(),
+                        t: steps(times.iter().copied(), gamma.steps()).into(),
+                        first_noise: noise.clone(),
+                        noise,
+                        masks: Vec::new(),
+                    };
+                    loss::nats(&run.network, gamma, prediction, &x, &draws)?
+                }
+            };
+            for ((sum, squares), nats) in sums.iter_mut().zip(nats.flatten_all()?.to_vec1::<f32>()?) {
+                *sum += f64::from(nats);
+                *squares += f64::from(nats).powi(2);
             }
-            false => {
-                let draws = loss::Draws {
-                    share: n.into(),
-                    t: steps(times.iter().copied(), gamma.steps()).into(),
-                    first_noise: noise.clone(),
-                    noise,
-                    masks: Vec::new(),
-                };
-                loss::nats(&run.network, gamma, prediction, &x, &draws)?
-            }
-        };
-        for ((sum, squares), nats) in sums.iter_mut().zip(nats.flatten_all()?.to_vec1::<f32>()?) {
-            *sum += f64::from(nats);
-            *squares += f64::from(nats).powi(2);
+            progress.advance(1);
         }
-        progress.advance(1);
+        let means = sums.iter().map(|(sum, _)| sum / draws);
+        let variances = sums
+            .iter()
+            .map(|(sum, squares)| squares / draws - (sum / draws).powi(2));
+        Ok((means.sum::<f64>() / n as f64, variances.sum::<f64>() / n as f64))
     }
-    let means = sums.iter().map(|(sum, _)| sum / draws);
-    let variances = sums
-        .iter()
-        .map(|(sum, squares)| squares / draws - (sum / draws).powi(2));
-    Ok((means.sum::<f64>() / n as f64, variances.sum::<f64>() / n as f64))
-}
 
-/// Standard deviation of a batch's estimate, in nats.
-fn batch_deviation(&self) -> Result<f64> {
-    let Self { run, gamma, limit, data, settings, progress } = *self;
-    let (dim, prediction) = (data.dim, run.config.model.prediction);
-    let n = run.config.train.batch;
-    let mut rng = TrainRng::new(settings.seed);
-    let mut one = || -> Result<f64> {
-        let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &Device::Cpu)?;
-        let nats = match limit {
-            true => {
-                let draws = continuous::Draws::new(n, dim, &mut rng, &Device::Cpu)?;
-                let (at, rise) = gamma.at(&draws.times)?;
-                continuous::nats(&run.network, prediction, &x, &draws, &at.detach(), &rise.detach())?
-            }
-            false => {
-                let draws = loss::Draws::new(n, dim, gamma.steps(), &mut rng, &Device::Cpu)?;
-                loss::nats(&run.network, gamma, prediction, &x, &draws)?
-            }
+    /// Standard deviation of a batch's estimate, in nats.
+    fn batch_deviation(&self) -> Result<f64> {
+        let Self {
+            run,
+            gamma,
+            limit,
+            data,
+            settings,
+            progress,
+        } = *self;
+        let (dim, prediction) = (data.dim, run.config.model.prediction);
+        let n = run.config.train.batch;
+        let mut rng = TrainRng::new(settings.seed);
+        let mut one = || -> Result<f64> {
+            let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &Device::Cpu)?;
+            let nats = match limit {
+                true => {
+                    let draws = continuous::Draws::new(n, dim, &mut rng, &Device::Cpu)?;
+                    let (at, rise) = gamma.at(&draws.times)?;
+                    continuous::nats(&run.network, prediction, &x, &draws, &at.detach(), &rise.detach())?
+                }
+                false => {
+                    let draws = loss::Draws::new(n, dim, gamma.steps(), &mut rng, &Device::Cpu)?;
+                    loss::nats(&run.network, gamma, prediction, &x, &draws)?
+                }
+            };
+            progress.advance(1);
+            Ok(f64::from(nats.mean_all()?.to_scalar::<f32>()?))
         };
-        progress.advance(1);
-        Ok(f64::from(nats.mean_all()?.to_scalar::<f32>()?))
-    };
-    let found: Vec<f64> = (0..settings.batches).map(|_| one()).collect::<Result<_>>()?;
-    let mean = found.iter().sum::<f64>() / found.len() as f64;
-    let squares: f64 = found.iter().map(|v| (v - mean).powi(2)).sum();
-    Ok((squares / (found.len() - 1) as f64).sqrt())
-}
+        let found: Vec<f64> = (0..settings.batches).map(|_| one()).collect::<Result<_>>()?;
+        let mean = found.iter().sum::<f64>() / found.len() as f64;
+        let squares: f64 = found.iter().map(|v| (v - mean).powi(2)).sum();
+        Ok((squares / (found.len() - 1) as f64).sqrt())
+    }
 }

@@ -20,7 +20,12 @@ const WEIGHTS: [f64; 7] = [0.0, 50.0, 100.0, 200.0, 400.0, 1600.0, f64::INFINITY
 /// * `train`: errors on training rows;
 /// * `halves`: errors on two halves of unseen rows;
 /// * `path`: γ of the steps that the weights are compared on.
-pub fn expect_unseen(train: &Diagonals, halves: &[Residuals; 2], basis: Option<&DMatrix<f64>>, path: &[f64]) -> Diagonals {
+pub fn expect_unseen(
+    train: &Diagonals,
+    halves: &[Residuals; 2],
+    basis: Option<&DMatrix<f64>>,
+    path: &[f64],
+) -> Diagonals {
     let [a, b] = halves.each_ref().map(|half| half.diagonals(basis));
     let rows = halves.each_ref().map(|half| half.rows as f64);
     let costs = WEIGHTS.map(|weight| {

@@ -63,7 +63,11 @@ impl StepSearch {
     ///
     /// * `run`: with its averaged parameters in place.
     pub fn new(run: &Run, split: &Split, settings: &SearchSettings, progress: &Progress) -> Result<Self> {
-        ensure!(settings.grid >= 8, "--grid {} is too coarse: give at least 8", settings.grid);
+        ensure!(
+            settings.grid >= 8,
+            "--grid {} is too coarse: give at least 8",
+            settings.grid
+        );
         ensure!(settings.draws >= 1, "--draws 0 measures nothing: give at least 1");
         let SearchSettings { grid, draws, seed } = *settings;
         let learned = run.gamma.wide()?;

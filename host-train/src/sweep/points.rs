@@ -218,7 +218,10 @@ mod tests {
 
     fn made(sweep: &str) -> Result<Vec<Point>> {
         let folder = tempfile::tempdir()?;
-        std::fs::write(folder.path().join("base.toml"), include_str!("../../configs/digits.toml"))?;
+        std::fs::write(
+            folder.path().join("base.toml"),
+            include_str!("../../configs/digits.toml"),
+        )?;
         let path = folder.path().join("sweep.toml");
         std::fs::write(&path, format!("base = \"base.toml\"\n{sweep}"))?;
         Sweep::points(&path)

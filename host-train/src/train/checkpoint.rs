@@ -3,7 +3,7 @@
 //! Two kinds share the format. A *training* checkpoint has everything that a run continues from, bit for bit. A
 //! *weights* file has the averaged parameters alone, a quarter of the size; it can be exported but not resumed.
 
-use crate::data::{Kind, Split};
+use crate::data::{Split, ValueKind};
 use crate::files::write_atomically;
 use crate::model::gamma::GammaTable;
 use crate::model::network::{Network, Shape};
@@ -33,7 +33,7 @@ pub struct Run {
     /// Dimensions of the data.
     pub dim: usize,
     /// What the data's numbers mean.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// The network.
     pub network: Network,
     /// The schedule.
@@ -50,7 +50,7 @@ pub struct Run {
 
 impl Run {
     /// A run that has not begun.
-    pub fn new(config: Config, dim: usize, kind: Kind, device: &Device) -> Result<Self> {
+    pub fn new(config: Config, dim: usize, kind: ValueKind, device: &Device) -> Result<Self> {
         let mut rng = TrainRng::new(config.seed);
         let shape = Shape {
             dim,
@@ -101,13 +101,13 @@ impl Run {
 
     /// A run for a data set.
     pub fn for_data(config: Config, split: &Split, device: &Device) -> Result<Self> {
-        if let Kind::Continuous { .. } = split.train.kind {
+        if let ValueKind::Continuous { .. } = split.train.kind {
             ensure!(
                 !config.model.clip,
                 "model.clip is true, but the data is continuous and has no range to clip to: set it to false"
             );
         }
-        if let Kind::Levels { levels } = split.train.kind {
+        if let ValueKind::Levels { levels } = split.train.kind {
             ensure!(
                 levels <= 256,
                 "data.levels is {levels}: the runtime holds a level in a byte, so at most 256"
@@ -196,11 +196,11 @@ impl Run {
             ("config".to_owned(), self.config.to_toml()?),
             ("dim".to_owned(), self.dim.to_string()),
         ]);
-        if let Kind::Continuous { mean, scale } = &self.kind {
+        if let ValueKind::Continuous { mean, scale } = &self.kind {
             metadata.insert("mean".into(), serde_json::to_string(mean)?);
             metadata.insert("scale".into(), serde_json::to_string(scale)?);
         }
-        if let Kind::Levels { levels } = self.kind {
+        if let ValueKind::Levels { levels } = self.kind {
             metadata.insert("levels".into(), levels.to_string());
         }
         Ok(metadata)
@@ -250,10 +250,10 @@ impl Run {
         );
         let config = Config::parse(get("config")?)?;
         let kind = match metadata.get("levels") {
-            Some(levels) => Kind::Levels {
+            Some(levels) => ValueKind::Levels {
                 levels: levels.parse()?,
             },
-            None => Kind::Continuous {
+            None => ValueKind::Continuous {
                 mean: serde_json::from_str(get("mean")?)?,
                 scale: serde_json::from_str(get("scale")?)?,
             },

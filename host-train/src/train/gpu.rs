@@ -6,7 +6,7 @@ use super::{discrete, to_bits};
 use crate::data::Dataset;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::draw::{Draw, quantiles};
-use crate::fused::device::update::Progress;
+use crate::fused::device::progress::Progress;
 use crate::fused::graph::Graph;
 use crate::fused::index::Index;
 use crate::optimizer::gpu::Updates;
@@ -90,7 +90,7 @@ impl Steps {
         draw.rows(gpu, Held::new(&self.data)?.span()?, run.dim, Held::new(&x)?.span()?)?;
         draw.normals(gpu, Purpose::Noise, Held::new(&noise)?.span()?)?;
         draw.normals(gpu, Purpose::FirstNoise, Held::new(&first_noise)?.span()?)?;
-        let t = gpu.room::<u32>(n)?;
+        let t = gpu.alloc::<u32>(n)?;
         draw.times(gpu, run.gamma.steps(), gpu.span(&t))?;
         let mut masks = Vec::new();
         if train.dropout > 0.0 {
