@@ -1,12 +1,12 @@
 //! From a checkpoint to a model file: the step's embedding is folded into biases, the numbers are rounded
-//! ([`quantise`](mod@crate::export::quantize)), the schedule becomes a table.
+//! ([`quantize`]), the schedule becomes a table.
 
 pub mod quantize;
 
 use crate::data::{Dataset, ValueKind};
 use crate::export::quantize::finetune::FineTune;
-use crate::export::quantize::integers::IntegerFormat;
-use crate::export::quantize::{Summary, proof, quantise, with_layers};
+use crate::export::quantize::formats::IntegerFormat;
+use crate::export::quantize::{Summary, proof, quantize_model, with_layers};
 use crate::model::variance::VarianceTable;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
 use crate::study::table::Table;
@@ -89,7 +89,7 @@ fn made<F: IntegerFormat>(
     finetune: Option<&FineTune>,
     progress: impl Fn(u64, f64),
 ) -> Result<(Vec<u8>, Summary)> {
-    let made = quantise::<F>(spec, train, finetune, progress)?;
+    let made = quantize_model::<F>(spec, train, finetune, progress)?;
     Ok((made.spec.to_bytes()?, made.summary))
 }
 

@@ -1,7 +1,7 @@
-//! Trains a variational diffusion model, quantises it, exports it for the `ancestral` runtime, and evaluates what was exported.
+//! Trains a variational diffusion model, quantizes it, exports it for the `ancestral` runtime, and evaluates what was exported.
 //!
 //! The way of the data: [`data`] → [`train`](mod@train) (the [`network`], its [`gamma`] table, the [`loss`], the [`optimizer`]) →
-//! [`checkpoint`] → [`export`] ([`quantise`](mod@quantise)) → a `.vdm` file → [`runtime`] (the core, unchanged) → [`mod@evaluate`], [`sample`], [`report`].
+//! [`checkpoint`] → [`export`] ([`mod@export::quantize`]) → a `.vdm` file → [`runtime`] (the core, unchanged) → [`mod@evaluate`], [`sample`], [`report`].
 //!
 //! Nothing of the core is written again here: step constants, file layout, noise and every evaluation of an exported model are
 //! the core's own, so the desktop's numbers are the device's numbers.
