@@ -160,7 +160,8 @@ fn finetuning_wins_back_much_of_what_four_bits_lose() {
 fn steps_with_small_activations_get_a_small_unit() {
     let (spec, split) = trained();
     let mut spec = spec.clone();
-    // At the last two steps the first layer's outputs are many times as large, in directions that hardly reach the output.
+    // At the last two steps the first layer's outputs are many times as large, in directions that hardly reach the
+    // output.
     let (rows, steps) = (16, 8);
     for step in 6..steps {
         for row in 0..4 {

@@ -1,5 +1,5 @@
-//! The fused operations against candle's own: values and gradients in f64, the bits on one, two and three threads, a hundred
-//! steps of training.
+//! The fused operations against candle's own: values and gradients in f64, the bits on one, two and three threads, a
+//! hundred steps of training.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-// The part of base.h that replaces a GPU: the threads of a block are coroutines that run one after another from barrier to
-// barrier, and blocks run one after another. Slow, but the same kernels to the letter.
+// The part of base.h that replaces a GPU: the threads of a block are coroutines that run one after another from barrier
+// to barrier, and blocks run one after another. Slow, but the same kernels to the letter.
 #include <math.h>
 #include <ucontext.h>
 

@@ -23,7 +23,8 @@ struct Page {
 }
 
 impl Emulator {
-    /// Returns the kernels, which the first caller compiles. Prints a line and returns `None` if there is no C compiler.
+    /// Returns the kernels, which the first caller compiles. Prints a line and returns `None` if there is no C
+    /// compiler.
     pub fn get() -> Option<&'static Self> {
         static EMULATOR: OnceLock<Option<Emulator>> = OnceLock::new();
         let emulator = EMULATOR.get_or_init(Self::compile).as_ref();

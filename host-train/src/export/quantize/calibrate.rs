@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 
 /// Shares of the largest hidden activation seen, tried as the largest that can be held.
 ///
-/// More than 1 leaves a margin for states that calibration did not see; less than 1 saturates a few activations for a finer
-/// unit of the others. The shares span an octave, because steps may divide by powers of two.
+/// More than 1 leaves a margin for states that calibration did not see; less than 1 saturates a few activations for a
+/// finer unit of the others. The shares span an octave, because steps may divide by powers of two.
 const SHARES: [f64; 6] = [1.25, 1.1, 1.0, 0.9, 0.8, 0.7];
 
 /// Least share of the error that units which differ between steps must save.

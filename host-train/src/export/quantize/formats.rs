@@ -9,14 +9,14 @@ pub trait IntegerFormat: Format<Number = Q3_12, Weight = i8, Bias = i16, Sum = i
     /// Largest hidden activation.
     const HIDDEN_MAX: f64;
 
-    /// Adam's learning rate for fine-tuning: a step moves a weight by a small part of its grid's unit. A rate that suits a
-    /// coarse grid undoes the calibration on a fine one.
+    /// Adam's learning rate for fine-tuning: a step moves a weight by a small part of its grid's unit. A rate that
+    /// suits a coarse grid undoes the calibration on a fine one.
     const RATE: f64;
 
     /// Bits of a layer's weights.
     ///
-    /// * `edge`: whether it is the first or the last layer. These take part in few products, and no other layer corrects
-    ///   their errors.
+    /// * `edge`: whether it is the first or the last layer. These take part in few products, and no other layer
+    ///   corrects their errors.
     fn weight_bits(edge: bool) -> u32;
 
     /// Whether the unit of hidden activations may differ between steps.

@@ -90,8 +90,8 @@ impl ScaledNetwork {
 
     /// Returns the unit with which `largest` is the largest hidden activation.
     ///
-    /// If the biases have that unit too, it holds the positive ones as well. A negative one beyond the range switches its
-    /// rectified row off even after clipping.
+    /// If the biases have that unit too, it holds the positive ones as well. A negative one beyond the range switches
+    /// its rectified row off even after clipping.
     pub fn unit_for<F: IntegerFormat>(&self, largest: f64) -> f64 {
         let hidden = self.layers.len().saturating_sub(1);
         let biases = self.layers.iter().take(hidden).flat_map(|l| &l.biases);

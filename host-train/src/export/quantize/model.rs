@@ -21,8 +21,8 @@ use serde::Serialize;
 pub struct Summary {
     /// Number format.
     pub format: String,
-    /// Number of states that the error is measured on: training rows with other noise, and other chains, than calibration
-    /// and fine-tuning see.
+    /// Number of states that the error is measured on: training rows with other noise, and other chains, than
+    /// calibration and fine-tuning see.
     pub states: usize,
     /// Error `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` after calibration, in nats per dimension.
     ///

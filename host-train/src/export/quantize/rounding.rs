@@ -44,8 +44,8 @@ pub fn round_all(network: &mut ScaledNetwork, moments: &Moments) {
 
 /// Rounding with feedback: the weights of a row that are not yet rounded compensate the error of those that are.
 ///
-/// The inputs' second moments `H = ⟨x xᵀ⟩` decide how (optimal brain quantization in the order of the columns, Frantar et
-/// al. 2022, "GPTQ"). It needs the upper Cholesky factor of H⁻¹.
+/// The inputs' second moments `H = ⟨x xᵀ⟩` decide how (optimal brain quantization in the order of the columns, Frantar
+/// et al. 2022, "GPTQ"). It needs the upper Cholesky factor of H⁻¹.
 struct Feedback {
     columns: usize,
     /// Upper triangle, row-major.

@@ -98,8 +98,8 @@ DEVICE void store_four(void *values, u64 at, u32 count, u32 bf16, const float in
 // Number of the four values from `at` on that exist.
 DEVICE u32 left(u64 at, u64 count) { return at >= count ? 0 : (count - at < 4 ? (u32)(count - at) : 4); }
 
-// Sum over groups of `group` neighboring threads, in a fixed order, for all threads of the group. All threads of the block
-// must call it.
+// Sum over groups of `group` neighboring threads, in a fixed order, for all threads of the group. All threads of the
+// block must call it.
 DEVICE double sum_over(u32 group, double own) {
     SHARED double parts[THREADS];
     u32 first = THREAD - THREAD % group;

@@ -1,6 +1,6 @@
-// Everything random in a step, from a counter: Philox4x32-10 (Salmon et al. 2011). A word depends on the seed, the step,
-// its purpose and its position alone, never on the number of threads. rng/counter.rs has the same words, and a test
-// compares them.
+// Everything random in a step, from a counter: Philox4x32-10 (Salmon et al. 2011). A word depends on the seed, the
+// step, its purpose and its position alone, never on the number of threads. rng/counter.rs has the same words, and a
+// test compares them.
 #include "base.h"
 
 typedef struct {

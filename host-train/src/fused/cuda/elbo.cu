@@ -1,5 +1,5 @@
-// The diffusion term: z_t, the weighted cost of the network's output, and the gradients of γ. The formulas are those of the
-// core's schedule and of ../elbo.rs; a test compares the results.
+// The diffusion term: z_t, the weighted cost of the network's output, and the gradients of γ. The formulas are those of
+// the core's schedule and of ../elbo.rs; a test compares the results.
 #include "base.h"
 
 // Constants of a step, from γ_t and γ_s = γ_{t−1}; ../elbo.rs documents each.

@@ -1,5 +1,5 @@
-// The work between the products of a network's layers, forward and backward. Rows of the batch take their biases from rows
-// of a table, which `index` names in ascending order.
+// The work between the products of a network's layers, forward and backward. Rows of the batch take their biases from
+// rows of a table, which `index` names in ascending order.
 #include "base.h"
 
 typedef struct {
@@ -117,8 +117,8 @@ typedef struct {
     u32 bf16;
 } BiasParts;
 
-// Sums of the rows of each entry, cut into parts, each in a fixed order. A block has 32 columns and 8 rows side by side;
-// BLOCK is part·entries + entry, BLOCK_Y the columns.
+// Sums of the rows of each entry, cut into parts, each in a fixed order. A block has 32 columns and 8 rows side by
+// side; BLOCK is part·entries + entry, BLOCK_Y the columns.
 KERNEL(bias_parts, BiasParts) {
     SHARED float sums[THREADS];
     u32 entry = BLOCK % p.entries, part = BLOCK / p.entries;

@@ -1,6 +1,6 @@
-// The end of a step: the gradient's norm, the check for finite numbers, then AdamW, clipping and the moving average of all
-// parameters in one pass. Nothing waits for the host: the numbers that change from step to step are rows of a plan that the
-// host has uploaded in advance.
+// The end of a step: the gradient's norm, the check for finite numbers, then AdamW, clipping and the moving average of
+// all parameters in one pass. Nothing waits for the host: the numbers that change from step to step are rows of a plan
+// that the host has uploaded in advance.
 #include "base.h"
 
 // Network parameters of one launch; also in params.rs.
@@ -14,7 +14,7 @@ typedef struct {
     u64 bad;
     // Steps in `sums`.
     u64 count;
-    // Step of the plan's first factors.
+    // Step of the plan's first row.
     u64 planned;
     // Sums of the three terms of the loss, in bits/dim.
     double sums[3];
@@ -108,7 +108,8 @@ KERNEL(adamw, AdamW) {
     u64 from = slot ? p.slots.end[slot - 1] : 0, n = p.slots.end[slot] - from, i = at - from;
     StepFactors factors = p.plan[p.progress->step - p.progress->planned];
     double rate = factors.rate * p.slots.rate_scale[slot];
-    float keep = (float)(1 - rate * p.slots.decay[slot]), step = (float)(rate / factors.first), root = (float)factors.root;
+    float keep = (float)(1 - rate * p.slots.decay[slot]);
+    float step = (float)(rate / factors.first), root = (float)factors.root;
     float b1 = (float)p.beta_1, b2 = (float)p.beta_2, ema = (float)factors.ema;
     float *state = p.state + 4 * from;
     float g = p.slots.gradient[slot][i] * (float)p.progress->scale;

@@ -32,8 +32,8 @@ impl CustomOp1 for RoundStraightThrough {
 
 /// Computes outputs from sums by the core's own code.
 ///
-/// Arguments: sums `(n, rows)`, biases in units of the output `(n, rows)`, and units of the output in one unit of the sum
-/// `(1, rows)`. The last two are arguments for their gradients alone; their integers are in `spec`.
+/// Arguments: sums `(n, rows)`, biases in units of the output `(n, rows)`, and units of the output in one unit of the
+/// sum `(1, rows)`. The last two are arguments for their gradients alone; their integers are in `spec`.
 pub(super) struct Requantize<F: IntegerFormat> {
     /// The layer in integers.
     pub spec: LayerSpec<F>,

@@ -26,8 +26,8 @@ const TRAINING_STATES: Amount = Amount {
 
 /// Approximate number of times that the network is measured on the way.
 ///
-/// On a fine grid the rounding of calibration is so good that training may undo it before it improves on it. So the best
-/// network is kept, not the last.
+/// On a fine grid the rounding of calibration is so good that training may undo it before it improves on it. So the
+/// best network is kept, not the last.
 const MEASUREMENTS: u64 = 8;
 
 /// Trains `network` in place; it stays as it was if training makes it no better.
