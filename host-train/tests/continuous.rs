@@ -6,8 +6,8 @@ use ancestral::schedule::snr;
 use candle_core::{Device, Tensor};
 use host_train::data::{self, Split};
 use host_train::model::gamma::CourseKind;
-use host_train::rng::TrainRng;
 use host_train::progress::Progress;
+use host_train::rng::TrainRng;
 use host_train::study::estimator::{EstimatorSettings, measure_estimates};
 use host_train::study::paths::Path as Schedule;
 use host_train::train::checkpoint::Run;
@@ -203,7 +203,10 @@ fn the_measured_estimate_varies_least_along_the_learned_course() {
         // times. What rows differ by is added.
         let batch = run.config.train.batch as f64;
         assert!(even.batch_deviation < even.deviation / batch.sqrt(), "{even:?}");
-        assert!(learned.batch_deviation < even.batch_deviation, "{course:?}: {learned:?} {even:?}");
+        assert!(
+            learned.batch_deviation < even.batch_deviation,
+            "{course:?}: {learned:?} {even:?}"
+        );
 
         // With T steps, the mean is that of the loss that the chain is trained by.
         let chain = of(Schedule::Learned, Some(run.gamma.steps()));

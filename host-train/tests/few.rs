@@ -6,10 +6,10 @@ use candle_core::Device;
 use host_train::data::{self, Split};
 use host_train::export::{Recipe, export, float_spec};
 use host_train::model::variance::VarianceKind;
+use host_train::progress::Progress;
 use host_train::runtime::evaluate::evaluate;
 use host_train::runtime::model_file::{AnyModel, ModelFile};
 use host_train::study::paths::Path;
-use host_train::progress::Progress;
 use host_train::study::refit::refit_variances;
 use host_train::study::step_search::{SearchSettings, StepSearch};
 use host_train::train::checkpoint::Run;
@@ -96,7 +96,9 @@ fn refitted_variances_suit_the_errors() {
     config.model.variance = VarianceKind::Calibrated;
     let gamma = [-4.0, -1.0, 1.0, 3.0, 6.0];
     let mut few = Run::continued(config, &run, &gamma, None).unwrap();
-    let own = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden()).unwrap().diffusion;
+    let own = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden())
+        .unwrap()
+        .diffusion;
     refit_variances(
         &mut few,
         &split,
@@ -107,14 +109,18 @@ fn refitted_variances_suit_the_errors() {
         &Progress::hidden(),
     )
     .unwrap();
-    let best = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden()).unwrap().diffusion;
+    let best = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden())
+        .unwrap()
+        .diffusion;
     assert!(best < own, "{best} {own}");
     let spec = few.variance.as_ref().unwrap().spec().unwrap();
     for factor in [0.8, 1.25] {
         let mut other = spec.clone();
         other.ratios.iter_mut().for_each(|r| *r *= factor);
         few.variance.as_ref().unwrap().set(&other).unwrap();
-        let worse = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden()).unwrap().diffusion;
+        let worse = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden())
+            .unwrap()
+            .diffusion;
         assert!(worse > best + 0.005, "{factor}: {worse} {best}");
     }
 }
@@ -252,7 +258,11 @@ fn a_deviation_beyond_the_format_is_cut() {
     assert_eq!(spreads[5], i16::MAX);
     assert!(spreads.iter().filter(|&&s| s == i16::MAX).count() == 1);
     // The error of x̂ is small against either deviation, so the smaller one is the better.
-    let bits = |file: &ModelFile| evaluate(file, &split.train, 50, 0, &Progress::hidden()).unwrap().bits_per_dim;
+    let bits = |file: &ModelFile| {
+        evaluate(file, &split.train, 50, 0, &Progress::hidden())
+            .unwrap()
+            .bits_per_dim
+    };
     let gain = (2.5f64 / 2.0).ln() / (4.0 * std::f64::consts::LN_2);
     let found = bits(&float) - bits(&integer);
     assert!(found > 0.3 * gain && found < gain + 0.02, "{found} {gain}");

@@ -7,8 +7,8 @@ use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor};
 use host_train::data::{self, ValueKind};
 use host_train::export::{Recipe, export, float_spec};
-use host_train::rng::TrainRng;
 use host_train::progress::Progress;
+use host_train::rng::TrainRng;
 use host_train::runtime::evaluate::evaluate;
 use host_train::runtime::model_file::{AnyModel, ModelFile};
 use host_train::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
@@ -227,7 +227,13 @@ fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, split) = common::run(folder.path());
     go(&mut run, &split, &folder.path().join("good"), None);
-    let good = export(&run, &Recipe::plain(ancestral::FormatId::F32), &split.train, &Progress::hidden()).unwrap();
+    let good = export(
+        &run,
+        &Recipe::plain(ancestral::FormatId::F32),
+        &split.train,
+        &Progress::hidden(),
+    )
+    .unwrap();
     assert!(good.warnings.is_empty());
     let mut config = run.config.clone();
     config.model.gamma_last = 1.0;
@@ -256,10 +262,15 @@ fn weights_that_are_not_finite_are_refused_with_their_place() {
         .var
         .set(&Tensor::from_vec(values, (16, 16), &Device::Cpu).unwrap())
         .unwrap();
-    let error = export(&run, &Recipe::plain(ancestral::FormatId::F32), &split.train, &Progress::hidden())
-        .err()
-        .unwrap()
-        .to_string();
+    let error = export(
+        &run,
+        &Recipe::plain(ancestral::FormatId::F32),
+        &split.train,
+        &Progress::hidden(),
+    )
+    .err()
+    .unwrap()
+    .to_string();
     assert!(error.contains("layer 1, row 5, column 3"), "{error}");
 }
 

@@ -1,7 +1,7 @@
 //! Few steps: chosen, trained for, taught.
 
 use crate::common;
-use crate::support::{fails, json, ok, trained};
+use crate::support::{fails, ok, trained};
 
 /// Fewer steps chosen by the ELBO: the table says what the exported file then scores.
 #[test]
@@ -148,7 +148,10 @@ fn a_model_is_sampled_with_fewer_steps() {
     ok(at, &["export", "run", "--format", "f32", "--out", "many.vdm"]);
     let draw = |more: &[&str]| ok(at, &[&["sample", "many.vdm", "--count", "3", "--hex"], more].concat());
     assert_eq!(draw(&[]), draw(&["--chain-steps", "8", "--eta", "1"]));
-    assert_ne!(draw(&["--chain-steps", "4"]), draw(&["--chain-steps", "4", "--eta", "0"]));
+    assert_ne!(
+        draw(&["--chain-steps", "4"]),
+        draw(&["--chain-steps", "4", "--eta", "0"])
+    );
     let error = fails(at, &["sample", "many.vdm", "--chain-steps", "9", "--hex"]);
     assert!(error.contains("the model has 1 to 8"), "{error}");
     // The flag's old name.
@@ -162,7 +165,16 @@ fn a_student_draws_samples_and_has_no_elbo() {
     ok(at, &["export", "run", "--format", "f32", "--out", "many.vdm"]);
     ok(
         at,
-        &["distill", "run", "--chain-steps", "2", "--updates", "5", "--out", "students"],
+        &[
+            "distill",
+            "run",
+            "--chain-steps",
+            "2",
+            "--updates",
+            "5",
+            "--out",
+            "students",
+        ],
     );
     ok(
         at,
