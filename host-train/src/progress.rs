@@ -291,7 +291,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// What appears if a position and a message are reported at a time.
+    /// Reports a position and a message; returns the line that appears.
     fn report(lines: &mut Lines, position: u64, message: &str, now: Instant) -> Option<String> {
         lines.position = position;
         message.clone_into(&mut lines.message);
