@@ -119,6 +119,14 @@ impl Progress {
         }
     }
 
+    /// Runs `print`, which writes to the terminal, without the bar in its way.
+    pub fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(print),
+            Display::Hidden | Display::Lines(_) => print(),
+        }
+    }
+
     /// Ends the report: the bar goes, and what was shown as lines ends with one for the last position.
     pub fn finish(&self) {
         match &self.display {
