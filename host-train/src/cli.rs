@@ -5,6 +5,7 @@ mod compare;
 mod distill;
 mod evaluate;
 mod export;
+pub mod failure;
 mod quantize;
 mod report;
 mod sample;
@@ -63,7 +64,8 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
-        self.done().map_err(|error| device::explained(error, LESS))
+        self.done()
+            .map_err(|error| device::explain_memory_error(error, device::OUT_OF_MEMORY_ADVICE))
     }
 
     fn done(self) -> Result<ExitCode> {
@@ -86,15 +88,12 @@ impl Cli {
 
 /// The processes that work on this command together.
 fn group(mpi: bool) -> Result<Box<dyn Group>> {
-    let group = parallel::group(mpi)?;
+    let group = parallel::join_group(mpi)?;
     if mpi && group.size() == 1 {
         eprintln!("--mpi finds one process: start several with `mpirun -n 4 host-train …` or srun (docs/mpi.md)");
     }
     Ok(group)
 }
-
-/// What takes less of a GPU's memory.
-const LESS: &str = "take a smaller batch, or fewer models at once";
 
 /// Prints a line on standard output. Unlike `println!` it does not panic when nobody reads it.
 fn print(line: impl Display) -> Result<()> {

@@ -1,7 +1,7 @@
-use super::{group, print, train};
+use super::{failure, group, print, train};
 use anyhow::{Context, Result, bail, ensure};
 use host_train::files::write_atomically;
-use host_train::parallel::{Group, agreed};
+use host_train::parallel::{Group, agree};
 use host_train::sweep::{Point, Sweep};
 use host_train::train::Outcome;
 use host_train::train::checkpoint::{CHECKPOINT, Run};
@@ -69,11 +69,11 @@ impl std::str::FromStr for Part {
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
         let group = group(self.mpi)?;
-        self.among(&*group)
+        failure::conclude(&*group, self.among(&*group))
     }
 
     fn among(&self, group: &dyn Group) -> Result<ExitCode> {
-        let (points, folder) = agreed(group, self.begun())?;
+        let (points, folder) = agree(group, self.begun())?;
         let part = match self.mpi {
             true => Part {
                 number: group.rank() + 1,
@@ -96,10 +96,10 @@ impl Args {
         let laid_out = mine
             .iter()
             .try_for_each(|point| lay_out(point, &folder.join(&point.name)));
-        agreed(group, laid_out)?;
+        agree(group, laid_out)?;
         let done = self.train_all(&points, &mine, &folder);
         group.wait();
-        let stopped = agreed(group, done)?;
+        let stopped = agree(group, done)?;
         let told = group.gather(u64::from(stopped));
         if !group.leads() {
             return Ok(ExitCode::SUCCESS);
@@ -146,7 +146,7 @@ impl Args {
         ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed)).context("Ctrl-C cannot be caught")?;
         if self.cuda {
             // Said once, and before any run is tried.
-            device::device(true)?;
+            device::select_device(true)?;
         }
 
         let (next, table) = (AtomicUsize::new(0), Mutex::new(()));
@@ -228,16 +228,19 @@ fn together(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Resu
         Err(error) => failed(
             point,
             folder,
-            &format!("error: {:#}\n", device::explained(error, super::LESS)),
+            &format!(
+                "error: {:#}\n",
+                device::explain_memory_error(error, device::OUT_OF_MEMORY_ADVICE)
+            ),
         ),
     }
 }
 
 /// What the run scores, or nothing if it was stopped.
 fn trained(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Result<Option<Value>> {
-    let device = device::device(cuda)?;
+    let device = device::select_device(cuda)?;
     let mut config = point.config.clone();
-    device::suit(&mut config, &device);
+    device::require_counter_rng(&mut config, &device);
     let split = data::load(&config.data, folder)?;
     let checkpoint = folder.join(CHECKPOINT);
     let mut run = match checkpoint.exists() {

@@ -1,9 +1,9 @@
-use super::{group, print, print_json};
+use super::{failure, group, print, print_json};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use host_train::data::{self, Split};
 use host_train::export::float_spec;
-use host_train::parallel::{Alone, Group, agreed};
+use host_train::parallel::{Group, agree};
 use host_train::runtime::evaluate::{Evaluation, evaluate};
 use host_train::runtime::model_file::ModelFile;
 use host_train::study::paths::Path as GammaPath;
@@ -12,7 +12,7 @@ use host_train::train::checkpoint::{CHECKPOINT, Run, WEIGHTS, put_aside};
 use host_train::train::config::{Config, Time};
 use host_train::train::device;
 use host_train::train::same::check_same_start;
-use host_train::train::{LOSSES, Outcome, train_among};
+use host_train::train::{LOSSES, Outcome, Session, train};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,14 +62,12 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
         let group = group(self.mpi)?;
-        let code = self.among(&*group);
         // The others are idle while the first evaluates.
-        group.wait();
-        code
+        failure::conclude(&*group, self.among(&*group))
     }
 
     fn among(&self, group: &dyn Group) -> Result<ExitCode> {
-        let (mut run, split, folder) = agreed(group, self.begun())?;
+        let (mut run, split, folder) = agree(group, self.begun())?;
         check_same_start(group, &run, &split.train)?;
         // What an earlier run left is worth keeping, and must not pass for this one's.
         let stale: &[&str] = match self.resume {
@@ -82,11 +80,18 @@ impl Args {
         } else {
             Ok(None)
         };
-        if let Some(old) = agreed(group, old)? {
+        if let Some(old) = agree(group, old)? {
             eprintln!("what an earlier run left is now in {}", old.display());
         }
-        let stop = agreed(group, self.until_told(group, &folder))?;
-        let outcome = trained(group, &mut run, &split, &folder, &stop, self.stop_at, self.json)?;
+        let stop = agree(group, self.until_told(group, &folder))?;
+        let session = Session {
+            group,
+            folder: &folder,
+            stop: &stop,
+            stop_at: self.stop_at,
+            quiet: self.json,
+        };
+        let outcome = trained(&mut run, &split, &session)?;
         match outcome {
             _ if !group.leads() => Ok(match outcome {
                 Outcome::Finished => ExitCode::SUCCESS,
@@ -125,8 +130,8 @@ impl Args {
             Some(out) => out.clone(),
             None => Path::new("runs").join(self.config.file_stem().context("the configuration has no name")?),
         };
-        let device = device::device(self.cuda)?;
-        device::suit(&mut config, &device);
+        let device = device::select_device(self.cuda)?;
+        device::require_counter_rng(&mut config, &device);
         let split = data::load(&config.data, self.config.parent().unwrap_or(Path::new("")))?;
         let checkpoint = folder.join(CHECKPOINT);
         let run = match &self.from {
@@ -155,9 +160,12 @@ impl Args {
             }
             let (watch, lost) = (watch.clone(), lost.clone());
             std::thread::spawn(move || {
-                watch.until_in_vain();
+                watch.wait_until_stalled();
                 if speaks {
                     eprintln!("{lost}");
+                } else {
+                    // `mpirun` kills all ranks once one has left with an error: those that speak come first.
+                    std::thread::sleep(std::time::Duration::from_millis(300));
                 }
                 std::process::exit(1);
             });
@@ -221,26 +229,18 @@ impl Args {
 
 /// Trains a run in this process alone.
 pub fn in_process(run: &mut Run, split: &Split, folder: &Path, stop: &AtomicBool) -> Result<Outcome> {
-    trained(&Alone, run, split, folder, stop, None, true)
+    trained(run, split, &Session::quiet(folder, stop))
 }
 
 /// Trains a run; an error for a GPU's memory says what would take less, and what is kept.
-fn trained(
-    group: &dyn Group,
-    run: &mut Run,
-    split: &Split,
-    folder: &Path,
-    stop: &AtomicBool,
-    stop_at: Option<u64>,
-    quiet: bool,
-) -> Result<Outcome> {
-    train_among(group, run, &split.train, folder, stop, stop_at, quiet).map_err(|error| {
+fn trained(run: &mut Run, split: &Split, session: &Session<'_>) -> Result<Outcome> {
+    train(run, &split.train, session).map_err(|error| {
         let advice = format!(
             "take a smaller train.batch than {}, or fewer models at once; {} is whole",
             run.config.train.batch,
-            folder.join(CHECKPOINT).display()
+            session.folder.join(CHECKPOINT).display()
         );
-        device::explained(error, &advice)
+        device::explain_memory_error(error, &advice)
     })
 }
 

@@ -1,7 +1,6 @@
 //! Rows in the units that the model sees.
 
-use crate::rng::Share;
-use crate::rng::{Counter, TrainRng};
+use crate::rng::{RandomSource, Share};
 
 /// How a row's numbers relate to those in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,14 +97,9 @@ impl Dataset {
         &self.rows[index * self.dim..(index + 1) * self.dim]
     }
 
-    /// The rows of a batch or of a share of it, each any of them with the same chance, one after the other.
-    pub fn draw(&self, rows: impl Into<Share>, rng: &mut TrainRng) -> Vec<f32> {
-        self.gather(&rng.for_rows(rows.into(), 1, |rng| rng.below(self.len())))
-    }
-
-    /// The same from a counter.
-    pub fn draw_counted(&self, rows: impl Into<Share>, counter: Counter) -> Vec<f32> {
-        self.gather(&counter.below(self.len(), rows))
+    /// Draws the rows of a batch or of a share of it, one after the other, each row with the same probability.
+    pub fn draw(&self, rows: impl Into<Share>, source: &mut dyn RandomSource) -> Vec<f32> {
+        self.gather(&source.draw_indices(self.len(), rows.into()))
     }
 
     fn gather(&self, indices: &[usize]) -> Vec<f32> {

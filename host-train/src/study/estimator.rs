@@ -3,11 +3,11 @@
 //! In continuous time every γ between the same two ends has the same mean, so the γ that varies least is the best to train with.
 
 use crate::data::Dataset;
-use crate::model::gamma::{CourseKind, GammaTable};
+use crate::model::gamma::{CurveKind, GammaTable};
 use crate::rng::TrainRng;
 use crate::study::paths::{Path, cosine, ends, even};
 use crate::train::checkpoint::Run;
-use crate::train::loss::{self, continuous, steps};
+use crate::train::loss::{Draws, Dropout, Objective, times_to_steps};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
@@ -93,14 +93,15 @@ pub fn measure(run: &Run, data: &Dataset, settings: &Settings) -> Result<Vec<Est
 
 fn table(gamma: &[f64]) -> Result<GammaTable> {
     let (first, last) = ends(gamma)?;
-    let table = GammaTable::new(first, last, gamma.len() - 1, CourseKind::Table, false, &Device::Cpu)?;
+    let table = GammaTable::new(first, last, gamma.len() - 1, CurveKind::Table, false, &Device::Cpu)?;
     table.set(gamma)?;
     Ok(table)
 }
 
 /// Mean and variance within a row, each averaged over the rows, in nats and their square.
 fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings: &Settings) -> Result<(f64, f64)> {
-    let (dim, prediction) = (data.dim, run.config.model.prediction);
+    let dim = data.dim;
+    let objective = along(run, gamma);
     let n = settings.rows.min(data.len());
     let x = Tensor::from_slice(&data.rows[..n * dim], (n, dim), &Device::Cpu)?;
     // The same for every schedule, so that they are compared draw by draw.
@@ -111,14 +112,14 @@ fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings:
         .flat_map(|draw| offsets.iter().map(move |u| (u + draw as f64) / draws))
         .collect();
     // All at once: the table is made anew at every call.
-    let (at, rise) = gamma.at(&times)?;
+    let (at, rise) = gamma.interpolate(&times)?;
     let (at, rise) = (at.detach(), rise.detach());
     let mut sums = vec![(0.0, 0.0); n];
     for (draw, times) in times.chunks(n).enumerate() {
         let noise = rng.normals(n, dim, &Device::Cpu)?;
         let nats = match limit {
             true => {
-                let draws = continuous::Draws {
+                let draws = Draws {
                     share: n.into(),
                     times: times.to_vec(),
                     first_noise: noise.clone(),
@@ -126,17 +127,17 @@ fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings:
                     masks: Vec::new(),
                 };
                 let (at, rise) = (at.narrow(0, draw * n, n)?, rise.narrow(0, draw * n, n)?);
-                continuous::nats(&run.network, prediction, &x, &draws, &at, &rise)?
+                objective.limit_row_nats(&x, &draws, &at, &rise)?
             }
             false => {
-                let draws = loss::Draws {
+                let draws = Draws {
                     share: n.into(),
-                    t: steps(times.iter().copied(), gamma.steps()).into(),
+                    times: times_to_steps(times.iter().copied(), gamma.steps()).into(),
                     first_noise: noise.clone(),
                     noise,
                     masks: Vec::new(),
                 };
-                loss::nats(&run.network, gamma, prediction, &x, &draws)?
+                objective.row_nats(&x, &draws)?
             }
         };
         for ((sum, squares), nats) in sums.iter_mut().zip(nats.flatten_all()?.to_vec1::<f32>()?) {
@@ -151,23 +152,30 @@ fn moments(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings:
     Ok((means.sum::<f64>() / n as f64, variances.sum::<f64>() / n as f64))
 }
 
+/// Returns the objective of a run along another schedule, with the posterior's variance.
+fn along<'a>(run: &'a Run, gamma: &'a GammaTable) -> Objective<'a> {
+    Objective {
+        gamma,
+        variance: None,
+        ..run.objective(None)
+    }
+}
+
 /// The standard deviation of a batch's estimate, in nats.
 fn of_batch(run: &Run, gamma: &GammaTable, limit: bool, data: &Dataset, settings: &Settings) -> Result<f64> {
-    let (dim, prediction) = (data.dim, run.config.model.prediction);
+    let dim = data.dim;
+    let objective = along(run, gamma);
     let n = run.config.train.batch;
     let mut rng = TrainRng::new(settings.seed);
     let mut one = || -> Result<f64> {
         let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &Device::Cpu)?;
+        let draws = Draws::new(n, dim, Dropout::NONE, &mut rng, &Device::Cpu)?;
         let nats = match limit {
             true => {
-                let draws = continuous::Draws::new(n, dim, &mut rng, &Device::Cpu)?;
-                let (at, rise) = gamma.at(&draws.times)?;
-                continuous::nats(&run.network, prediction, &x, &draws, &at.detach(), &rise.detach())?
+                let (at, rise) = gamma.interpolate(&draws.times)?;
+                objective.limit_row_nats(&x, &draws, &at.detach(), &rise.detach())?
             }
-            false => {
-                let draws = loss::Draws::new(n, dim, gamma.steps(), &mut rng, &Device::Cpu)?;
-                loss::nats(&run.network, gamma, prediction, &x, &draws)?
-            }
+            false => objective.row_nats(&x, &draws.in_steps(gamma.steps()))?,
         };
         Ok(f64::from(nats.mean_all()?.to_scalar::<f32>()?))
     };
