@@ -7,6 +7,7 @@ mod compare;
 mod distill;
 mod evaluate;
 mod export;
+pub mod failure;
 mod fit;
 mod interrupt;
 mod loss_variance;

@@ -1,4 +1,4 @@
-//! What is trained: the network, the schedule and the reverse variance, as parameters of candle.
+//! The parts of a model as parameters of candle: the network, the schedule and the reverse variance.
 
 pub mod gamma;
 pub mod network;

@@ -1,32 +1,31 @@
-//! Training with infinitely many steps: the gradients are those of what they claim to be, and γ learns to vary less.
+//! Training with infinitely many steps: the gradients are correct, and γ learns to make the estimate vary less.
 
 mod common;
 
 use ancestral::schedule::snr;
 use candle_core::{Device, Tensor};
 use host_train::data::{self, Split};
-use host_train::model::gamma::CourseKind;
+use host_train::model::gamma::CurveKind;
 use host_train::progress::Progress;
 use host_train::rng::TrainRng;
 use host_train::study::estimator::{EstimatorSettings, measure_estimates};
 use host_train::study::paths::Path as Schedule;
 use host_train::train::checkpoint::Run;
 use host_train::train::config::{Config, Time};
-use host_train::train::loss;
-use host_train::train::loss::continuous::{Draws, Step, step};
-use host_train::train::train;
+use host_train::train::loss::{Draws, Dropout, LimitElbo, Objective, TimeDraws};
+use host_train::train::{Session, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-fn trained(folder: &Path, steps: u64, course: CourseKind) -> (Run, Split) {
+fn trained(folder: &Path, steps: u64, curve: CurveKind) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
     config.model.time = Time::Continuous;
-    config.model.gamma = course;
+    config.model.gamma = curve;
     config.train.steps = steps;
     let split = data::load(&config.data, folder).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, folder, &stop, None, true).unwrap();
+    train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
     (run, split)
 }
 
@@ -34,60 +33,54 @@ fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-fn evaluate(run: &Run, split: &Split, draws: &Draws) -> Step {
+fn draw(run: &Run, rows: usize, rng: &mut TrainRng) -> TimeDraws {
+    Draws::new(rows, run.dim, Dropout::NONE, rng, &Device::Cpu).unwrap()
+}
+
+fn evaluate(run: &Run, split: &Split, draws: &TimeDraws) -> LimitElbo {
     let x: Vec<f32> = (0..draws.times.len())
         .flat_map(|i| split.train.row(i % split.train.len()).to_vec())
         .collect();
     let x = Tensor::from_vec(x, (draws.times.len(), run.dim), &Device::Cpu).unwrap();
-    let prediction = run.config.model.prediction;
-    step(
-        &run.network,
-        &run.gamma,
-        prediction,
-        split.train.levels(),
-        &x,
-        draws,
-        1.0,
-    )
-    .unwrap()
+    run.objective(split.train.levels()).limit_elbo(&x, draws, 1.0).unwrap()
 }
 
 #[test]
 fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
-    check_gradients(CourseKind::Table, 1);
+    check_gradients(CurveKind::Table, 1);
 }
 
 #[test]
 fn so_are_those_of_a_network_of_gamma() {
-    check_gradients(CourseKind::Network, 9);
+    check_gradients(CurveKind::Network, 9);
 }
 
-/// Of the course's parameters, every so many are checked.
-fn check_gradients(course: CourseKind, stride: usize) {
+/// Compares gradients with differences, for the ends of γ and every `stride`-th parameter of its curve.
+fn check_gradients(curve: CurveKind, stride: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = trained(folder.path(), 60, course);
-    let draws = Draws::new(256, run.dim, &mut TrainRng::new(4), &Device::Cpu).unwrap();
+    let (run, split) = trained(folder.path(), 60, curve);
+    let draws = draw(&run, 256, &mut TrainRng::new(4));
     let here = evaluate(&run, &split, &draws);
-    let total = |s: &Step| s.terms.iter().map(|t| f64::from(*t)).sum::<f64>();
+    let total = |s: &LimitElbo| s.terms.iter().map(|t| f64::from(*t)).sum::<f64>();
     let mean = f64::from(here.terms[2]);
-    // ⟨ℓ²⟩ by the square of the mean as it is here.
-    let scatter = |s: &Step| s.spread * (f64::from(s.terms[2]) / mean).powi(2);
+    // ⟨ℓ²⟩ divided by the square of the unchanged mean.
+    let scatter = |s: &LimitElbo| s.spread * (f64::from(s.terms[2]) / mean).powi(2);
 
-    let difference = |var: &candle_core::Var, index: usize, of: &dyn Fn(&Step) -> f64| {
+    let difference = |var: &candle_core::Var, index: usize, quantity: &dyn Fn(&LimitElbo) -> f64| {
         let before: Vec<f32> = var.flatten_all().unwrap().to_vec1().unwrap();
         let put = |values: Vec<f32>| {
             var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap())
                 .unwrap();
         };
-        let at = |h: f32| {
+        let moved_by = |h: f32| {
             let mut moved = before.clone();
             moved[index] += h;
             put(moved);
-            let value = of(&evaluate(&run, &split, &draws));
+            let value = quantity(&evaluate(&run, &split, &draws));
             put(before.clone());
             value
         };
-        (at(0.01) - at(-0.01)) / 0.02
+        (moved_by(0.01) - moved_by(-0.01)) / 0.02
     };
     let gradient = |var: &candle_core::Var| flat(here.gradients.get(var).unwrap());
     for end in run.gamma.ends() {
@@ -98,7 +91,7 @@ fn check_gradients(course: CourseKind, stride: usize) {
         );
     }
     let mut largest = 0.0f64;
-    for var in run.gamma.course() {
+    for var in run.gamma.curve() {
         for (index, found) in gradient(var).iter().enumerate().step_by(stride) {
             let expected = difference(var, index, &scatter);
             largest = largest.max(expected.abs());
@@ -108,21 +101,18 @@ fn check_gradients(course: CourseKind, stride: usize) {
             );
         }
     }
-    assert!(largest > 0.05, "a gradient of nothing proves nothing");
+    assert!(largest > 0.05, "gradients of zero prove nothing");
 }
 
-/// The estimate varies less along a learned γ than along a straight one between the same ends, with the same network.
+/// With the same network and ends, the estimate varies less along a learned γ than along a straight one.
 #[test]
-fn a_learned_course_makes_the_estimate_vary_less() {
+fn a_learned_curve_makes_the_estimate_vary_less() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = trained(folder.path(), 600, CourseKind::Table);
+    let (run, split) = trained(folder.path(), 600, CurveKind::Table);
     let spread = |run: &Run| {
         let mut rng = TrainRng::new(9);
-        let of = |_| {
-            let draws = Draws::new(600, run.dim, &mut rng, &Device::Cpu).unwrap();
-            evaluate(run, &split, &draws).spread
-        };
-        (0..20).map(of).sum::<f64>() / 20.0
+        let one = |_| evaluate(run, &split, &draw(run, 600, &mut rng)).spread;
+        (0..20).map(one).sum::<f64>() / 20.0
     };
     let learned = spread(&run);
     let gamma: Vec<f32> = run.gamma.values().unwrap().to_vec1().unwrap();
@@ -136,18 +126,15 @@ fn a_learned_course_makes_the_estimate_vary_less() {
     assert!(learned < 0.9 * straight, "{learned} {straight}");
 }
 
-/// Whatever the course of γ, the loss is the same in expectation: the integral over γ.
+/// The expected loss is an integral over γ, so it does not depend on the curve.
 #[test]
-fn the_course_does_not_change_the_loss() {
+fn the_curve_does_not_change_the_loss() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = trained(folder.path(), 300, CourseKind::Table);
+    let (run, split) = trained(folder.path(), 300, CurveKind::Table);
     let mean = |run: &Run| {
         let mut rng = TrainRng::new(5);
-        let of = |_| {
-            let draws = Draws::new(600, run.dim, &mut rng, &Device::Cpu).unwrap();
-            f64::from(evaluate(run, &split, &draws).terms[2])
-        };
-        let values: Vec<f64> = (0..100).map(of).collect();
+        let one = |_| f64::from(evaluate(run, &split, &draw(run, 600, &mut rng)).terms[2]);
+        let values: Vec<f64> = (0..100).map(one).collect();
         let mean = values.iter().sum::<f64>() / 100.0;
         let error = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>()).sqrt() / 100.0;
         (mean, error)
@@ -164,15 +151,15 @@ fn the_course_does_not_change_the_loss() {
     let (other, b) = mean(&run);
     let error = a.hypot(b);
     assert!((learned - other).abs() < 4.0 * error, "{learned} {other} ± {error}");
-    assert!(error < 0.03 * learned, "too loose a test: {error} of {learned}");
+    assert!(error < 0.03 * learned, "the test is too loose: {error} of {learned}");
 }
 
-/// In the limit every schedule has the mean of the others; the learned course, table or network, varies least.
+/// In the limit all schedules have the same mean. The learned curve, table or network, varies least.
 #[test]
-fn the_measured_estimate_varies_least_along_the_learned_course() {
-    for course in [CourseKind::Table, CourseKind::Network] {
+fn the_measured_estimate_varies_least_along_the_learned_curve() {
+    for curve in [CurveKind::Table, CurveKind::Network] {
         let folder = tempfile::tempdir().unwrap();
-        let (run, split) = trained(folder.path(), 800, course);
+        let (run, split) = trained(folder.path(), 800, curve);
         run.optimizer.show_average().unwrap();
         let settings = EstimatorSettings {
             draws: 400,
@@ -184,23 +171,23 @@ fn the_measured_estimate_varies_least_along_the_learned_course() {
             let mut one = found.iter().filter(|e| e.schedule == schedule && e.steps == steps);
             one.next().unwrap().clone()
         };
-        let (even, learned) = (of(Schedule::Even, None), of(Schedule::Learned, None));
+        let (even, learned) = (find(Schedule::Even, None), find(Schedule::Learned, None));
         let samples = (split.train.len() * settings.draws) as f64;
-        for other in [of(Schedule::Cosine, None), learned.clone()] {
+        for other in [find(Schedule::Cosine, None), learned.clone()] {
             let error = (even.deviation.powi(2) + other.deviation.powi(2)).sqrt() / samples.sqrt();
             let apart = (even.mean - other.mean).abs();
             assert!(
                 apart < 4.0 * error + 1e-3 * even.mean,
-                "{course:?}: {even:?} {other:?} ± {error}"
+                "{curve:?}: {even:?} {other:?} ± {error}"
             );
         }
         assert!(
             learned.deviation < 0.95 * even.deviation,
-            "{course:?}: {learned:?} {even:?}"
+            "{curve:?}: {learned:?} {even:?}"
         );
 
-        // A batch's rows have times and noise of their own: it varies less than a row by the root of their number, or better for stratified
-        // times. What rows differ by is added.
+        // The rows of a batch have their own times and noise. So its mean varies less than a row by the root of their
+        // number, and stratified times make it vary less still. The differences between rows are added.
         let batch = run.config.train.batch as f64;
         assert!(even.batch_deviation < even.deviation / batch.sqrt(), "{even:?}");
         assert!(
@@ -209,27 +196,26 @@ fn the_measured_estimate_varies_least_along_the_learned_course() {
         );
 
         // With T steps, the mean is that of the loss that the chain is trained by.
-        let chain = of(Schedule::Learned, Some(run.gamma.steps()));
-        let mut rng = TrainRng::new(2);
-        let (rounds, n) = (200, 480);
-        let mut sum = 0.0;
-        for _ in 0..rounds {
-            let rows: Vec<usize> = (0..n).map(|_| rng.below(split.train.len())).collect();
-            let x = Tensor::from_vec(split.train.select(&rows).rows, (n, run.dim), &Device::Cpu).unwrap();
-            let draws = loss::Draws::new(n, run.dim, run.gamma.steps(), &mut rng, &Device::Cpu).unwrap();
-            let prediction = run.config.model.prediction;
-            let terms = loss::elbo(
-                &run.network,
-                &run.gamma,
-                None,
-                prediction,
-                split.train.levels(),
-                &x,
-                &draws,
-            );
-            sum += f64::from(terms.unwrap().values().unwrap()[2]);
-        }
-        let mean = sum / f64::from(rounds) / (run.dim as f64 * std::f64::consts::LN_2);
-        assert!((mean - chain.mean).abs() < 0.02 * mean, "{course:?}: {mean} {chain:?}");
+        let chain = find(Schedule::Learned, Some(run.gamma.steps()));
+        let mean = chain_mean(&run, &split);
+        assert!((mean - chain.mean).abs() < 0.02 * mean, "{curve:?}: {mean} {chain:?}");
     }
+}
+
+/// Returns the mean diffusion term of the chain in bits per dimension, from batches as training draws them.
+fn chain_mean(run: &Run, split: &Split) -> f64 {
+    let mut rng = TrainRng::new(2);
+    let (rounds, n) = (200, 480);
+    let objective = Objective {
+        variance: None,
+        ..run.objective(split.train.levels())
+    };
+    let mut sum = 0.0;
+    for _ in 0..rounds {
+        let rows: Vec<usize> = (0..n).map(|_| rng.below(split.train.len())).collect();
+        let x = Tensor::from_vec(split.train.select(&rows).rows, (n, run.dim), &Device::Cpu).unwrap();
+        let draws = draw(run, n, &mut rng).in_steps(run.gamma.steps());
+        sum += f64::from(objective.elbo(&x, &draws).unwrap().values().unwrap()[2]);
+    }
+    sum / f64::from(rounds) / (run.dim as f64 * std::f64::consts::LN_2)
 }

@@ -15,7 +15,7 @@ use host_train::study::step_search::{SearchSettings, StepSearch};
 use host_train::train::checkpoint::Run;
 use host_train::train::config::Config;
 use host_train::train::distill::{self, distill};
-use host_train::train::train;
+use host_train::train::{Session, train};
 use std::sync::atomic::AtomicBool;
 
 /// A run that has learned, and its data with rows for validation.
@@ -31,7 +31,8 @@ fn base(folder: &std::path::Path) -> (Run, Split) {
 
 fn go(mut run: Run, folder: &std::path::Path) -> (Run, Split) {
     let split = data::load(&run.config.data, folder).unwrap();
-    train(&mut run, &split.train, folder, &AtomicBool::new(false), None, true).unwrap();
+    let stop = AtomicBool::new(false);
+    train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
     run.optimizer.show_average().unwrap();
     (run, split)
 }

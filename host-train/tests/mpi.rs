@@ -1,33 +1,38 @@
-//! Two processes under `mpirun`: training and sweeps as one process does them, and ranks that die.
+//! Two processes under `mpirun`: they train and sweep like one process, report errors once, and survive the death of a
+//! rank.
 
 mod common;
 
 use candle_core::Device;
 use host_train::train::LOSSES;
 use host_train::train::checkpoint::{CHECKPOINT, Run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Long enough for a busy machine.
+/// Time limit that also suits a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_host-train");
 
-fn prepared(folder: &Path, program: &str) -> Command {
+fn command(folder: &Path, program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env("RAYON_NUM_THREADS", "1");
     command
 }
 
-/// Two ranks on any machine, as any user.
+/// Returns `mpirun` for more ranks than cores, as any user.
 fn mpirun(folder: &Path) -> Command {
-    let mut command = prepared(folder, "mpirun");
+    let mut command = command(folder, "mpirun");
     command.args(["--allow-run-as-root", "--map-by", "slot:OVERSUBSCRIBE"]);
     command
 }
 
 fn plain(folder: &Path, arguments: &[&str]) -> Output {
-    prepared(folder, PROGRAM).args(arguments).output().unwrap()
+    command(folder, PROGRAM).args(arguments).output().unwrap()
 }
 
 fn on_two(folder: &Path, arguments: &[&str]) -> Output {
@@ -58,7 +63,8 @@ fn values(run: &Run) -> Vec<f32> {
         .collect()
 }
 
-/// Equal up to what the order of sums makes in forty steps of AdamW, whose rate is 0.003: a wrong row would move weights by that.
+/// Checks that runs differ only by the order of sums in forty steps of AdamW. A wrong row would move weights by its
+/// learning rate, 0.003.
 fn assert_alike(a: &Run, b: &Run) {
     assert_eq!((a.optimizer.step, &a.rng), (b.optimizer.step, &b.rng));
     let apart = values(a)
@@ -82,7 +88,7 @@ fn two_ranks_train_what_one_process_trains() {
     common::files(at);
     succeeded(plain(at, &["train", "tiny.toml", "--out", "one", "--json"]));
     let output = succeeded(on_two(at, &["train", "tiny.toml", "--out", "two", "--json"]));
-    // The first rank alone speaks.
+    // Only the first rank prints.
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["steps_trained"], 40);
 
@@ -99,7 +105,8 @@ fn a_sweep_over_ranks_has_the_plain_sweeps_results() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     common::files(at);
-    let sweep = "base = \"tiny.toml\"\n[grid]\nseed = [1, 2, 3]\n[random]\ncount = 1\n[random.draw]\n\"train.batch\" = [16, 24]\n";
+    let sweep = "base = \"tiny.toml\"\n[grid]\nseed = [1, 2, 3]\n\
+                 [random]\ncount = 1\n[random.draw]\n\"train.batch\" = [16, 24]\n";
     std::fs::write(at.join("sweep.toml"), sweep).unwrap();
     succeeded(plain(at, &["sweep", "sweep.toml", "--out", "plain"]));
     let output = succeeded(on_two(at, &["sweep", "sweep.toml", "--out", "ranks"]));
@@ -107,6 +114,36 @@ fn a_sweep_over_ranks_has_the_plain_sweeps_results() {
     let table = |name: &str| std::fs::read_to_string(at.join(name).join("results.csv")).unwrap();
     assert!(table("plain").contains(",done,40,"));
     assert_eq!(table("plain"), table("ranks"));
+}
+
+/// Time in which the rank that prints is held up: enough for the others to start and to leave.
+const HOLD_UP: Duration = Duration::from_secs(5);
+
+/// `mpirun` kills all ranks once one has left with an error, so none may leave before the error is printed.
+#[test]
+fn no_rank_leaves_before_an_error_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    // The first rank prints into a full pipe, so it is held up until the pipe is read.
+    let full = format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd());
+    let filler = std::thread::spawn(move || writer.write_all(&[b'.'; 1 << 20]));
+    let mut job = mpirun(folder.path());
+    for redirection in [format!("2>{full}"), String::new()] {
+        let shell = format!("exec {PROGRAM} train missing.toml --mpi {redirection}");
+        job.args(["-n", "1", "sh", "-c", &shell, ":"]);
+    }
+    let job = job.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(HOLD_UP);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    filler.join().unwrap().unwrap();
+    assert!(!job.wait_with_output().unwrap().status.success());
+    let text = text.replace('.', "");
+    assert_eq!(
+        text.matches("cannot read the configuration missingtoml").count(),
+        1,
+        "{text}"
+    );
 }
 
 #[test]
@@ -122,11 +159,11 @@ fn a_mistake_is_said_once() {
     );
 }
 
-/// Two ranks that would train for long, each with the number of its process in a file.
+/// Starts two ranks that would train for a long time. Each writes the number of its process into a file.
 fn long_run(folder: &Path) -> Child {
     let path = common::files(folder);
     let text = std::fs::read_to_string(&path).unwrap();
-    // A checkpoint after every step: a rank is likely to die while one is written.
+    // A checkpoint after every step makes it likely that a rank dies while one is written.
     let text = text
         .replace("checkpoint_seconds = 60", "checkpoint_seconds = 0")
         .replace("steps = 40", "steps = 1000000");
@@ -154,17 +191,16 @@ fn a_rank_dies(rank: usize) {
     let step = || Run::resume(&at.join("run").join(CHECKPOINT), &Device::Cpu).map_or(0, |run| run.optimizer.step);
     until("the third checkpoint", || step() >= 3);
     let pid = std::fs::read_to_string(at.join(format!("pid-{rank}"))).unwrap();
-    let killed = Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
-    assert!(killed.success());
+    kill(Pid::from_raw(pid.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
     until("the end of the other rank", || job.try_wait().unwrap().is_some());
     let output = job.wait_with_output().unwrap();
     assert!(!output.status.success());
     let text = said(&output);
-    let sentence = "error: a rank does not answer, perhaps because it has died: the last checkpoint is whole, go on from it with: \
-                    host-train train tiny.toml --out run --resume --mpi";
+    let sentence = "error: a rank does not answer, perhaps because it has died: the last checkpoint is whole, \
+                    go on from it with: host-train train tiny.toml --out run --resume --mpi";
     assert_eq!(text.matches(sentence).count(), 1, "{text}");
 
-    // Whole, and it goes on: here with one process.
+    // The checkpoint is whole, and one process can go on from it.
     let reached = step();
     assert!(reached >= 3);
     let stop_at = (reached + 2).to_string();

@@ -1,27 +1,28 @@
-//! A run divided among ranks is the run of one process up to the order of sums. Ranks are threads here; `mpi.rs` has processes.
+//! A run divided among ranks equals the run of one process up to the order of sums. The ranks are threads here;
+//! `mpi.rs` has processes.
 
 mod common;
 
 use anyhow::Error;
 use candle_core::Device;
 use host_train::data::{self, Split};
-use host_train::parallel::{Elsewhere, Group};
+use host_train::parallel::{Group, ReportedByOtherRank};
 use host_train::train::checkpoint::{CHECKPOINT, Run};
 use host_train::train::config::{Config, Time};
 use host_train::train::same::check_same_start;
-use host_train::train::{Outcome, train, train_among};
+use host_train::train::{Outcome, Session, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Barrier, Mutex};
 
-/// What the ranks have laid down for one another.
+/// Memory in which the ranks leave values for one another.
 struct Table {
     barrier: Barrier,
     values: Vec<Mutex<Vec<f32>>>,
     words: Vec<Mutex<u64>>,
 }
 
-/// One of them.
+/// One rank.
 struct Rank<'a> {
     rank: usize,
     table: &'a Table,
@@ -60,7 +61,7 @@ impl Group for Rank<'_> {
     }
 }
 
-/// What every rank makes of its part, in their order.
+/// Runs `part` on every rank and returns the results in their order.
 fn on_ranks<T: Send>(ranks: usize, part: impl Fn(&Rank) -> T + Sync) -> Vec<T> {
     let table = Table {
         barrier: Barrier::new(ranks),
@@ -76,7 +77,7 @@ fn on_ranks<T: Send>(ranks: usize, part: impl Fn(&Rank) -> T + Sync) -> Vec<T> {
     })
 }
 
-/// A batch whose first 32 rows, those that the reconstruction is computed from, are on both of two ranks and on two of three.
+/// Rows of a batch. The first 32, which the reconstruction uses, are on both of two ranks and on two of three.
 const BATCH: usize = 50;
 
 fn config(folder: &Path, time: Time) -> Config {
@@ -87,43 +88,54 @@ fn config(folder: &Path, time: Time) -> Config {
     config
 }
 
-fn begun(config: &Config, folder: &Path) -> (Run, Split) {
+fn start_run(config: &Config, folder: &Path) -> (Run, Split) {
     let split = data::load(&config.data, folder).unwrap();
     (Run::for_data(config.clone(), &split, &Device::Cpu).unwrap(), split)
 }
 
-/// Trains up to a step on so many ranks and returns every rank's run.
-fn among(ranks: usize, config: &Config, folder: &Path, stop_at: Option<u64>) -> Vec<Run> {
+/// Trains a run within a group and returns what training returns.
+fn train_in(group: &dyn Group, run: &mut Run, split: &Split, folder: &Path) -> anyhow::Result<Outcome> {
+    let stop = AtomicBool::new(false);
+    let session = Session {
+        group,
+        ..Session::quiet(folder, &stop)
+    };
+    train(run, &split.train, &session)
+}
+
+/// Trains up to a step on several ranks and returns every rank's run.
+fn train_on_ranks(ranks: usize, config: &Config, folder: &Path, stop_at: Option<u64>) -> Vec<Run> {
     on_ranks(ranks, |group| {
-        let (mut run, split) = begun(config, folder);
-        let out = folder.join(format!("on-{ranks}"));
-        train_among(
+        let (mut run, split) = start_run(config, folder);
+        let (out, stop) = (folder.join(format!("on-{ranks}")), AtomicBool::new(false));
+        let session = Session {
             group,
-            &mut run,
-            &split.train,
-            &out,
-            &AtomicBool::new(false),
             stop_at,
-            true,
-        )
-        .unwrap();
+            ..Session::quiet(&out, &stop)
+        };
+        train(&mut run, &split.train, &session).unwrap();
         run
     })
 }
 
-fn alone(config: &Config, folder: &Path, stop_at: Option<u64>) -> Run {
-    let (mut run, split) = begun(config, folder);
-    let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &folder.join("alone"), &stop, stop_at, true).unwrap();
+fn train_alone(config: &Config, folder: &Path, stop_at: Option<u64>) -> Run {
+    let (mut run, split) = start_run(config, folder);
+    let (out, stop) = (folder.join("alone"), AtomicBool::new(false));
+    let session = Session {
+        stop_at,
+        ..Session::quiet(&out, &stop)
+    };
+    train(&mut run, &split.train, &session).unwrap();
     run
 }
 
-/// The largest difference of a row of the optimiser's state (0 for the values, 1 for the first moments), by that row's largest value.
+/// Returns the largest difference in a row of the optimizer's state, divided by that row's largest value. Row 0 holds
+/// the values, row 1 the first moments.
 fn difference(a: &Run, b: &Run, row: usize) -> f32 {
-    let of = |run: &Run, i: usize| run.optimizer.slots[i].state.get(row).unwrap().to_vec1::<f32>().unwrap();
+    let state = |run: &Run, i: usize| run.optimizer.slots[i].state.get(row).unwrap().to_vec1::<f32>().unwrap();
     let mut worst = 0.0f32;
     for i in 0..a.optimizer.slots.len() {
-        let (x, y) = (of(a, i), of(b, i));
+        let (x, y) = (state(a, i), state(b, i));
         let scale = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let apart = x.iter().zip(&y).fold(0.0f32, |m, (x, y)| m.max((x - y).abs()));
         if apart > 0.0 {
@@ -141,23 +153,23 @@ fn bits(run: &Run) -> Vec<u32> {
         .collect()
 }
 
-/// One step: the first moments are the gradients, and they differ by rounding alone. Forty steps: AdamW divides by the root of the second
-/// moment, which makes much of small differences.
-fn shared_is_alone(time: Time) {
+/// Compares several ranks with one process. After one step the first moments are the gradients, which differ only by
+/// rounding. After forty steps AdamW, which divides by the root of the second moment, has amplified the differences.
+fn compare_shared_with_single(time: Time) {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), time);
     for ranks in [2, 3] {
         for (steps, row, allowed) in [(1, 1, 1e-5), (40, 0, 5e-3)] {
-            let one = alone(&config, folder.path(), Some(steps));
-            let many = among(ranks, &config, folder.path(), Some(steps));
+            let one = train_alone(&config, folder.path(), Some(steps));
+            let many = train_on_ranks(ranks, &config, folder.path(), Some(steps));
             assert!(bits(&one).iter().any(|b| *b != 0));
             for run in &many {
                 assert_eq!((run.optimizer.step, &run.rng), (one.optimizer.step, &one.rng));
                 assert_eq!(bits(run), bits(&many[0]), "ranks have different weights");
                 let found = difference(&one, run, row);
                 assert!(found < allowed, "{time:?}, {ranks} ranks, {steps} steps: {found}");
-                // The sums that the loss log is made of.
-                for (a, b) in one.pending.0.iter().zip(run.pending.0) {
+                // The sums for the loss log.
+                for (a, b) in one.pending.sums.iter().zip(run.pending.sums) {
                     assert!((a - b).abs() <= 1e-5 * a.abs(), "{:?} {:?}", one.pending, run.pending);
                 }
             }
@@ -167,37 +179,41 @@ fn shared_is_alone(time: Time) {
 
 #[test]
 fn a_shared_batch_gives_the_gradients_of_one_process() {
-    shared_is_alone(Time::Discrete);
+    compare_shared_with_single(Time::Discrete);
 }
 
 #[test]
 fn a_shared_batch_gives_the_gradients_of_one_process_in_continuous_time() {
-    shared_is_alone(Time::Continuous);
+    compare_shared_with_single(Time::Continuous);
 }
 
 #[test]
 fn a_run_may_go_on_with_another_number_of_ranks() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), Time::Discrete);
-    among(3, &config, folder.path(), Some(13));
+    train_on_ranks(3, &config, folder.path(), Some(13));
     let mut part = Run::resume(&folder.path().join("on-3").join(CHECKPOINT), &Device::Cpu).unwrap();
-    let (_, split) = begun(&config, folder.path());
-    let stop = AtomicBool::new(false);
-    let outcome = train(&mut part, &split.train, &folder.path().join("on-3"), &stop, None, true).unwrap();
+    let (_, split) = start_run(&config, folder.path());
+    let (out, stop) = (folder.path().join("on-3"), AtomicBool::new(false));
+    let outcome = train(&mut part, &split.train, &Session::quiet(&out, &stop)).unwrap();
     assert_eq!(outcome, Outcome::Finished);
-    let whole = alone(&config, folder.path(), None);
+    let whole = train_alone(&config, folder.path(), None);
     let found = difference(&whole, &part, 0);
     assert!(found < 5e-3, "{found}");
 }
 
 #[test]
-fn one_rank_that_is_told_to_stop_stops_all() {
+fn one_rank_that_is_asked_to_stop_stops_all() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), Time::Discrete);
     let runs = on_ranks(3, |group| {
-        let (mut run, split) = begun(&config, folder.path());
+        let (mut run, split) = start_run(&config, folder.path());
         let stop = AtomicBool::new(group.rank == 1);
-        let outcome = train_among(group, &mut run, &split.train, folder.path(), &stop, None, true).unwrap();
+        let session = Session {
+            group,
+            ..Session::quiet(folder.path(), &stop)
+        };
+        let outcome = train(&mut run, &split.train, &session).unwrap();
         (outcome, run.optimizer.step)
     });
     assert_eq!(runs, [(Outcome::Interrupted, 0); 3]);
@@ -208,35 +224,34 @@ fn failed(result: anyhow::Result<()>) -> Error {
 }
 
 #[test]
-fn what_fails_on_one_rank_ends_all_and_is_said_once() {
+fn an_error_on_one_rank_ends_all_and_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), Time::Discrete);
     // The first rank cannot write: a file is where the folder should be.
     let blocked = folder.path().join("blocked");
     std::fs::write(&blocked, "").unwrap();
     let errors = on_ranks(2, |group| {
-        let (mut run, split) = begun(&config, folder.path());
-        let stop = AtomicBool::new(false);
-        failed(train_among(group, &mut run, &split.train, &blocked.join("run"), &stop, None, true).map(drop))
+        let (mut run, split) = start_run(&config, folder.path());
+        failed(train_in(group, &mut run, &split, &blocked.join("run")).map(drop))
     });
     assert!(
         format!("{:#}", errors[0]).contains("cannot make the folder"),
         "{:#}",
         errors[0]
     );
-    assert!(errors[1].is::<Elsewhere>());
+    assert!(errors[1].is::<ReportedByOtherRank>());
 
-    // In the midst of training: the last rank has rows of another width.
+    // An error during training: the last rank has rows of another width.
     let errors = on_ranks(3, |group| {
-        let (mut run, mut split) = begun(&config, folder.path());
+        let (mut run, mut split) = start_run(&config, folder.path());
         if group.rank == 2 {
             split.train.dim = 2;
         }
         let out = folder.path().join("midst");
-        failed(train_among(group, &mut run, &split.train, &out, &AtomicBool::new(false), None, true).map(drop))
+        failed(train_in(group, &mut run, &split, &out).map(drop))
     });
-    assert_eq!(errors.iter().filter(|e| e.is::<Elsewhere>()).count(), 2);
-    assert!(!errors[2].is::<Elsewhere>());
+    assert_eq!(errors.iter().filter(|e| e.is::<ReportedByOtherRank>()).count(), 2);
+    assert!(!errors[2].is::<ReportedByOtherRank>());
     let kept = Run::resume(&folder.path().join("midst").join(CHECKPOINT), &Device::Cpu).unwrap();
     assert_eq!(kept.optimizer.step, 0);
 }
@@ -246,7 +261,7 @@ fn ranks_with_other_data_or_without_rows_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path(), Time::Discrete);
     let errors = on_ranks(2, |group| {
-        let (run, mut split) = begun(&config, folder.path());
+        let (run, mut split) = start_run(&config, folder.path());
         if group.rank == 1 {
             split.train.rows[7] += 0.5;
         }
@@ -260,9 +275,8 @@ fn ranks_with_other_data_or_without_rows_are_refused() {
 
     config.train.batch = 2;
     let errors = on_ranks(3, |group| {
-        let (mut run, split) = begun(&config, folder.path());
-        let stop = AtomicBool::new(false);
-        failed(train_among(group, &mut run, &split.train, folder.path(), &stop, None, true).map(drop))
+        let (mut run, split) = start_run(&config, folder.path());
+        failed(train_in(group, &mut run, &split, folder.path()).map(drop))
     });
     assert!(
         errors[0].to_string().contains("train.batch is 2 and there are 3 ranks"),

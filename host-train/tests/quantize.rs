@@ -17,8 +17,7 @@ use host_train::export::quantize::teacher::Teacher;
 use host_train::export::quantize::{Summary, assemble, calibrate, moments, proof, quantize_model};
 use host_train::export::{float_spec, half::round_to_half};
 use host_train::train::checkpoint::Run;
-use host_train::train::train;
-use std::path::Path;
+use host_train::train::{Session, train};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
 
@@ -30,7 +29,7 @@ fn trained() -> &'static (ModelSpec<F32>, Split) {
         let (mut run, split): (Run, Split) = common::run(folder.path());
         run.config.train.steps = 400;
         let stop = AtomicBool::new(false);
-        train(&mut run, &split.train, Path::new(folder.path()), &stop, None, true).unwrap();
+        train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap();
         run.optimizer.show_average().unwrap();
         (float_spec(&run).unwrap(), split)
     })

@@ -18,7 +18,7 @@ pub fn serve(input: impl BufRead, mut output: impl Write, cuda: bool) -> Result<
         writeln!(output, "{value}")?;
         Ok(output.flush()?)
     };
-    let device = match device::device(cuda) {
+    let device = match device::select_device(cuda) {
         Ok(device) => device,
         Err(error) => return answer(&json!({"error": format!("{error:#}")})),
     };
@@ -41,7 +41,7 @@ fn handle(request: Request, training: &mut Option<Training>, device: &Device) ->
             *training = None;
             let advice = format!("take a smaller batch than {}", task.batch);
             let prepared = Training::new(&mode, &task, &folder, device);
-            *training = Some(prepared.map_err(|error| device::explained(error, &advice))?);
+            *training = Some(prepared.map_err(|error| device::explain_memory_error(error, &advice))?);
             Ok(json!({}))
         }
         Request::Losses { steps } => {

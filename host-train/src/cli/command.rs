@@ -5,7 +5,6 @@ use super::{
 };
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use host_train::train::advice::LESS_MEMORY;
 use host_train::train::device;
 use std::process::ExitCode;
 
@@ -76,6 +75,6 @@ impl Cli {
             Command::Sweep(args) => args.run(quiet),
             Command::Bench(args) => args.run(quiet),
         };
-        result.map_err(|error| device::explained(error, LESS_MEMORY))
+        result.map_err(|error| device::explain_memory_error(error, device::OUT_OF_MEMORY_ADVICE))
     }
 }

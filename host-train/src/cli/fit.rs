@@ -5,7 +5,7 @@ use ancestral::FormatId;
 use anyhow::Result;
 use host_train::export::quantize::finetune::FineTune;
 use host_train::fit::{Fitted, ModelPlan, fit};
-use host_train::parallel::Alone;
+use host_train::parallel::SingleProcess;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -37,7 +37,7 @@ impl Args {
             sample_seed: self.sample_seed,
         };
         let command = self.resume_command()?;
-        let stop = stop_flag(&Alone, &command)?;
+        let stop = stop_flag(&SingleProcess, &command)?;
         let (open, fitted) = fit(&self.training.request(), &plan, &stop, quiet)?;
         let Some(fitted) = fitted else {
             let run = &open.run;

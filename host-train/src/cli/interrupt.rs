@@ -30,9 +30,12 @@ pub fn stop_flag(group: &dyn Group, command: &str) -> Result<Arc<AtomicBool>> {
         }
         let (watch, lost) = (watch.clone(), lost.clone());
         std::thread::spawn(move || {
-            watch.until_in_vain();
+            watch.wait_until_stalled();
             if reports {
                 eprintln!("{lost}");
+            } else {
+                // `mpirun` kills all ranks once one has left with an error: those that report come first.
+                std::thread::sleep(std::time::Duration::from_millis(300));
             }
             std::process::exit(1);
         });

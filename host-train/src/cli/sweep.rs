@@ -1,8 +1,9 @@
+use super::failure;
 use super::interrupt::interrupted;
 use super::print::print;
 use super::train::open_group;
 use anyhow::{Context, Result, ensure};
-use host_train::parallel::{Group, agreed};
+use host_train::parallel::{Group, agree};
 use host_train::progress::Progress;
 use host_train::sweep::results::{RESULTS, count_failed, prepare_folder, write_results};
 use host_train::sweep::workers::Workers;
@@ -63,11 +64,11 @@ impl std::str::FromStr for Part {
 impl Args {
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let group = open_group(self.mpi)?;
-        self.run_in(&*group, quiet)
+        failure::conclude(&*group, self.run_in(&*group, quiet))
     }
 
     fn run_in(&self, group: &dyn Group, quiet: bool) -> Result<ExitCode> {
-        let (points, folder) = agreed(group, self.points())?;
+        let (points, folder) = agree(group, self.points())?;
         let part = match self.mpi {
             true => Part {
                 number: group.rank() + 1,
@@ -83,10 +84,10 @@ impl Args {
         let prepared = mine
             .iter()
             .try_for_each(|point| prepare_folder(point, &folder.join(&point.name)));
-        agreed(group, prepared)?;
+        agree(group, prepared)?;
         let trained = self.train(&points, &mine, &folder, quiet || !group.leads());
         group.wait();
-        let stopped = agreed(group, trained)?;
+        let stopped = agree(group, trained)?;
         let stopped = group.gather(u64::from(stopped));
         if !group.leads() {
             return Ok(ExitCode::SUCCESS);

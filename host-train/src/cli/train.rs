@@ -1,10 +1,11 @@
 use super::args::{Output, Training};
+use super::failure;
 use super::interrupt::{interrupted, print_stopped, stop_flag};
 use super::print::{print, print_json, score_line};
 use anyhow::Result;
 use host_train::export::score::{run_result, score_weights};
-use host_train::fit::{OpenRun, open_run, train_run};
-use host_train::parallel::{self, Group, agreed};
+use host_train::fit::{OpenRun, TrainSettings, open_run, train_run};
+use host_train::parallel::{self, Group, agree};
 use host_train::progress::Progress;
 use host_train::train::Outcome;
 use host_train::train::checkpoint::WEIGHTS;
@@ -27,25 +28,28 @@ pub struct Args {
 impl Args {
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let group = open_group(self.mpi)?;
-        let code = self.run_in(&*group, quiet);
         // The other ranks are idle while the first evaluates.
-        group.wait();
-        code
+        failure::conclude(&*group, self.run_in(&*group, quiet))
     }
 
     fn run_in(&self, group: &dyn Group, quiet: bool) -> Result<ExitCode> {
         let request = self.training.request();
         let quiet_here = quiet || !group.leads();
         let progress = Progress::new(0, "reading the data").quiet_if(quiet_here);
-        let mut open = agreed(group, open_run(&request, &progress))?;
+        let mut open = agree(group, open_run(&request, &progress))?;
         progress.finish();
         let command = format!(
             "host-train train {}{}",
             self.training.resume_arguments()?,
             if self.mpi { " --mpi" } else { "" }
         );
-        let stop = agreed(group, stop_flag(group, &command))?;
-        let outcome = train_run(group, &mut open, &request.start, &stop, self.stop_at, quiet)?;
+        let stop = agree(group, stop_flag(group, &command))?;
+        let settings = TrainSettings {
+            stop: &stop,
+            stop_at: self.stop_at,
+            quiet,
+        };
+        let outcome = train_run(group, &mut open, &request.start, &settings)?;
         match outcome {
             _ if !group.leads() => Ok(match outcome {
                 Outcome::Finished => ExitCode::SUCCESS,
@@ -81,7 +85,7 @@ impl Args {
 
 /// Opens the group of the processes that work on this command together.
 pub fn open_group(mpi: bool) -> Result<Box<dyn Group>> {
-    let group = parallel::group(mpi)?;
+    let group = parallel::join_group(mpi)?;
     if mpi && group.size() == 1 {
         eprintln!("--mpi finds one process: start several with `mpirun -n 4 host-train …` or srun (docs/mpi.md)");
     }

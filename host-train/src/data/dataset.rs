@@ -1,7 +1,6 @@
 //! Rows in the units that the model sees.
 
-use crate::rng::Share;
-use crate::rng::{Counter, TrainRng};
+use crate::rng::{RandomSource, Share};
 
 /// Relation between a row's numbers and those in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,14 +88,9 @@ impl Dataset {
         &self.rows[index * self.dim..(index + 1) * self.dim]
     }
 
-    /// Draws the rows of a batch, or of one rank's share of it, uniformly with replacement.
-    pub fn draw(&self, rows: impl Into<Share>, rng: &mut TrainRng) -> Vec<f32> {
-        self.gather(&rng.for_rows(rows.into(), 1, |rng| rng.below(self.len())))
-    }
-
-    /// Draws the rows of a batch, or of a share of it, from a counter-based generator.
-    pub fn draw_counted(&self, rows: impl Into<Share>, counter: Counter) -> Vec<f32> {
-        self.gather(&counter.below(self.len(), rows))
+    /// Draws the rows of a batch or of a share of it, one after the other, each row with the same probability.
+    pub fn draw(&self, rows: impl Into<Share>, source: &mut dyn RandomSource) -> Vec<f32> {
+        self.gather(&source.draw_indices(self.len(), rows.into()))
     }
 
     fn gather(&self, indices: &[usize]) -> Vec<f32> {

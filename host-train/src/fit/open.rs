@@ -3,7 +3,8 @@
 use crate::data::{self, Split};
 use crate::progress::Progress;
 use crate::study::warm_start::continue_from;
-use crate::train::checkpoint::{CHECKPOINT, Run};
+use crate::train::Run;
+use crate::train::checkpoint::CHECKPOINT;
 use crate::train::config::Config;
 use crate::train::device;
 use anyhow::{Context, Result, bail, ensure};
@@ -93,8 +94,8 @@ impl RunRequest {
 pub fn open_run(request: &RunRequest, progress: &Progress) -> Result<OpenRun> {
     let mut config = request.read_config()?;
     let folder = request.folder()?;
-    let device = device::device(request.cuda)?;
-    device::suit(&mut config, &device);
+    let device = device::select_device(request.cuda)?;
+    device::require_counter_rng(&mut config, &device);
     let split = data::load(&config.data, request.config.parent().unwrap_or(Path::new("")))?;
     let run = match &request.start {
         Start::New => Run::for_data(config, &split, &device)?,

@@ -1,14 +1,14 @@
 //! Data → training → model files → exact likelihood → samples → report.
 
 use super::open::{OpenRun, RunRequest, open_run};
-use super::training::train_run;
+use super::training::{TrainSettings, train_run};
 use crate::data::Split;
 use crate::export::quantize::Summary;
 use crate::export::quantize::finetune::FineTune;
 use crate::export::score::{run_result, score_weights};
 use crate::export::{Recipe, export};
 use crate::files::write_atomically;
-use crate::parallel::Alone;
+use crate::parallel::SingleProcess;
 use crate::progress::Progress;
 use crate::report::{ReportSource, build_report, write_samples};
 use crate::runtime::evaluate::{Evaluation, evaluate};
@@ -86,7 +86,12 @@ pub fn fit(
     let progress = Progress::new(0, "reading the data").quiet_if(quiet);
     let mut open = open_run(request, &progress)?;
     progress.finish();
-    if train_run(&Alone, &mut open, &request.start, stop, None, quiet)? == Outcome::Interrupted {
+    let settings = TrainSettings {
+        stop,
+        stop_at: None,
+        quiet,
+    };
+    if train_run(&SingleProcess, &mut open, &request.start, &settings)? == Outcome::Interrupted {
         return Ok((open, None));
     }
     let OpenRun { run, split, folder } = &open;

@@ -1,4 +1,4 @@
-//! The denoiser in candle: the same layers as [`ancestral::mlp`], with the step's embedding not yet folded into biases.
+//! The denoiser in candle: the layers of [`ancestral::mlp`], with the step's embedding not yet folded into biases.
 
 use super::parameter::Parameter;
 use crate::fused;
@@ -10,15 +10,15 @@ use crate::fused::stack::LayerShape;
 use crate::rng::TrainRng;
 use candle_core::{Device, Result, Tensor, Var};
 
-/// Pairs of sine and cosine that show γ to the embedding.
+/// Number of pairs of sine and cosine of γ in the input of the embedding.
 const FREQUENCIES: usize = 16;
-/// γ is shown to the embedding divided by this.
+/// Divisor of γ in the input of the embedding.
 const GAMMA_UNIT: f64 = 8.0;
 
 /// Widths of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// D.
+pub struct NetworkShape {
+    /// Dimensions of the data, D.
     pub dim: usize,
     /// Rows of the hidden layers.
     pub hidden: Vec<usize>,
@@ -26,8 +26,8 @@ pub struct Shape {
     pub embedding: usize,
 }
 
-impl Shape {
-    /// `(rows, columns)` of every layer.
+impl NetworkShape {
+    /// Returns `(rows, columns)` of every layer.
     pub fn layers(&self) -> Vec<(usize, usize)> {
         let mut widths = vec![self.dim];
         widths.extend(&self.hidden);
@@ -39,12 +39,12 @@ impl Shape {
             .collect()
     }
 
-    /// Whether layer `index` adds its input to its output: a hidden layer that is as wide as the one before.
+    /// Returns true if layer `index` adds its input to its output: a hidden layer as wide as the one before.
     pub fn residual(&self, index: usize) -> bool {
         index > 0 && index < self.hidden.len() && self.hidden.get(index) == self.hidden.get(index - 1)
     }
 
-    /// Rows of all layers together: the width of the bias table.
+    /// Returns the rows of all layers together: the width of the bias table.
     pub fn bias_rows(&self) -> usize {
         self.layers().iter().map(|(rows, _)| rows).sum()
     }
@@ -53,15 +53,15 @@ impl Shape {
 /// The network.
 #[derive(Clone, Debug)]
 pub struct Network {
-    shape: Shape,
-    /// One `rows × columns` matrix per layer.
+    shape: NetworkShape,
+    /// Weights, a `rows × columns` matrix per layer.
     weights: Vec<Var>,
-    /// All layers' biases, one row.
+    /// Biases of all layers in one row.
     bias: Var,
-    /// γ features → embedding.
+    /// Weights from the features of γ to the embedding.
     embed_in: Var,
     embed_bias: Var,
-    /// Embedding → what the step adds to the biases of all layers.
+    /// Weights from the embedding to its contribution to the biases of all layers.
     embed_out: Var,
     frequencies: Tensor,
     /// All layers as one operation.
@@ -69,8 +69,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// With He's initialisation, residual layers damped, and an output of zero.
-    pub fn new(shape: Shape, rng: &mut TrainRng, device: &Device) -> Result<Self> {
+    /// A network with He's initialization, damped residual layers, and an output of zero.
+    pub fn new(shape: NetworkShape, rng: &mut TrainRng, device: &Device) -> Result<Self> {
         let layers = shape.layers();
         let last = layers.len() - 1;
         let mut weights = Vec::new();
@@ -102,17 +102,17 @@ impl Network {
         })
     }
 
-    /// Multiplies like this on a GPU.
+    /// Sets the arithmetic of matrix products on a GPU.
     pub fn set_products(&mut self, products: Products) {
         self.fused.set_products(products);
     }
 
-    /// Widths.
-    pub fn shape(&self) -> &Shape {
+    /// Returns the widths.
+    pub fn shape(&self) -> &NetworkShape {
         &self.shape
     }
 
-    /// Every parameter, in a fixed order.
+    /// Returns all parameters in a fixed order.
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut list: Vec<Parameter> = self
             .weights
@@ -139,7 +139,7 @@ impl Network {
         list
     }
 
-    /// The biases of all layers at each γ: `(n, 1)` → `(n, bias_rows)`. This is the table that export folds into the file.
+    /// Returns the biases of all layers at each γ: `(n, 1)` → `(n, bias_rows)`. Export writes this table into the file.
     pub fn biases(&self, gamma: &Tensor) -> Result<Tensor> {
         let unit = (gamma / GAMMA_UNIT)?;
         let phase = unit
@@ -151,12 +151,13 @@ impl Network {
         hidden.matmul(&self.embed_out)?.broadcast_add(&self.bias)
     }
 
-    /// The output `f` for a batch: `z` is `(n, D)`, `biases` is `(n, bias_rows)`.
+    /// Returns the output `f` for a batch: `z` is `(n, D)`, `biases` is `(n, bias_rows)`.
     pub fn forward(&self, z: &Tensor, biases: &Tensor) -> Result<Tensor> {
         self.forward_masked(z, biases, &[])
     }
 
-    /// [`Self::forward`] with what each hidden layer adds multiplied by a mask of `(n, rows)`; no masks for none. What dropout does.
+    /// Returns the output with dropout: a mask of `(n, rows)` multiplies the activation of each hidden layer. Without
+    /// masks, this is [`Self::forward`].
     pub fn forward_masked(&self, z: &Tensor, biases: &Tensor, masks: &[Tensor]) -> Result<Tensor> {
         if fused::serves(z.device()) {
             let own: Vec<u32> = (0..z.dim(0)? as u32).collect();
@@ -165,16 +166,17 @@ impl Network {
         self.forward_plain(z, biases, masks)
     }
 
-    /// The same as one operation.
+    /// Returns the same output, computed by one fused operation.
     ///
     /// * `biases`: `(k, bias_rows)`;
-    /// * `index`: row of `biases` for each row of `z`.
+    /// * `index`: the row of `biases` for each row of `z`.
     pub fn forward_fused(&self, z: &Tensor, biases: &Tensor, index: Index, masks: &[Tensor]) -> Result<Tensor> {
         let flat: Vec<Tensor> = self.weights.iter().map(|w| w.flatten_all()).collect::<Result<_>>()?;
         self.fused.forward(z, &Tensor::cat(&flat, 0)?, biases, index, masks)
     }
 
-    /// The same from candle's own operations: what the fused one is tested against, and what other devices run.
+    /// Returns the same output, computed by candle's own operations. Other devices use them, and they are the reference
+    /// for the fused operation.
     pub fn forward_plain(&self, z: &Tensor, biases: &Tensor, masks: &[Tensor]) -> Result<Tensor> {
         let mut h = z.clone();
         let mut first_row = 0;
@@ -195,7 +197,7 @@ impl Network {
         Ok(h)
     }
 
-    /// The weight matrices, row-major.
+    /// Returns the weight matrices, row-major.
     pub fn weights(&self) -> Result<Vec<Vec<f32>>> {
         self.weights.iter().map(|w| w.flatten_all()?.to_vec1()).collect()
     }

@@ -2,13 +2,13 @@
 
 use candle_core::Var;
 
-/// A named parameter.
+/// A parameter with its name.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// Its name in a checkpoint.
+    /// Name in a checkpoint.
     pub name: String,
-    /// Its value.
+    /// Value.
     pub var: Var,
-    /// Whether AdamW's decay applies (weight matrices, not biases or embeddings).
+    /// True if AdamW's weight decay applies: to weight matrices, not to biases or embeddings.
     pub decays: bool,
 }

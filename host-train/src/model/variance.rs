@@ -6,24 +6,24 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-/// What the reverse variance is.
+/// Kind of reverse variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VarianceKind {
-    /// The posterior's own.
+    /// The variance of the posterior.
     #[default]
     Posterior,
-    /// What the error of x̂ asks for, per step and dimension.
+    /// A variance per step and dimension that accounts for the error of x̂.
     Calibrated,
-    /// The same in the basis of the errors.
+    /// The same per step and direction, in the basis of the errors.
     Rotated,
 }
 
-/// Every variance.
+/// All kinds of reverse variance.
 pub const VARIANCES: [VarianceKind; 3] = [VarianceKind::Posterior, VarianceKind::Calibrated, VarianceKind::Rotated];
 
 impl VarianceKind {
-    /// Its name in tables and charts.
+    /// Returns the name for tables and charts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Posterior => "posterior",
@@ -33,7 +33,8 @@ impl VarianceKind {
     }
 }
 
-/// `v_td = σ_s² c · exp(ρ_td)`: ρ is the logarithm of the reverse variance by the posterior's own, per step and direction of a basis.
+/// Reverse variances `v_td = σ_s² c · exp(ρ_td)`: ρ is the logarithm of their ratio to the posterior's variance, per
+/// step and direction of a basis.
 #[derive(Clone, Debug)]
 pub struct VarianceTable {
     log_ratios: Var,
@@ -42,11 +43,11 @@ pub struct VarianceTable {
 }
 
 impl VarianceTable {
-    /// The posterior's own, `steps × dim`, in the identity's directions.
+    /// The variances of the posterior, `steps × dim`, in the directions of the identity.
     ///
-    /// * `rotated`: whether the basis will be another.
+    /// * `rotated`: the basis will be replaced by another.
     pub fn new(steps: usize, dim: usize, rotated: bool, device: &Device) -> Result<Self> {
-        // Without a rotation there is nothing to keep.
+        // Without a rotation there is no basis to keep.
         let side = if rotated { dim } else { 0 };
         let identity: Vec<f32> = (0..side * side)
             .map(|i| if i % (side + 1) == 0 { 1.0 } else { 0.0 })
@@ -58,12 +59,12 @@ impl VarianceTable {
         })
     }
 
-    /// Takes over variances by the posterior's own and their basis.
+    /// Replaces the variances, given as ratios to the posterior's, and their basis.
     pub fn set(&self, variance: &VarianceSpec) -> Result<()> {
         let (steps, dim) = self.log_ratios.dims2()?;
         ensure!(
             variance.ratios.len() == steps * dim && variance.basis.is_empty() != self.rotated,
-            "the variances are not those of {steps} steps in {dim} directions"
+            "the variances do not fit {steps} steps in {dim} directions"
         );
         let device = self.log_ratios.device();
         let ratios: Vec<f32> = variance.ratios.iter().map(|r| r.ln() as f32).collect();
@@ -75,7 +76,7 @@ impl VarianceTable {
         Ok(())
     }
 
-    /// For a model file.
+    /// Returns the variances for a model file.
     pub fn spec(&self) -> Result<VarianceSpec> {
         let widen = |v: Vec<f32>| v.into_iter().map(f64::from);
         Ok(VarianceSpec {
@@ -84,8 +85,8 @@ impl VarianceTable {
         })
     }
 
-    /// Its parameters, in a fixed order. The basis is kept with them but not learned: the ELBO has no gradient that would keep it
-    /// orthogonal.
+    /// Returns the parameters in a fixed order. The basis is among them but not learned: no gradient of the ELBO would
+    /// keep it orthogonal.
     pub fn parameters(&self) -> Vec<Parameter> {
         let parameter = |name: &str, var: &Var| Parameter {
             name: name.to_owned(),
@@ -99,11 +100,12 @@ impl VarianceTable {
         list
     }
 
-    /// What steps cost, in nats: `½ Σ_d [ρ_d + (1 + w e_d²)/exp(ρ_d) − 1]`, which is smallest at `ρ_d = ln(1 + w ⟨e_d²⟩)`. `(n, 1)`.
+    /// Returns the cost of steps in nats, `(n, 1)`: `½ Σ_d [ρ_d + (1 + w e_d²)/exp(ρ_d) − 1]`. It is smallest at
+    /// `ρ_d = ln(1 + w ⟨e_d²⟩)`.
     ///
-    /// * `s`: row of the table for each row of the batch, `(n)`;
+    /// * `s`: the row of the table for each row of the batch, `(n)`;
     /// * `error`: an error of the network's output, `(n, D)`;
-    /// * `weight`: w, twice what a unit of its square costs with the posterior's own variance, `(n, 1)`.
+    /// * `weight`: w, twice the cost of a unit of the squared error with the posterior's variance, `(n, 1)`.
     pub fn nats(&self, s: &Tensor, error: &Tensor, weight: &Tensor) -> candle_core::Result<Tensor> {
         let rho = self.log_ratios.index_select(s, 0)?;
         let along = if self.rotated {

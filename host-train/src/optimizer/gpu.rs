@@ -1,7 +1,8 @@
-//! Updates on a GPU that the host does not wait for: the settings of many steps are uploaded at once, and how far training has come is
-//! read back only when it is asked for.
+//! Updates on a GPU that the host does not wait for. The settings of many steps are uploaded at once, and progress is
+//! read back only on request.
 
-use super::{Optimizer, Update};
+use super::adamw::Optimizer;
+use super::update::Update;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::Span;
 use crate::fused::device::progress::Progress;
@@ -11,26 +12,26 @@ use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 
-/// Steps that one upload plans.
+/// Number of steps whose settings are uploaded at once.
 const PLANNED: u64 = 1024;
 
-/// What updates need on the GPU.
+/// The memory that updates need on the GPU.
 pub struct Updates {
     gpu: Gpu,
-    /// Of the update after so many others.
+    /// Returns the settings of the update after a number of others.
     settings: Box<dyn Fn(u64) -> Update>,
     progress: CudaSlice<u64>,
     plan: CudaSlice<u64>,
     planned: u64,
-    /// From the loss's terms to what is summed.
+    /// Factor of the loss's terms in the sums.
     unit: f64,
 }
 
 impl Updates {
-    /// Goes on from `progress`, whose `planned` may be anything.
+    /// Continues from `progress`, whose `planned` is ignored.
     ///
-    /// * `settings`: of the update after so many others;
-    /// * `unit`: what the terms of the loss are multiplied with before they are summed.
+    /// * `settings`: returns the settings of the update after a number of others;
+    /// * `unit`: factor of the loss's terms in the sums.
     pub fn new(gpu: Gpu, progress: Progress, unit: f64, settings: impl Fn(u64) -> Update + 'static) -> Result<Self> {
         let planned = progress.step;
         let progress = Progress { planned, ..progress };
@@ -44,17 +45,17 @@ impl Updates {
         })
     }
 
-    /// The GPU.
+    /// Returns the GPU.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    /// Where the number of updates made lies.
+    /// Returns the memory that holds the number of updates made.
     pub fn step(&self) -> Span<'_, u64> {
         self.gpu.span(&self.progress).head(1)
     }
 
-    /// Sees to it that the update after `step` others is planned.
+    /// Uploads the settings of the update after `step` others, unless they are there.
     pub fn prepare(&mut self, step: u64) -> Result<()> {
         if step < self.planned + PLANNED {
             return Ok(());
@@ -67,7 +68,7 @@ impl Updates {
 
     /// Launches an update of everything that has a gradient.
     ///
-    /// * `terms`: of the loss, one number each.
+    /// * `terms`: the terms of the loss, one number each.
     pub fn launch(&self, optimizer: &Optimizer, gradients: &GradStore, terms: [Option<&Tensor>; 3]) -> Result<()> {
         let settings = (self.settings)(self.planned);
         let dense = optimizer
@@ -111,7 +112,7 @@ impl Updates {
         Ok(update.run(&self.gpu)?)
     }
 
-    /// How far it has come, once everything that was asked for is done.
+    /// Waits until all launched work is done and returns the progress.
     pub fn read(&self) -> Result<Progress> {
         let words = self.gpu.read(&self.progress)?.try_into().ok();
         Ok(Progress::from_words(
@@ -119,14 +120,14 @@ impl Updates {
         ))
     }
 
-    /// Begins new sums of the terms.
+    /// Sets the sums of the terms to zero.
     pub fn begin_sums(&mut self) -> Result<()> {
         self.gpu.write(&[0], &mut self.progress, Progress::COUNT)?;
         Ok(self.gpu.write(&[0; 3], &mut self.progress, Progress::SUMS)?)
     }
 }
 
-/// The settings of the steps from `step` on.
+/// Returns the settings of the steps from `step` on, as words for the GPU.
 fn plan(settings: &dyn Fn(u64) -> Update, step: u64) -> Vec<u64> {
     (step..step + PLANNED)
         .flat_map(|step| settings(step).row(step + 1).words())

@@ -1,4 +1,4 @@
-//! The ranks that `mpirun` or `srun` started.
+//! The ranks that `mpirun` or `srun` has started.
 
 use super::group::Group;
 use super::watch::Watch;
@@ -10,23 +10,24 @@ use ::mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
-/// Between two looks at whether all have come.
+/// Time between two checks for the arrival of all ranks.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Of a process that broke off, by Rust's custom.
+/// Exit status of a Rust process that has panicked.
 const PANIC: i32 = 101;
 
 /// All ranks of this program.
 pub struct World {
     world: SimpleCommunicator,
     watch: Watch,
-    // MPI ends when this is dropped, which is after the communicator.
+    // Dropping this finalizes MPI, so it must come after the communicator.
     _universe: Universe,
 }
 
 impl World {
-    /// Begins MPI; once in a process.
+    /// Initializes MPI. A process can do this once.
     pub fn start() -> Result<Self> {
-        let (universe, _) = ::mpi::initialize_with_threading(Threading::Funneled).context("MPI was begun twice")?;
+        let (universe, _) = ::mpi::initialize_with_threading(Threading::Funneled)
+            .context("MPI was initialized twice: start it once per process")?;
         Ok(Self {
             world: universe.world(),
             watch: Watch::default(),
@@ -57,7 +58,7 @@ impl Group for World {
     }
 
     fn wait(&self) {
-        // Not the watch's business: how long others take here says nothing.
+        // Hidden from the watch, because a long wait here is normal.
         let mut request = self.world.immediate_barrier();
         while let Err(unfinished) = request.test() {
             request = unfinished;
@@ -72,7 +73,8 @@ impl Group for World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // To end MPI in good order takes all ranks, and the others may wait for this one elsewhere.
+        // Finalizing MPI takes all ranks, and the others may be waiting for this one in another call.
+        // The panic hook has already printed the message.
         if std::thread::panicking() {
             self.world.abort(PANIC);
         }

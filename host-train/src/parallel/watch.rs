@@ -1,18 +1,18 @@
-//! Whether this process waits for others, seen from another thread.
+//! A view of this process's waiting for other ranks, for another thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a rank may take to answer once all have been told to stop. `mpirun` kills them a second after it has told them.
+/// Time that the other ranks have to answer after all were asked to stop. `mpirun` kills them after one second.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// Counts the beginnings and the ends of waits, so it is odd during one.
+/// Counter of the beginnings and ends of waits: it is odd during a wait.
 #[derive(Clone, Default)]
 pub struct Watch(Arc<AtomicU64>);
 
 impl Watch {
-    /// Runs `wait`, in which others are waited for.
+    /// Runs `wait`, in which this rank waits for others.
     pub fn during<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.0.fetch_add(1, Ordering::SeqCst);
         let result = wait();
@@ -20,8 +20,8 @@ impl Watch {
         result
     }
 
-    /// Returns when others have not answered for some time, so perhaps never.
-    pub fn until_in_vain(&self) {
+    /// Returns once a single wait has lasted so long that the other ranks are probably dead.
+    pub fn wait_until_stalled(&self) {
         let (mut seen, mut since) = (self.count(), Instant::now());
         loop {
             std::thread::sleep(PATIENCE / 10);
@@ -44,11 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_wait_without_end_is_in_vain() {
+    fn only_a_wait_without_end_is_stalled() {
         let watch = Watch::default();
         let other = watch.clone();
-        let seen = std::thread::spawn(move || other.until_in_vain());
-        // Many short waits, longer than one may take in all.
+        let seen = std::thread::spawn(move || other.wait_until_stalled());
+        // Many short waits, together longer than a single one may last.
         let begin = Instant::now();
         while begin.elapsed() < 2 * PATIENCE {
             watch.during(|| std::thread::sleep(PATIENCE / 20));

@@ -1,49 +1,23 @@
-//! A generator without a state: words by seed, step, purpose and place.
+//! A generator without a state: words by seed, step, purpose and position.
 
+use super::purpose::Purpose;
 use super::share::Share;
+use super::source::RandomSource;
 use super::uniform::{stratified, unit};
 use ancestral::noise::{normal_q28, to_f32};
-use candle_core::{Device, Result, Tensor};
 
-/// What random words are for: each purpose has its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Which rows are in the batch.
-    Rows,
-    /// Their times.
-    Times,
-    /// The noise of z_t.
-    Noise,
-    /// The noise of z_0.
-    FirstNoise,
-    /// What is dropped of a hidden layer.
-    Mask(u32),
-}
-
-impl Purpose {
-    pub(crate) fn number(self) -> u32 {
-        match self {
-            Self::Rows => 0,
-            Self::Times => 1,
-            Self::Noise => 2,
-            Self::FirstNoise => 3,
-            Self::Mask(layer) => 4 + layer,
-        }
-    }
-}
-
-/// A generator without a state: every word follows from the seed, the step, its purpose and its place (Philox4x32-10, Salmon et al. 2011).
-/// So it can be computed anywhere in any order, on a GPU too (`fused/cuda/draw.cu`), and gives the same words.
+/// A generator without a state: each word follows from seed, step, purpose and position (Philox4x32-10, Salmon et al.
+/// 2011). So the words can be computed in any order, on a GPU too (`fused/cuda/draw.cu`), and are the same everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// Of the run.
+    /// Seed of the run.
     pub seed: u64,
-    /// Of the run, from 0.
+    /// Number of the step, from 0.
     pub step: u64,
 }
 
 impl Counter {
-    /// The words of a purpose, in order, `each` for every row of a share.
+    /// Returns the words of a purpose in order, `each` for every row of a share.
     fn words(self, purpose: Purpose, share: Share, each: usize) -> impl Iterator<Item = u32> {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         let (low, high) = (self.step as u32, (self.step >> 32) as u32);
@@ -54,7 +28,7 @@ impl Counter {
             .take(count)
     }
 
-    /// Places in `0..bound`, by 64 bits each.
+    /// Returns indices in `0..bound`, each from 64 bits.
     pub fn below(self, bound: usize, rows: impl Into<Share>) -> Vec<usize> {
         let share = rows.into();
         let mut words = self.words(Purpose::Rows, share, 2);
@@ -67,31 +41,43 @@ impl Counter {
             .collect()
     }
 
-    /// As [`TrainRng::times`](super::train_rng::TrainRng::times).
+    /// Returns stratified times in [0, 1); see [`RandomSource::draw_times`].
     pub fn times(self, rows: impl Into<Share>) -> impl Iterator<Item = f64> + Clone {
         let word = self.words(Purpose::Times, 1.into(), 1).next().unwrap_or_default();
         stratified(unit(word), rows.into())
     }
 
-    /// Standard normals, `each` for every row.
+    /// Returns standard normals, `each` for every row.
     pub fn normals(self, purpose: Purpose, rows: impl Into<Share>, each: usize) -> Vec<f32> {
         let normal = |word| to_f32(normal_q28(word));
         self.words(purpose, rows.into(), each).map(normal).collect()
     }
 
-    /// A matrix of standard normals, or a share of its rows.
-    pub fn matrix(self, purpose: Purpose, rows: impl Into<Share>, columns: usize, device: &Device) -> Result<Tensor> {
-        let share = rows.into();
-        Tensor::from_vec(self.normals(purpose, share, columns), (share.rows, columns), device)
-    }
-
-    /// Numbers, uniform in [0, 1), `each` for every row.
+    /// Returns uniform numbers in [0, 1), `each` for every row.
     pub fn uniforms(self, purpose: Purpose, rows: impl Into<Share>, each: usize) -> impl Iterator<Item = f32> {
         self.words(purpose, rows.into(), each).map(unit)
     }
 }
 
-/// Four words from a counter and a key: ten rounds of two 32-bit products.
+impl RandomSource for Counter {
+    fn draw_indices(&mut self, bound: usize, share: Share) -> Vec<usize> {
+        self.below(bound, share)
+    }
+
+    fn draw_times(&mut self, share: Share) -> Vec<f64> {
+        self.times(share).collect()
+    }
+
+    fn draw_normals(&mut self, purpose: Purpose, share: Share, columns: usize) -> Vec<f32> {
+        self.normals(purpose, share, columns)
+    }
+
+    fn draw_uniforms(&mut self, purpose: Purpose, share: Share, columns: usize) -> Vec<f32> {
+        self.uniforms(purpose, share, columns).collect()
+    }
+}
+
+/// Returns four words for a counter and a key: ten rounds of two 32-bit products.
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let a = 0xD251_1F53 * u64::from(counter[0]);
@@ -111,7 +97,7 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 mod tests {
     use super::*;
 
-    /// The known answers that Random123 publishes for philox4x32-10.
+    /// Known answers that Random123 publishes for philox4x32-10.
     #[test]
     fn philox_gives_its_known_answers() {
         for (counter, key, expected) in [
@@ -150,9 +136,10 @@ mod tests {
     fn shares_have_the_words_of_their_rows() {
         let counter = Counter { seed: 5, step: 3 };
         let share = |rank| Share::of_rank(10, rank, 3);
-        let of = |part: &dyn Fn(Share) -> Vec<f64>| (0..3).flat_map(|rank| part(share(rank))).collect::<Vec<_>>();
-        let all = |part: &dyn Fn(Share) -> Vec<f64>| part(10.into());
-        let check = |part: &dyn Fn(Share) -> Vec<f64>| assert_eq!(of(part), all(part));
+        let check = |part: &dyn Fn(Share) -> Vec<f64>| {
+            let shared: Vec<f64> = (0..3).flat_map(|rank| part(share(rank))).collect();
+            assert_eq!(shared, part(10.into()));
+        };
         check(&|share| counter.times(share).collect());
         check(&|share| {
             counter

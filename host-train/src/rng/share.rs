@@ -1,18 +1,18 @@
 //! The rows of a batch that one process computes.
 
-/// The rows of a batch that one process computes: consecutive ones.
+/// Consecutive rows of a batch that one process computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The first of them.
+    /// Index of the first row.
     pub first: usize,
-    /// How many.
+    /// Number of rows.
     pub rows: usize,
-    /// Rows of the whole batch.
+    /// Number of rows in the whole batch.
     pub of: usize,
 }
 
 impl From<usize> for Share {
-    /// All of a batch.
+    /// A whole batch.
     fn from(rows: usize) -> Self {
         Self {
             first: 0,
@@ -23,7 +23,7 @@ impl From<usize> for Share {
 }
 
 impl Share {
-    /// The share of `rank` where `ranks` divide a batch of `of` rows.
+    /// The share of `rank` when `ranks` processes divide a batch of `of` rows.
     pub fn of_rank(of: usize, rank: usize, ranks: usize) -> Self {
         let begin = |rank: usize| of * rank / ranks.max(1);
         Self {
@@ -33,12 +33,12 @@ impl Share {
         }
     }
 
-    /// Which part of the batch it is: what a mean over its rows counts in the mean over the batch.
+    /// Returns the fraction of the batch: the weight of this share's mean in the batch's mean.
     pub fn fraction(&self) -> f64 {
         self.rows as f64 / self.of as f64
     }
 
-    /// How many of the batch's first `count` rows are in it.
+    /// Returns how many of the batch's first `count` rows are in this share.
     pub fn among_first(&self, count: usize) -> usize {
         count.saturating_sub(self.first).min(self.rows)
     }
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn the_first_rows_are_found_in_their_shares() {
-        let of = |rank| Share::of_rank(90, rank, 3).among_first(32);
-        assert_eq!([of(0), of(1), of(2)], [30, 2, 0]);
+        let found = [0, 1, 2].map(|rank| Share::of_rank(90, rank, 3).among_first(32));
+        assert_eq!(found, [30, 2, 0]);
         assert_eq!(Share::from(20).among_first(32), 20);
     }
 }

@@ -4,12 +4,12 @@
 //! train with.
 
 use crate::data::Dataset;
-use crate::model::gamma::{CourseKind, GammaTable};
+use crate::model::gamma::{CurveKind, GammaTable};
 use crate::progress::Progress;
 use crate::rng::TrainRng;
 use crate::study::paths::{Path, cosine, end_points, even};
 use crate::train::checkpoint::Run;
-use crate::train::loss::{self, continuous, steps};
+use crate::train::loss::{Draws, Dropout, Objective, times_to_steps};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use serde::Serialize;
@@ -123,9 +123,18 @@ pub fn measure_estimates(
 
 fn table(gamma: &[f64]) -> Result<GammaTable> {
     let (first, last) = end_points(gamma)?;
-    let table = GammaTable::new(first, last, gamma.len() - 1, CourseKind::Table, false, &Device::Cpu)?;
+    let table = GammaTable::new(first, last, gamma.len() - 1, CurveKind::Table, false, &Device::Cpu)?;
     table.set(gamma)?;
     Ok(table)
+}
+
+/// Returns the objective of a run along another schedule, with the posterior's variance.
+fn along<'a>(run: &'a Run, gamma: &'a GammaTable) -> Objective<'a> {
+    Objective {
+        gamma,
+        variance: None,
+        ..run.objective(None)
+    }
 }
 
 impl Case<'_> {
@@ -139,7 +148,8 @@ impl Case<'_> {
             settings,
             progress,
         } = *self;
-        let (dim, prediction) = (data.dim, run.config.model.prediction);
+        let dim = data.dim;
+        let objective = along(run, gamma);
         let n = settings.rows.min(data.len());
         let x = Tensor::from_slice(&data.rows[..n * dim], (n, dim), &Device::Cpu)?;
         // The same for every schedule, so that they are compared draw by draw.
@@ -150,14 +160,14 @@ impl Case<'_> {
             .flat_map(|draw| offsets.iter().map(move |u| (u + draw as f64) / draws))
             .collect();
         // All times in one call: every call computes the whole table.
-        let (at, rise) = gamma.at(&times)?;
+        let (at, rise) = gamma.interpolate(&times)?;
         let (at, rise) = (at.detach(), rise.detach());
         let mut sums = vec![(0.0, 0.0); n];
         for (draw, times) in times.chunks(n).enumerate() {
             let noise = rng.normals(n, dim, &Device::Cpu)?;
             let nats = match limit {
                 true => {
-                    let draws = continuous::Draws {
+                    let draws = Draws {
                         share: n.into(),
                         times: times.to_vec(),
                         first_noise: noise.clone(),
@@ -165,17 +175,17 @@ impl Case<'_> {
                         masks: Vec::new(),
                     };
                     let (at, rise) = (at.narrow(0, draw * n, n)?, rise.narrow(0, draw * n, n)?);
-                    continuous::nats(&run.network, prediction, &x, &draws, &at, &rise)?
+                    objective.limit_row_nats(&x, &draws, &at, &rise)?
                 }
                 false => {
-                    let draws = loss::Draws {
+                    let draws = Draws {
                         share: n.into(),
-                        t: steps(times.iter().copied(), gamma.steps()).into(),
+                        times: times_to_steps(times.iter().copied(), gamma.steps()).into(),
                         first_noise: noise.clone(),
                         noise,
                         masks: Vec::new(),
                     };
-                    loss::nats(&run.network, gamma, prediction, &x, &draws)?
+                    objective.row_nats(&x, &draws)?
                 }
             };
             for ((sum, squares), nats) in sums.iter_mut().zip(nats.flatten_all()?.to_vec1::<f32>()?) {
@@ -201,21 +211,19 @@ impl Case<'_> {
             settings,
             progress,
         } = *self;
-        let (dim, prediction) = (data.dim, run.config.model.prediction);
+        let dim = data.dim;
+        let objective = along(run, gamma);
         let n = run.config.train.batch;
         let mut rng = TrainRng::new(settings.seed);
         let mut one = || -> Result<f64> {
             let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &Device::Cpu)?;
+            let draws = Draws::new(n, dim, Dropout::NONE, &mut rng, &Device::Cpu)?;
             let nats = match limit {
                 true => {
-                    let draws = continuous::Draws::new(n, dim, &mut rng, &Device::Cpu)?;
-                    let (at, rise) = gamma.at(&draws.times)?;
-                    continuous::nats(&run.network, prediction, &x, &draws, &at.detach(), &rise.detach())?
+                    let (at, rise) = gamma.interpolate(&draws.times)?;
+                    objective.limit_row_nats(&x, &draws, &at.detach(), &rise.detach())?
                 }
-                false => {
-                    let draws = loss::Draws::new(n, dim, gamma.steps(), &mut rng, &Device::Cpu)?;
-                    loss::nats(&run.network, gamma, prediction, &x, &draws)?
-                }
+                false => objective.row_nats(&x, &draws.in_steps(gamma.steps()))?,
             };
             progress.advance(1);
             Ok(f64::from(nats.mean_all()?.to_scalar::<f32>()?))

@@ -4,11 +4,10 @@ use super::points::Point;
 use super::results::{CONFIG, RESULT, record_failure, record_success, write_results};
 use crate::data;
 use crate::export::score::{run_result, score_weights};
-use crate::parallel::Alone;
 use crate::progress::Progress;
-use crate::train::advice::{LESS_MEMORY, explain_memory};
-use crate::train::checkpoint::{CHECKPOINT, Run};
-use crate::train::{Outcome, device, train_among};
+use crate::train::advice::explain_memory;
+use crate::train::checkpoint::CHECKPOINT;
+use crate::train::{Outcome, Run, Session, device, train};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::Path;
@@ -44,7 +43,7 @@ impl Workers {
     ) -> Result<bool> {
         if self.cuda {
             // Reported once, before any run is tried.
-            device::device(true)?;
+            device::select_device(true)?;
         }
         progress.begin("training the runs", mine.len() as u64);
         let (next, table) = (AtomicUsize::new(0), Mutex::new(()));
@@ -121,7 +120,7 @@ fn train_here(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Re
         Ok(Some(result)) => record_success(folder, format!("{result}\n").as_bytes()),
         Ok(None) => Ok(()),
         Err(error) => {
-            let error = device::explained(error, LESS_MEMORY);
+            let error = device::explain_memory_error(error, device::OUT_OF_MEMORY_ADVICE);
             record_failure(point, folder, &format!("error: {error:#}\n"))
         }
     }
@@ -129,9 +128,9 @@ fn train_here(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Re
 
 /// Returns the result of a run, or nothing if it was stopped.
 fn train_and_score(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Result<Option<Value>> {
-    let device = device::device(cuda)?;
+    let device = device::select_device(cuda)?;
     let mut config = point.config.clone();
-    device::suit(&mut config, &device);
+    device::require_counter_rng(&mut config, &device);
     let split = data::load(&config.data, folder)?;
     let checkpoint = folder.join(CHECKPOINT);
     let mut run = match checkpoint.exists() {
@@ -142,7 +141,7 @@ fn train_and_score(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) 
         }
         false => Run::for_data(config, &split, &device)?,
     };
-    let outcome = train_among(&Alone, &mut run, &split.train, folder, stop, None, true)
+    let outcome = train(&mut run, &split.train, &Session::quiet(folder, stop))
         .map_err(|error| explain_memory(error, &run, folder))?;
     if outcome == Outcome::Interrupted {
         return Ok(None);

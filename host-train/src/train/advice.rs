@@ -1,12 +1,10 @@
-//! Advice for errors that a user can avoid.
+//! Advice for a training that has run out of memory.
 
-use crate::train::checkpoint::{CHECKPOINT, Run};
-use crate::train::device::explained;
+use crate::train::checkpoint::CHECKPOINT;
+use crate::train::device::explain_memory_error;
+use crate::train::run::Run;
 use anyhow::Error;
 use std::path::Path;
-
-/// Advice for a GPU that has run out of memory.
-pub const LESS_MEMORY: &str = "take a smaller batch, or fewer models at once";
 
 /// Explains a GPU that has run out of memory while it trained `run`. Other errors stay as they are.
 pub fn explain_memory(error: Error, run: &Run, folder: &Path) -> Error {
@@ -15,5 +13,5 @@ pub fn explain_memory(error: Error, run: &Run, folder: &Path) -> Error {
         run.config.train.batch,
         folder.join(CHECKPOINT).display()
     );
-    explained(error, &advice)
+    explain_memory_error(error, &advice)
 }

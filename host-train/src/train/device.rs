@@ -1,29 +1,33 @@
-//! Where training runs, and what there is to say when it cannot.
+//! Device selection and CUDA error messages.
 #![allow(unsafe_code)]
 
 use crate::train::config::{Config, Generator};
 use anyhow::{Error, Result, anyhow};
 use candle_core::Device;
 
-/// The CPU, or the first NVIDIA GPU with a stream of its own.
+/// Advice for a GPU that has run out of memory.
+pub const OUT_OF_MEMORY_ADVICE: &str = "take a smaller batch, or fewer models at once";
+
+/// Selects the CPU, or the first NVIDIA GPU with its own stream.
 ///
-/// Errors say whether the program, the machine or the GPU is what is missing.
-pub fn device(cuda: bool) -> Result<Device> {
-    if cuda { gpu() } else { Ok(Device::Cpu) }
+/// # Errors
+/// The message says whether the program, the machine or the GPU lacks something.
+pub fn select_device(cuda: bool) -> Result<Device> {
+    if cuda { select_gpu() } else { Ok(Device::Cpu) }
 }
 
 #[cfg(not(feature = "cuda"))]
-fn gpu() -> Result<Device> {
+fn select_gpu() -> Result<Device> {
     Err(anyhow!(
         "this program was built without CUDA: build it with --features cuda (docs/cuda.md), or leave out --cuda"
     ))
 }
 
 #[cfg(feature = "cuda")]
-fn gpu() -> Result<Device> {
+fn select_gpu() -> Result<Device> {
     use crate::fused::cuda::{CAPABILITY, Gpu};
     let none = |error: &dyn std::fmt::Display| {
-        let why = code(&error.to_string());
+        let why = driver_error(&error.to_string());
         anyhow!("no usable NVIDIA GPU was found ({why}): leave out --cuda to train on the CPU")
     };
     let device = Device::new_cuda_with_stream(0).map_err(|error| none(&error))?;
@@ -36,15 +40,15 @@ fn gpu() -> Result<Device> {
     if let Some(sentence) = too_new(CAPABILITY, major, minor) {
         return Err(anyhow!(sentence));
     }
-    // SAFETY: everything of this device runs on its one stream, so there is nothing to be put in order by events; a captured step may not
-    // wait for any that came before it.
+    // SAFETY: all work of this device runs on its only stream, so no events are needed to order it. A captured step may
+    // not wait for events from before its capture.
     unsafe { device.as_cuda_device()?.disable_event_tracking() };
     Ok(device)
 }
 
-/// The driver's name of an error, or the first line of what else was said.
+/// Returns the CUDA name of an error, or the first line of its message.
 #[cfg(any(feature = "cuda", test))]
-fn code(said: &str) -> String {
+fn driver_error(said: &str) -> String {
     let name = said.find("CUDA_ERROR_").and_then(|at| said.get(at..));
     let name = name.map(|rest| {
         rest.chars()
@@ -54,7 +58,7 @@ fn code(said: &str) -> String {
     name.unwrap_or_else(|| said.lines().next().unwrap_or_default().to_owned())
 }
 
-/// What to say if kernels for one compute capability (`80`) do not run on a GPU of another.
+/// Returns an error message if kernels for one compute capability (`80`) do not run on a GPU of another.
 #[cfg(any(feature = "cuda", test))]
 fn too_new(built: &str, major: i32, minor: i32) -> Option<String> {
     let own = 10 * major + minor;
@@ -71,17 +75,17 @@ fn too_new(built: &str, major: i32, minor: i32) -> Option<String> {
     ))
 }
 
-/// A GPU draws by itself, which only the generator without a state can.
-pub fn suit(config: &mut Config, device: &Device) {
+/// Sets the generator that a GPU needs: it draws its own numbers, which only the generator without a state allows.
+pub fn require_counter_rng(config: &mut Config, device: &Device) {
     if device.is_cuda() {
         config.train.generator = Generator::Counter;
     }
 }
 
-/// One sentence for a GPU that has run out of memory; other errors stay as they are.
+/// Replaces the error of a GPU that has run out of memory by one sentence. Other errors stay as they are.
 ///
-/// * `advice`: what would take less.
-pub fn explained(error: Error, advice: &str) -> Error {
+/// * `advice`: what needs less memory.
+pub fn explain_memory_error(error: Error, advice: &str) -> Error {
     let said = format!("{error:?}");
     if said.contains("OUT_OF_MEMORY") || said.contains("CUBLAS_STATUS_ALLOC_FAILED") {
         return anyhow!("the GPU has not enough memory left: {advice}");
@@ -105,21 +109,21 @@ mod tests {
     #[test]
     fn a_drivers_error_is_named() {
         assert_eq!(
-            code("DriverError(CUDA_ERROR_NO_DEVICE, \"no device\")"),
+            driver_error("DriverError(CUDA_ERROR_NO_DEVICE, \"no device\")"),
             "CUDA_ERROR_NO_DEVICE"
         );
-        assert_eq!(code("there is\nnothing"), "there is");
+        assert_eq!(driver_error("there is\nnothing"), "there is");
     }
 
     #[test]
     fn memory_that_runs_out_is_one_sentence() {
         let error = anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")").context("in a step");
-        let sentence = format!("{:#}", explained(error, "take a smaller train.batch"));
+        let sentence = format!("{:#}", explain_memory_error(error, "take a smaller train.batch"));
         assert_eq!(
             sentence,
             "the GPU has not enough memory left: take a smaller train.batch"
         );
-        let other = explained(anyhow!("the loss is not finite"), "");
+        let other = explain_memory_error(anyhow!("the loss is not finite"), "");
         assert_eq!(other.to_string(), "the loss is not finite");
     }
 }

@@ -1,28 +1,31 @@
-//! Distillation to very few steps, for samples alone (Salimans and Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models").
+//! Distillation to very few steps, for samples only (Salimans and Ho 2022, "Progressive Distillation for Fast Sampling
+//! of Diffusion Models").
 //!
-//! The deterministic sampler (η = 0) is a map from z_T to a sample. Each stage teaches a student to do in one of its steps what its teacher does in
-//! two; then the student is the next teacher. Where the teacher ends at z_s, the student's estimate must be
+//! The deterministic sampler (η = 0) is a map from z_T to a sample. In each stage a student learns to replace two steps
+//! of its teacher by one; then it becomes the next teacher. If the teacher ends at z_s, the student's estimate must be
 //! `x̃ = (z_s − keep·z_t)/pull`, with the constants of the long step.
 //!
-//! A student draws samples and nothing else: its steps add no noise, so p(z_s | z_t) has no density, and there is no ELBO that could say how
-//! good it is. What can be measured is the distance of its samples from the data.
+//! A student can only draw samples. Its steps add no noise, so p(z_s | z_t) has no density, and no ELBO measures its
+//! quality. The distance of its samples from the data can be measured.
 
+use super::config::Time;
+use super::run::Run;
+use super::units::bits_per_nat;
+use super::update::adam;
 use crate::data::Dataset;
-use crate::model::gamma::CourseKind;
+use crate::model::gamma::CurveKind;
 use crate::model::variance::VarianceKind;
 use crate::optimizer::Update;
 use crate::rng::TrainRng;
-use crate::train::checkpoint::Run;
-use crate::train::config::Time;
 use ancestral::schedule::Prediction;
 use ancestral::schedule::StepConstants;
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
 
-/// How a stage is trained.
+/// Settings of a stage.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Optimiser steps of each stage.
+    /// Optimizer steps of each stage.
     pub updates: u64,
     /// Rows per update.
     pub batch: usize,
@@ -43,20 +46,21 @@ impl Default for Settings {
     }
 }
 
-/// Decay of the average that becomes the student.
+/// Decay of the moving average that becomes the student.
 const EMA: f64 = 0.995;
 
-/// Halves the steps of a run's deterministic sampler until `steps` are left, handing each student to `made` once it is trained.
+/// Halves the steps of a run's deterministic sampler until `steps` are left. Each trained student is passed to
+/// `on_student`.
 ///
 /// * `run`: with its averaged parameters in place; its number of steps must be `steps` times a power of two;
-/// * `progress(steps, update, loss)`: the loss in bits per dimension.
+/// * `progress(steps, update, loss)`: called after each update, with the loss in bits per dimension.
 pub fn distill(
     run: &Run,
     data: &Dataset,
     steps: usize,
     settings: &Settings,
     progress: impl Fn(usize, u64, f32),
-    mut made: impl FnMut(&Run) -> Result<()>,
+    mut on_student: impl FnMut(&Run) -> Result<()>,
 ) -> Result<()> {
     let whole = run.gamma.steps();
     let halvings = steps > 0 && whole > steps && whole.is_multiple_of(steps) && (whole / steps).is_power_of_two();
@@ -68,22 +72,22 @@ pub fn distill(
         "a stage needs at least one update of one row"
     );
     let gamma = run.gamma.wide()?;
-    let mut teacher = half(run, &gamma, 1)?;
+    let mut teacher = start_student(run, &gamma, 1)?;
     let mut stride = 1;
     while whole / stride > steps {
         stride *= 2;
-        let mut student = half(&teacher, &gamma, stride)?;
-        stage(&teacher, &mut student, data, settings, &progress)?;
+        let mut student = start_student(&teacher, &gamma, stride)?;
+        train_student(&teacher, &mut student, data, settings, &progress)?;
         student.optimizer.show_average()?;
         student.adopt()?;
-        made(&student)?;
+        on_student(&student)?;
         teacher = student;
     }
     Ok(())
 }
 
-/// A run with the parameters of another and every `stride`-th γ of the first one's table.
-fn half(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
+/// Returns a run with the parameters of its teacher and every `stride`-th γ of the first run's table.
+fn start_student(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
     let gamma: Vec<f64> = gamma.iter().step_by(stride).copied().collect();
     let mut config = teacher.config.clone();
     config.model.steps = gamma.len() - 1;
@@ -91,11 +95,12 @@ fn half(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
     config.model.variance = VarianceKind::Posterior;
     config.model.eta = 0.0;
     config.model.learn_gamma = false;
-    config.model.gamma = CourseKind::Table;
+    config.model.gamma = CurveKind::Table;
     Run::continued(config, teacher, &gamma, None)
 }
 
-fn stage(
+/// Trains a student on its teacher.
+fn train_student(
     teacher: &Run,
     student: &mut Run,
     data: &Dataset,
@@ -107,20 +112,20 @@ fn stage(
     let gamma: Vec<f32> = teacher.gamma.values()?.to_vec1()?;
     let mut rng = TrainRng::new(settings.seed ^ steps as u64);
     let (n, dim) = (settings.batch, data.dim);
-    let unit = 1.0 / (dim as f64 * std::f64::consts::LN_2);
+    let unit = bits_per_nat(dim);
     for update in 0..settings.updates {
         let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &device)?;
         let noise = rng.normals(n, dim, &device)?;
-        // Each row's long step, and the two short ones that make it.
-        let begin: Vec<[f32; 3]> = rng
+        // γ at the ends and in the middle of each row's long step.
+        let gammas: Vec<[f32; 3]> = rng
             .times(n)
             .map(|u| ((u * steps as f64) as usize).min(steps - 1))
             .map(|s| [0, 1, 2].map(|k| gamma.get(2 * s + k).copied().unwrap_or(0.0)))
             .collect();
         let prediction = teacher.config.model.prediction;
-        let first = Columns::new(prediction, begin.iter().map(|&[_, m, t]| (m, t)))?;
-        let second = Columns::new(prediction, begin.iter().map(|&[s, m, _]| (s, m)))?;
-        let long = Columns::new(prediction, begin.iter().map(|&[s, _, t]| (s, t)))?;
+        let first = Columns::new(prediction, gammas.iter().map(|&[_, m, t]| (m, t)))?;
+        let second = Columns::new(prediction, gammas.iter().map(|&[s, m, _]| (s, m)))?;
+        let long = Columns::new(prediction, gammas.iter().map(|&[s, _, t]| (s, t)))?;
 
         let z = (x.broadcast_mul(&long.alpha)? + noise.broadcast_mul(&long.sigma)?)?;
         let middle = first.step(&z, &first.estimate(teacher, &z, true)?)?;
@@ -130,7 +135,7 @@ fn stage(
             .detach();
 
         let error = (long.estimate(student, &z, false)? - target)?.sqr()?.sum_keepdim(1)?;
-        // SNR + 1, which is 1/σ²: as much as the error of v weighs.
+        // The weight SNR + 1 = 1/σ² is that of the error of v.
         let loss = error
             .broadcast_div(&long.sigma.sqr()?)?
             .mean_all()?
@@ -143,7 +148,7 @@ fn stage(
             decay: 0.0,
             clip_norm: train.clip_norm,
             ema: EMA,
-            adam: super::update::adam(train),
+            adam: adam(train),
         };
         student.optimizer.update(&gradients, rule)?;
         progress(steps, update + 1, loss.to_scalar()?);
@@ -151,7 +156,7 @@ fn stage(
     Ok(())
 }
 
-/// The constants of each row's deterministic step, `(n, 1)` each: the core's.
+/// Constants of each row's deterministic step as the core computes them, `(n, 1)` each.
 struct Columns {
     gamma: Tensor,
     skip: Tensor,
@@ -172,8 +177,8 @@ impl Columns {
             })
             .unzip();
         let n = gamma.len();
-        let column = |of: fn(&StepConstants<f64>) -> f64| {
-            let values: Vec<f32> = constants.iter().map(|c| of(c) as f32).collect();
+        let column = |constant: fn(&StepConstants<f64>) -> f64| {
+            let values: Vec<f32> = constants.iter().map(|c| constant(c) as f32).collect();
             Tensor::from_vec(values, (n, 1), &Device::Cpu)
         };
         Ok(Self {
@@ -187,7 +192,7 @@ impl Columns {
         })
     }
 
-    /// `x̂ = skip·z + out·f`, clipped as the sampler clips it if `clip`.
+    /// Returns `x̂ = skip·z + out·f`. With `clip`, it is clipped as in the sampler.
     fn estimate(&self, run: &Run, z: &Tensor, clip: bool) -> candle_core::Result<Tensor> {
         let f = run.network.forward(z, &run.network.biases(&self.gamma)?)?;
         let x = (z.broadcast_mul(&self.skip)? + f.broadcast_mul(&self.out)?)?;
@@ -197,7 +202,7 @@ impl Columns {
         Ok(x)
     }
 
-    /// `z_s = keep·z_t + pull·x̂`.
+    /// Returns `z_s = keep·z_t + pull·x̂`.
     fn step(&self, z: &Tensor, estimate: &Tensor) -> candle_core::Result<Tensor> {
         (z.broadcast_mul(&self.keep)? + estimate.broadcast_mul(&self.pull)?)?
             .detach()

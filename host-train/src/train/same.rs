@@ -1,25 +1,28 @@
 //! Checks that all ranks have the same run.
+//!
+//! Ranks that read different files or whose weights diverge are detected and reported.
 
-use super::checkpoint::Run;
+use super::run::Run;
 use crate::data::Dataset;
-use crate::parallel::{Group, agreed, once};
+use crate::parallel::{Group, agree, leader_reports};
 use anyhow::{Result, anyhow};
 use std::hash::{DefaultHasher, Hasher as _};
 
-/// Checks that all ranks begin with the same run and the same data: each has read files of its own.
+/// Checks that all ranks start with the same run and the same data, because each has read its own files.
 pub fn check_same_start(group: &dyn Group, run: &Run, data: &Dataset) -> Result<()> {
-    let own = fingerprint(run).map(|mut hasher| {
+    let local = fingerprint(run).map(|mut hasher| {
         data.rows.iter().for_each(|v| hasher.write_u32(v.to_bits()));
         hasher.finish()
     });
-    check_same(group, own, |rank| {
+    check_same(group, local, |rank| {
         format!(
-            "rank {rank} has another configuration, checkpoint or data than rank 0: give all of them the same files, on a disk that they share"
+            "rank {rank} has another configuration, checkpoint or data than rank 0: give all of them the same \
+             files, on a disk that they share"
         )
     })
 }
 
-/// Checks that all ranks still have the same run: each makes its own updates from the same sums.
+/// Checks that all ranks still have the same run, because each makes its own updates from the same sums.
 pub fn check_same_run(group: &dyn Group, run: &Run) -> Result<()> {
     if group.size() == 1 {
         return Ok(());
@@ -27,18 +30,19 @@ pub fn check_same_run(group: &dyn Group, run: &Run) -> Result<()> {
     let step = run.optimizer.step;
     check_same(group, fingerprint(run).map(|hasher| hasher.finish()), |rank| {
         format!(
-            "rank {rank} has other weights than rank 0 at step {step}, which equal machines cannot have: go on with --resume on machines of one kind"
+            "rank {rank} has other weights than rank 0 at step {step}, which cannot happen on equal machines: go on \
+             with --resume on machines of one kind"
         )
     })
 }
 
-fn check_same(group: &dyn Group, own: Result<u64>, sentence: impl Fn(usize) -> String) -> Result<()> {
-    let all = group.gather(agreed(group, own)?);
+fn check_same(group: &dyn Group, local: Result<u64>, sentence: impl Fn(usize) -> String) -> Result<()> {
+    let all = group.gather(agree(group, local)?);
     let differs = all.iter().position(|word| Some(word) != all.first());
-    once(group, differs.map_or(Ok(()), |rank| Err(anyhow!(sentence(rank)))))
+    leader_reports(group, differs.map_or(Ok(()), |rank| Err(anyhow!(sentence(rank)))))
 }
 
-/// Of configuration, generator, weights and moments: a word that differs where they do.
+/// Hashes configuration, generator, weights and moments.
 fn fingerprint(run: &Run) -> Result<DefaultHasher> {
     let mut hasher = DefaultHasher::new();
     hasher.write(run.config.to_toml()?.as_bytes());

@@ -1,10 +1,10 @@
-//! The settings of an optimizer step by a run's configuration: AdamW's constants and the learning rate's course.
+//! Settings of an optimizer step: AdamW's constants and the learning rate at that step.
 
 use super::config::TrainConfig;
 use crate::fused::adamw::Adam;
 use crate::optimizer::Update;
 
-/// AdamW's constants.
+/// Returns AdamW's constants.
 pub fn adam(config: &TrainConfig) -> Adam {
     Adam {
         beta_1: config.beta_1,
@@ -13,7 +13,7 @@ pub fn adam(config: &TrainConfig) -> Adam {
     }
 }
 
-/// The settings of the update after `step` others.
+/// Returns the settings of the update after `step` others.
 pub fn update(config: &TrainConfig, step: u64) -> Update {
     Update {
         rate: rate(config, step),
@@ -24,7 +24,7 @@ pub fn update(config: &TrainConfig, step: u64) -> Update {
     }
 }
 
-/// Linear warm-up, then a cosine to the final fraction.
+/// Returns the learning rate: a linear warm-up, then a cosine to the final fraction.
 fn rate(config: &TrainConfig, step: u64) -> f64 {
     if step < config.warmup {
         return config.learning_rate * (step + 1) as f64 / config.warmup as f64;

@@ -1,13 +1,13 @@
-//! A function on [0, 1] that can only rise, from 0 to 1 (Kingma et al. 2021, appendix H): a line and a sum of sigmoids,
-//! all factors positive, shifted and scaled to its ends.
+//! A monotone function on [0, 1] that rises from 0 to 1 (Kingma et al. 2021, appendix H). It is a line and a sum of
+//! sigmoids with positive factors, shifted and scaled to its ends.
 //!
-//! Its slope is written out: it is part of the loss, and candle has no gradient of a gradient.
+//! Its slope is computed by a formula: it is part of the loss, and candle has no gradient of a gradient.
 
 use candle_core::{Device, Result, Tensor, Var};
 
-/// Sigmoids. Kingma et al. take 1024; as many as there are steps are enough, and these are computed for every row of a batch.
+/// Number of sigmoids. Kingma et al. use 1024. As many as steps are enough, and every row of a batch computes them all.
 const HIDDEN: usize = 64;
-/// Width of a sigmoid at the beginning, as a part of the distance between the first and the last one's middle.
+/// Initial width of a sigmoid, as a fraction of the distance between the centers of the first and the last.
 const WIDTH: f64 = 0.03;
 
 /// `l(u) + l₃(φ(l₂(l(u))))`, before it is shifted and scaled. The biases of l and l₃ would be lost in that.
@@ -24,7 +24,7 @@ pub(super) struct Monotone {
 }
 
 impl Monotone {
-    /// Nearly a straight line, its sigmoids spread evenly.
+    /// A function that is nearly a straight line, with evenly spread sigmoids.
     pub(super) fn new(device: &Device) -> Result<Self> {
         let row = |value: &dyn Fn(f64) -> f64| {
             let values: Vec<f32> = (0..HIDDEN)
@@ -36,12 +36,12 @@ impl Monotone {
         Ok(Self {
             line: Var::zeros((1, 1), candle_core::DType::F32, device)?,
             inner: row(&|_| factor.ln())?,
-            bias: row(&|middle| -factor * middle)?,
+            bias: row(&|center| -factor * center)?,
             outer: row(&|_| -(HIDDEN as f64).ln())?,
         })
     }
 
-    /// Names and values.
+    /// Returns the parameters with their names.
     pub(super) fn parameters(&self) -> Vec<(&'static str, &Var)> {
         vec![
             ("gamma.line", &self.line),
@@ -51,8 +51,8 @@ impl Monotone {
         ]
     }
 
-    /// Its values and slopes at n times, `(n, 1)` each, with gradients.
-    pub(super) fn at(&self, times: &[f64]) -> Result<(Tensor, Tensor)> {
+    /// Returns values and slopes at n times, `(n, 1)` each, with gradients.
+    pub(super) fn evaluate(&self, times: &[f64]) -> Result<(Tensor, Tensor)> {
         let device = self.line.device();
         // The ends are computed with the rest.
         let all: Vec<f32> = [0.0, 1.0].iter().chain(times).map(|u| *u as f32).collect();

@@ -1,8 +1,13 @@
-//! Steps on a GPU that the host does not wait for: the rows lie there, everything random is drawn there, and what a step finds stays there
-//! until a row of the log or a checkpoint is written.
+//! Steps on a GPU that the host does not wait for. The rows lie on the GPU, and everything random is drawn there.
+//! Results stay there until a row of the log or a checkpoint is written.
 
+use super::config::{Generator, Time};
+use super::loss::{ChainDraws, Draws};
+use super::pending::PendingLoss;
+use super::run::Run;
+use super::stepper::Stepper;
+use super::units::bits_per_nat;
 use super::update::update;
-use super::{discrete, to_bits};
 use crate::data::Dataset;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::draw::{Draw, quantiles};
@@ -11,21 +16,12 @@ use crate::fused::graph::Graph;
 use crate::fused::index::Index;
 use crate::optimizer::gpu::Updates;
 use crate::rng::Purpose;
-use crate::train::checkpoint::Run;
-use crate::train::config::{Generator, Time};
-use crate::train::loss::Draws;
 use anyhow::{Result, bail};
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Shape, Tensor};
 
-/// Whether a run's steps are made here. In continuous time the course of γ needs numbers on the host in every step.
-pub fn serves(run: &Run) -> bool {
-    let (model, train) = (&run.config.model, &run.config.train);
-    run.device().is_cuda() && model.time == Time::Discrete && train.generator == Generator::Counter
-}
-
-/// What lies on the GPU between steps.
-pub struct Steps {
+/// Steps of one process on a GPU, with the data that stays there between them.
+pub(super) struct GpuStepper {
     levels: Option<u16>,
     /// `(rows, D)`.
     data: Tensor,
@@ -34,49 +30,44 @@ pub struct Steps {
     graph: Graph,
 }
 
-impl Steps {
+impl GpuStepper {
+    /// Returns true if a run's steps can be made here. In continuous time the curve of γ needs numbers on the host in
+    /// every step.
+    pub(super) fn supports(run: &Run) -> bool {
+        let (model, train) = (&run.config.model, &run.config.train);
+        run.device().is_cuda() && model.time == Time::Discrete && train.generator == Generator::Counter
+    }
+
     /// Uploads the data.
-    pub fn new(run: &Run, data: &Dataset) -> Result<Self> {
+    pub(super) fn new(run: &Run, data: &Dataset) -> Result<Self> {
         let gpu = Gpu::new(run.device())?;
         let config = run.config.train.clone();
-        let (sums, count) = run.pending;
         let progress = Progress {
             step: run.optimizer.step,
-            count,
-            sums,
+            count: run.pending.steps,
+            sums: run.pending.sums,
             ..Progress::default()
         };
+        let unit = bits_per_nat(run.dim);
         Ok(Self {
             data: Tensor::from_slice(&data.rows, (data.len(), data.dim), run.device())?,
             levels: data.levels(),
             quantiles: gpu.upload(&quantiles())?,
             graph: Graph::new(config.graph),
-            updates: Updates::new(gpu, progress, to_bits(run.dim), move |step| update(&config, step))?,
+            updates: Updates::new(gpu, progress, unit, move |step| update(&config, step))?,
         })
-    }
-
-    /// Has a step made.
-    pub fn next(&mut self, run: &mut Run) -> Result<()> {
-        self.updates.prepare(run.optimizer.step)?;
-        // Borrowed apart from what a step needs.
-        let mut graph = std::mem::take(&mut self.graph);
-        let launched = graph.run(self.updates.gpu(), || self.launch(run));
-        self.graph = graph;
-        launched?;
-        run.optimizer.step += 1;
-        Ok(())
     }
 
     fn launch(&self, run: &Run) -> Result<()> {
         let (x, draws) = self.draw(run)?;
-        let terms = discrete(run, self.levels, &x, &draws)?;
-        let gradients = terms.total()?.affine(to_bits(run.dim), 0.0)?.backward()?;
+        let terms = run.objective(self.levels).elbo(&x, &draws)?;
+        let gradients = terms.total()?.affine(bits_per_nat(run.dim), 0.0)?.backward()?;
         let each = [&terms.reconstruction, &terms.prior, &terms.diffusion];
         self.updates.launch(&run.optimizer, &gradients, each.map(Some))
     }
 
-    /// The rows of a step and everything random.
-    fn draw(&self, run: &Run) -> candle_core::Result<(Tensor, Draws)> {
+    /// Draws the rows of a step and everything random.
+    fn draw(&self, run: &Run) -> candle_core::Result<(Tensor, ChainDraws)> {
         let gpu = self.updates.gpu();
         let draw = Draw {
             seed: run.config.seed,
@@ -90,8 +81,8 @@ impl Steps {
         draw.rows(gpu, Held::new(&self.data)?.span()?, run.dim, Held::new(&x)?.span()?)?;
         draw.normals(gpu, Purpose::Noise, Held::new(&noise)?.span()?)?;
         draw.normals(gpu, Purpose::FirstNoise, Held::new(&first_noise)?.span()?)?;
-        let t = gpu.alloc::<u32>(n)?;
-        draw.times(gpu, run.gamma.steps(), gpu.span(&t))?;
+        let steps = gpu.alloc::<u32>(n)?;
+        draw.times(gpu, run.gamma.steps(), gpu.span(&steps))?;
         let mut masks = Vec::new();
         if train.dropout > 0.0 {
             for (layer, &width) in run.config.model.hidden.iter().enumerate() {
@@ -103,30 +94,46 @@ impl Steps {
         }
         let draws = Draws {
             share: n.into(),
-            t: Index::Device(gpu.owned(t, &Shape::from(n))),
+            times: Index::Device(gpu.owned(steps, &Shape::from(n))),
             noise,
             first_noise,
             masks,
         };
         Ok((x, draws))
     }
+}
 
-    /// Waits until all steps are made and brings their sums to the host.
-    pub fn settle(&mut self, run: &mut Run) -> Result<()> {
+impl Stepper for GpuStepper {
+    fn advance(&mut self, run: &mut Run, _: &Dataset, local: Result<()>, stop: bool) -> Result<bool> {
+        local?;
+        self.updates.prepare(run.optimizer.step)?;
+        // Taken out, so that the closure can borrow the rest.
+        let mut graph = std::mem::take(&mut self.graph);
+        let launched = graph.run(self.updates.gpu(), || self.launch(run));
+        self.graph = graph;
+        launched?;
+        run.optimizer.step += 1;
+        Ok(stop)
+    }
+
+    fn synchronize(&mut self, run: &mut Run) -> Result<()> {
         let progress = self.updates.read()?;
         run.optimizer.step = progress.step;
-        run.pending = (progress.sums, progress.count);
+        run.pending = PendingLoss {
+            sums: progress.sums,
+            steps: progress.count,
+        };
         if progress.bad > 0 {
             bail!(
-                "the loss or its gradient is not finite at step {}: resume from the last checkpoint with a lower train.learning_rate",
+                "the loss or its gradient is not finite at step {}: resume from the last checkpoint with a lower \
+                 train.learning_rate",
                 progress.bad
             );
         }
         Ok(())
     }
 
-    /// Begins new sums.
-    pub fn begin_row(&mut self) -> Result<()> {
+    fn start_row(&mut self) -> Result<()> {
         self.updates.begin_sums()
     }
 }

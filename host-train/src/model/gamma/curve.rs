@@ -1,43 +1,42 @@
-//! How γ goes from its first value to its last: which share of the way it has gone, from 0 to 1, in parameters.
+//! The curve of γ between its ends: the fraction of the way, from 0 to 1, as a function of time.
 
 use super::monotone::Monotone;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-/// What the course is made of.
+/// Parametrization of the curve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum CourseKind {
-    /// T straight pieces, each with a parameter.
+pub enum CurveKind {
+    /// T straight pieces with one parameter each.
     #[default]
     Table,
-    /// A small network that can only rise.
+    /// A small monotone network.
     Network,
 }
 
-/// The share of the way as a function of the time in [0, 1].
+/// The fraction of the way as a function of the time in [0, 1].
 #[derive(Clone, Debug)]
-pub(super) enum Course {
+pub(super) enum GammaCurve {
     /// `Σ_{i ≤ t} softmax(w)_i` after t of T pieces.
     Table(Var),
-    Network {
-        network: Monotone,
-        steps: usize,
-    },
+    /// A monotone network, and the number of steps that it is sampled at.
+    Network { network: Monotone, steps: usize },
 }
 
-impl Course {
-    /// With even steps.
-    pub(super) fn new(kind: CourseKind, steps: usize, device: &Device) -> Result<Self> {
+impl GammaCurve {
+    /// A curve with even steps.
+    pub(super) fn new(kind: CurveKind, steps: usize, device: &Device) -> Result<Self> {
         Ok(match kind {
-            CourseKind::Table => Self::Table(Var::zeros(steps, DType::F32, device)?),
-            CourseKind::Network => Self::Network {
+            CurveKind::Table => Self::Table(Var::zeros(steps, DType::F32, device)?),
+            CurveKind::Network => Self::Network {
                 network: Monotone::new(device)?,
                 steps,
             },
         })
     }
 
+    /// Returns T.
     pub(super) fn steps(&self) -> usize {
         match self {
             Self::Table(logits) => logits.elem_count(),
@@ -45,7 +44,7 @@ impl Course {
         }
     }
 
-    /// Names and values.
+    /// Returns the parameters with their names.
     pub(super) fn parameters(&self) -> Vec<(&'static str, &Var)> {
         match self {
             Self::Table(logits) => vec![("gamma.logits", logits)],
@@ -53,7 +52,7 @@ impl Course {
         }
     }
 
-    /// The shares after 1 ..= T − 1 steps; T is at least 2.
+    /// Returns the fractions after 1 ..= T − 1 steps; T is at least 2.
     pub(super) fn inner(&self) -> Result<Tensor> {
         let steps = self.steps();
         match self {
@@ -64,7 +63,7 @@ impl Course {
             }
             Self::Network { network, .. } => {
                 let times: Vec<f64> = (1..steps).map(|t| t as f64 / steps as f64).collect();
-                network.at(&times)?.0.flatten_all()
+                network.evaluate(&times)?.0.flatten_all()
             }
         }
     }

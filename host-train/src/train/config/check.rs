@@ -1,0 +1,99 @@
+//! Checks of a configuration's values.
+
+use super::schema::{ModelConfig, Time, TrainConfig};
+use crate::model::variance::VarianceKind;
+use anyhow::{Result, bail, ensure};
+
+impl ModelConfig {
+    /// Checks that every value is in its range.
+    pub(super) fn check(&self) -> Result<()> {
+        let m = self;
+        ensure!(
+            !m.hidden.is_empty(),
+            "model.hidden is empty: name the rows of at least one hidden layer"
+        );
+        for &rows in &m.hidden {
+            ensure!(
+                (1..=32_768).contains(&rows),
+                "model.hidden has a layer of {rows} rows: between 1 and 32768 are possible"
+            );
+        }
+        ensure!(
+            (1..=4096).contains(&m.embedding),
+            "model.embedding is {}: between 1 and 4096 is possible",
+            m.embedding
+        );
+        ensure!(
+            (1..=65_534).contains(&m.steps),
+            "model.steps is {}: between 1 and 65534 is possible",
+            m.steps
+        );
+        ensure!(
+            m.gamma_first.is_finite() && m.gamma_last.is_finite() && m.gamma_first < m.gamma_last,
+            "model.gamma_first = {} must be below model.gamma_last = {}",
+            m.gamma_first,
+            m.gamma_last
+        );
+        ensure!(
+            (0.0..=1.0).contains(&m.eta),
+            "model.eta is {}: a share of the posterior's noise is between 0 and 1",
+            m.eta
+        );
+        ensure!(
+            m.eta == 1.0 || m.variance == VarianceKind::Posterior,
+            "model.eta is {} and model.variance is \"{}\": less noise than the posterior's and a learned variance \
+             exclude each other; set eta to 1 or the variance to \"posterior\"",
+            m.eta,
+            m.variance.name()
+        );
+        ensure!(
+            m.time == Time::Discrete || m.variance == VarianceKind::Posterior,
+            "model.variance is \"{}\" with model.time = \"continuous\": infinitely short steps allow no variance but \
+             the posterior's; set it to \"posterior\"",
+            m.variance.name()
+        );
+        Ok(())
+    }
+}
+
+impl TrainConfig {
+    /// Checks that every value is in its range.
+    pub(super) fn check(&self) -> Result<()> {
+        let t = self;
+        ensure!(t.batch >= 1, "train.batch is 0: at least one row is needed");
+        ensure!(t.log_every >= 1, "train.log_every is 0: at least 1 is needed");
+        ensure!(
+            (0.0..1.0).contains(&t.ema),
+            "train.ema is {}: it must be at least 0 and below 1",
+            t.ema
+        );
+        for (name, value) in [("beta_1", t.beta_1), ("beta_2", t.beta_2)] {
+            ensure!(
+                (0.0..1.0).contains(&value),
+                "train.{name} is {value}: it must be at least 0 and below 1"
+            );
+        }
+        for (name, value) in [
+            ("epsilon", t.epsilon),
+            ("learning_rate", t.learning_rate),
+            ("gamma_learning_rate", t.gamma_learning_rate),
+            ("final_fraction", t.final_fraction),
+            ("weight_decay", t.weight_decay),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                bail!("train.{name} is {value}: it must be a number of at least 0");
+            }
+        }
+        ensure!(
+            (0.0..1.0).contains(&t.dropout),
+            "train.dropout is {}: it must be at least 0 and below 1",
+            t.dropout
+        );
+        ensure!(
+            t.clip_norm > 0.0,
+            "train.clip_norm is {}: it must be above 0",
+            t.clip_norm
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! The keys of a configuration.
+
+use crate::data::DataSpec;
+use crate::fused::device::Products;
+use crate::model::gamma::CurveKind;
+use crate::model::variance::VarianceKind;
+use ancestral::schedule::Prediction;
+use serde::{Deserialize, Serialize};
+
+/// Configuration of a run: everything that determines it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of everything random in training: initial weights, batches, times, noise.
+    pub seed: u64,
+    /// Source of the rows.
+    pub data: DataSpec,
+    /// The network and its schedule.
+    pub model: ModelConfig,
+    /// The optimization.
+    pub train: TrainConfig,
+}
+
+/// The ELBO that is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Time {
+    /// The ELBO of the chain of T steps.
+    #[default]
+    Discrete,
+    /// The ELBO of infinitely many steps. T is then the number of straight pieces of γ, and of the steps of an export.
+    Continuous,
+}
+
+/// Generator of the rows, times, noise and dropout of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generator {
+    /// A generator whose state goes from step to step.
+    #[default]
+    Sequential,
+    /// A function of the seed and the number of the step ([`crate::rng::Counter`]). CPU and GPU draw the same bits.
+    Counter,
+}
+
+/// The network and its schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Rows of each hidden layer. Neighbours of equal width get a residual connection.
+    pub hidden: Vec<usize>,
+    /// Width of the step's embedding. Export folds it into biases, so it costs the device nothing.
+    pub embedding: usize,
+    /// Meaning of the network's output.
+    #[serde(with = "super::prediction")]
+    pub prediction: Prediction,
+    /// Number of steps of the chain, T.
+    pub steps: usize,
+    /// The ELBO that is trained.
+    #[serde(default)]
+    pub time: Time,
+    /// The reverse variance: the posterior's own, or a parameter per step and direction.
+    #[serde(default)]
+    pub variance: VarianceKind,
+    /// Share η of the posterior's noise in an exported step: 1 for the ancestral sampler, 0 for the deterministic one
+    /// (DDIM). Below 1, an export can only draw samples.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub eta: f64,
+    /// Parametrization of γ between its ends.
+    #[serde(default)]
+    pub gamma: CurveKind,
+    /// γ_0 at the beginning of training.
+    pub gamma_first: f64,
+    /// γ_T at the beginning of training.
+    pub gamma_last: f64,
+    /// Learn γ, its end points included.
+    pub learn_gamma: bool,
+    /// Clip x̂ to [−1, 1] when sampling and scoring; for data of that range only.
+    pub clip: bool,
+}
+
+/// The optimization.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Number of optimizer steps.
+    pub steps: u64,
+    /// Rows per step.
+    pub batch: usize,
+    /// Peak learning rate of the network.
+    pub learning_rate: f64,
+    /// Peak learning rate of the γ table.
+    pub gamma_learning_rate: f64,
+    /// Fraction of its peak to which the learning rate falls along a cosine.
+    pub final_fraction: f64,
+    /// Steps over which the learning rate rises from 0.
+    pub warmup: u64,
+    /// AdamW's decay of the weight matrices.
+    pub weight_decay: f64,
+    /// Share of the hidden units that training drops.
+    #[serde(default)]
+    pub dropout: f64,
+    /// AdamW's decay of the first moment.
+    #[serde(default = "beta_1")]
+    pub beta_1: f64,
+    /// AdamW's decay of the second moment.
+    #[serde(default = "beta_2")]
+    pub beta_2: f64,
+    /// Addend to the root of the second moment.
+    #[serde(default = "epsilon")]
+    pub epsilon: f64,
+    /// Largest norm of a gradient; larger ones are scaled down to it.
+    pub clip_norm: f64,
+    /// Decay of the moving average of the parameters. The average is evaluated and exported.
+    pub ema: f64,
+    /// Seconds between checkpoints.
+    pub checkpoint_seconds: u64,
+    /// Steps between rows of the loss log.
+    pub log_every: u64,
+    /// Generator of the rows, times, noise and dropout of a step.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub generator: Generator,
+    /// Arithmetic of a GPU's matrix products.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub products: Products,
+    /// Sends a whole step to the GPU as one CUDA graph.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub graph: bool,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn beta_1() -> f64 {
+    0.9
+}
+
+fn beta_2() -> f64 {
+    0.99
+}
+
+fn epsilon() -> f64 {
+    1e-8
+}

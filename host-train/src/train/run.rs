@@ -1,0 +1,175 @@
+//! The state of a training run.
+
+use super::config::{Config, TrainConfig};
+use super::loss::Objective;
+use super::pending::PendingLoss;
+use crate::data::{ValueKind, Split};
+use crate::model::gamma::GammaTable;
+use crate::model::network::{Network, NetworkShape};
+use crate::model::variance::{VarianceKind, VarianceTable};
+use crate::optimizer::{Optimizer, Slot};
+use crate::rng::TrainRng;
+use ancestral::model::VarianceSpec;
+use anyhow::{Result, bail, ensure};
+use candle_core::Device;
+
+/// A model and everything that its training continues from.
+pub struct Run {
+    /// Configuration.
+    pub config: Config,
+    /// Dimensions of the data.
+    pub dim: usize,
+    /// Meaning of the data's values.
+    pub kind: ValueKind,
+    /// The network.
+    pub network: Network,
+    /// The schedule.
+    pub gamma: GammaTable,
+    /// The reverse variance, unless it is the posterior's.
+    pub variance: Option<VarianceTable>,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The sequential generator.
+    pub rng: TrainRng,
+    /// Sums of the loss since the last row of the loss log.
+    pub pending: PendingLoss,
+}
+
+impl Run {
+    /// A run before its first step.
+    pub fn new(config: Config, dim: usize, kind: ValueKind, device: &Device) -> Result<Self> {
+        let mut rng = TrainRng::new(config.seed);
+        let shape = NetworkShape {
+            dim,
+            hidden: config.model.hidden.clone(),
+            embedding: config.model.embedding,
+        };
+        let mut network = Network::new(shape, &mut rng, device)?;
+        network.set_products(config.train.products);
+        let m = &config.model;
+        let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.gamma, m.learn_gamma, device)?;
+        let variance = match m.variance {
+            VarianceKind::Posterior => None,
+            kind => Some(VarianceTable::new(m.steps, dim, kind == VarianceKind::Rotated, device)?),
+        };
+        let rate_scale = gamma_rate_scale(&config.train);
+        let variance_parameters = variance.iter().flat_map(VarianceTable::parameters);
+        let table_parameters = gamma.parameters().into_iter().chain(variance_parameters);
+        let mut parameters: Vec<_> = network.parameters().into_iter().map(|p| (p, 1.0)).collect();
+        parameters.extend(table_parameters.map(|p| (p, rate_scale)));
+        Ok(Self {
+            config,
+            dim,
+            kind,
+            network,
+            gamma,
+            variance,
+            optimizer: Optimizer::new(parameters)?,
+            rng,
+            pending: PendingLoss::default(),
+        })
+    }
+
+    /// A run for a data set, before its first step.
+    ///
+    /// # Errors
+    /// Fails if the configuration does not suit the data, or if a model file cannot hold it.
+    pub fn for_data(config: Config, split: &Split, device: &Device) -> Result<Self> {
+        if let ValueKind::Continuous { .. } = split.train.kind {
+            ensure!(
+                !config.model.clip,
+                "model.clip is true, but the data is continuous and has no range to clip to: set it to false"
+            );
+        }
+        if let ValueKind::Levels { levels } = split.train.kind {
+            ensure!(
+                levels <= 256,
+                "data.levels is {levels}: the runtime holds a level in a byte, so at most 256"
+            );
+        }
+        ensure!(
+            split.train.dim <= usize::from(u16::MAX),
+            "the data has {} dimensions: a model file holds at most 65535",
+            split.train.dim
+        );
+        Self::new(config, split.train.dim, split.train.kind.clone(), device)
+    }
+
+    /// A run that starts from another run's network, with its own table of steps.
+    ///
+    /// * `base`: with its averaged parameters in place; of the same data and widths;
+    /// * `gamma`: one value more than the steps of the configuration;
+    /// * `variance`: for a configuration with a learned variance.
+    pub fn continued(config: Config, base: &Run, gamma: &[f64], variance: Option<&VarianceSpec>) -> Result<Self> {
+        let device = base.device();
+        let same = [
+            ("hidden", config.model.hidden == base.config.model.hidden),
+            ("embedding", config.model.embedding == base.config.model.embedding),
+            ("prediction", config.model.prediction == base.config.model.prediction),
+        ];
+        if let Some((key, _)) = same.iter().find(|(_, same)| !same) {
+            bail!("model.{key} differs from that of the run to start from: use the same");
+        }
+        let steps = config.model.steps;
+        let mut run = Self::new(config, base.dim, base.kind.clone(), device)?;
+        for (to, from) in run.network.parameters().iter().zip(base.network.parameters()) {
+            to.var.set(&from.var)?;
+        }
+        ensure!(
+            gamma.len() == steps + 1,
+            "a table of {steps} steps has {} values of gamma, not {}",
+            steps + 1,
+            gamma.len()
+        );
+        run.gamma.set(gamma)?;
+        if let (Some(to), Some(from)) = (&run.variance, variance) {
+            to.set(from)?;
+        }
+        run.adopt()?;
+        Ok(run)
+    }
+
+    /// Replaces the settings of the optimization.
+    pub fn set_train(&mut self, train: TrainConfig) {
+        let scale = gamma_rate_scale(&train);
+        let network_parameters = self.network.parameters().len();
+        for slot in self.optimizer.slots.iter_mut().skip(network_parameters) {
+            slot.rate_scale = scale;
+        }
+        self.network.set_products(train.products);
+        self.config.train = train;
+    }
+
+    /// Returns the device of the parameters.
+    pub fn device(&self) -> &Device {
+        let slot = self.optimizer.slots.first();
+        slot.map_or(&Device::Cpu, |slot| slot.state.device())
+    }
+
+    /// Returns the quantity that training minimizes.
+    ///
+    /// * `levels`: of discretised data, or `None`.
+    pub fn objective(&self, levels: Option<u16>) -> Objective<'_> {
+        Objective {
+            network: &self.network,
+            gamma: &self.gamma,
+            variance: self.variance.as_ref(),
+            prediction: self.config.model.prediction,
+            levels,
+        }
+    }
+
+    /// Restarts the optimizer's state, averages included, from the present parameters.
+    pub fn adopt(&mut self) -> Result<()> {
+        Ok(self.optimizer.slots.iter_mut().try_for_each(Slot::restart)?)
+    }
+}
+
+/// Returns the factor of the learning rate for γ and the variances.
+fn gamma_rate_scale(train: &TrainConfig) -> f64 {
+    if train.learning_rate > 0.0 {
+        train.gamma_learning_rate / train.learning_rate
+    } else {
+        0.0
+    }
+}
