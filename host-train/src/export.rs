@@ -171,7 +171,7 @@ fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         ValueKind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
     };
     Ok(ModelSpec {
-        prediction: run.config.model.prediction.into(),
+        prediction: run.config.model.prediction,
         clip: run.config.model.clip,
         levels,
         gamma,

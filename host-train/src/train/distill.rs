@@ -167,7 +167,7 @@ impl Columns {
     fn new(prediction: Prediction, steps: impl Iterator<Item = (f32, f32)>) -> Result<Self> {
         let (gamma, constants): (Vec<f32>, Vec<StepConstants<f64>>) = steps
             .map(|(s, t)| {
-                let step = StepConstants::with_noise(prediction.into(), f64::from(s), f64::from(t), 0.0);
+                let step = StepConstants::with_noise(prediction, f64::from(s), f64::from(t), 0.0);
                 (t, step)
             })
             .unzip();
