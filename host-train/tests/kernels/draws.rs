@@ -23,12 +23,12 @@ fn draws_are_those_of_the_cpu() {
 
         let mask = Memory::uninitialized(4 * n);
         draw.masks(emulator, Purpose::Mask(2), 0.1, mask.span(n)).unwrap();
-        let expected = host_train::train::loss::mask(counter.uniforms(Purpose::Mask(2), n, 1), 0.1);
+        let expected = host_train::train::loss::mask_uniforms(counter.uniforms(Purpose::Mask(2), n, 1), 0.1);
         assert_eq!(mask.read::<f32>(n), expected);
 
         let t = Memory::uninitialized(4 * n);
         draw.times(emulator, 64, t.span(n)).unwrap();
-        assert_eq!(t.read::<u32>(n), host_train::train::loss::steps(counter.times(n), 64));
+        assert_eq!(t.read::<u32>(n), host_train::train::loss::times_to_steps(counter.times(n), 64));
 
         let (total, dim) = (211, 3);
         let data: Vec<f32> = (0..total * dim).map(|i| i as f32).collect();
