@@ -1,10 +1,11 @@
-//! Trains a variational diffusion model, quantises it, exports it for the `ancestral` runtime, and evaluates what was exported.
+//! Trains a variational diffusion model, quantizes it, exports it for the `ancestral` runtime, and evaluates the result.
 //!
-//! The way of the data: [`data`] → [`train`](mod@train) (the [`network`], its [`gamma`] table, the [`loss`], the [`optimizer`]) →
-//! [`checkpoint`] → [`export`] ([`quantise`](mod@quantise)) → a `.vdm` file → [`runtime`] (the core, unchanged) → [`mod@evaluate`], [`sample`], [`report`].
+//! The path of the data: [`data`] → [`mod@train`] (the [`model`], its loss, the [`optimizer`]) → [`export`] → a `.vdm`
+//! file → [`runtime`] (the core, unchanged) → [`report`]. [`mod@fit`] is all of it as one function; [`study`] chooses
+//! the steps of a trained network.
 //!
-//! Nothing of the core is written again here: step constants, file layout, noise and every evaluation of an exported model are
-//! the core's own, so the desktop's numbers are the device's numbers.
+//! Nothing of the core is written again here. Step constants, file layout, noise and every evaluation of an exported
+//! model are the core's own, so the desktop's numbers are the device's numbers.
 
 #![deny(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod bench;
 pub mod data;
 pub mod export;
 pub mod files;
+pub mod fit;
 pub mod fused;
 pub mod model;
 pub mod optimizer;

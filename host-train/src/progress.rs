@@ -2,11 +2,15 @@
 
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Time between two lines where there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Environment variable with another number of seconds for that.
+const INTERVAL_VARIABLE: &str = "HOST_TRAIN_PROGRESS_SECONDS";
 
 /// Reports on standard error how far a long command has come.
 ///
@@ -26,7 +30,7 @@ pub struct Progress {
 enum Display {
     Hidden,
     Bar(ProgressBar),
-    Lines(Mutex<Lines>),
+    Lines(Ticker),
 }
 
 impl Progress {
@@ -40,7 +44,7 @@ impl Progress {
         let display = if std::io::stderr().is_terminal() {
             Display::Bar(bar(position, total, title))
         } else {
-            Display::Lines(Mutex::new(Lines::new(position, total, title)))
+            Display::Lines(Ticker::start(Lines::new(position, total, title, interval())))
         };
         Self { display }
     }
@@ -64,6 +68,25 @@ impl Progress {
         }
     }
 
+    /// Begins another part of the same work, towards a total of its own.
+    pub fn begin(&self, title: &str, total: u64) {
+        match &self.display {
+            Display::Hidden => {}
+            Display::Bar(bar) => {
+                bar.set_prefix(title.to_owned());
+                bar.set_message("");
+                restart(bar, 0, total);
+            }
+            Display::Lines(ticker) => {
+                let mut lines = ticker.lines();
+                if let Some(line) = lines.last_line(Instant::now()) {
+                    say(&line);
+                }
+                lines.restart(title, total);
+            }
+        }
+    }
+
     /// Reports that `position` is reached.
     pub fn set(&self, position: u64, message: impl AsRef<str>) {
         match &self.display {
@@ -74,28 +97,50 @@ impl Progress {
                     bar.set_message(message.as_ref().to_owned());
                 }
             }
-            Display::Lines(lines) => {
-                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(line) = lines.line_if_due(position, message.as_ref(), Instant::now()) {
-                    say(&line);
-                }
+            Display::Lines(ticker) => {
+                let mut lines = ticker.lines();
+                message.as_ref().clone_into(&mut lines.message);
+                lines.position = position;
+                lines.say_if_due();
+            }
+        }
+    }
+
+    /// Reports that `count` more are done. Several threads may report.
+    pub fn advance(&self, count: u64) {
+        match &self.display {
+            Display::Hidden => {}
+            Display::Bar(bar) => bar.inc(count),
+            Display::Lines(ticker) => {
+                let mut lines = ticker.lines();
+                lines.position += count;
+                lines.say_if_due();
             }
         }
     }
 
     /// Ends the report: the bar goes, and what was shown as lines ends with one for the last position.
-    pub fn finish(self) {
-        match self.display {
+    pub fn finish(&self) {
+        match &self.display {
             Display::Hidden => {}
             Display::Bar(bar) => bar.finish_and_clear(),
-            Display::Lines(lines) => {
-                let lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+            Display::Lines(ticker) => {
+                let mut lines = ticker.lines();
                 if let Some(line) = lines.last_line(Instant::now()) {
                     say(&line);
                 }
+                lines.finished = true;
             }
         }
     }
+}
+
+/// Seconds between two lines: the user's choice if there is a usable one.
+fn interval() -> Duration {
+    let chosen = std::env::var(INTERVAL_VARIABLE).ok().and_then(|text| text.parse().ok());
+    chosen
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .unwrap_or(INTERVAL)
 }
 
 /// Prints a line. A reader who has gone does not end the work.
@@ -104,24 +149,54 @@ fn say(line: &str) {
 }
 
 fn bar(position: u64, total: u64, title: &str) -> ProgressBar {
-    let (length, template) = match total {
-        0 => (None, "{spinner} {prefix}  {msg}  {elapsed}"),
-        _ => (
-            Some(total),
-            "{prefix} {bar:24} {pos}/{len}  {msg}  {per_sec}  ETA {eta}",
-        ),
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4)).with_prefix(title.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    restart(&bar, position, total);
+    bar
+}
+
+/// Gives a bar another total. Without one it shows only that work goes on.
+fn restart(bar: &ProgressBar, position: u64, total: u64) {
+    let template = match total {
+        0 => "{spinner} {prefix}  {msg}  {elapsed}",
+        _ => "{prefix} {bar:24} {pos}/{len}  {msg}  {per_sec}  ETA {eta}",
     };
-    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(4))
-        .with_position(position)
-        .with_prefix(title.to_owned());
+    match total {
+        0 => bar.unset_length(),
+        _ => bar.set_length(total),
+    }
+    bar.set_position(position);
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    if total == 0 {
-        bar.enable_steady_tick(Duration::from_millis(200));
-    }
     bar.reset_eta();
-    bar
+}
+
+/// Lines that also appear while the work reports nothing.
+struct Ticker {
+    lines: Arc<Mutex<Lines>>,
+    /// Dropped with the ticker, which ends its thread.
+    _stop: Sender<()>,
+}
+
+impl Ticker {
+    fn start(lines: Lines) -> Self {
+        // A thread that wakes up more often than that would only cost time.
+        let pause = lines.interval.max(Duration::from_millis(200));
+        let lines = Arc::new(Mutex::new(lines));
+        let shared = Arc::clone(&lines);
+        let (stop, stopped) = channel::<()>();
+        thread::spawn(move || {
+            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                shared.lock().unwrap_or_else(PoisonError::into_inner).say_if_due();
+            }
+        });
+        Self { lines, _stop: stop }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The lines of a command that has no terminal.
@@ -130,33 +205,48 @@ struct Lines {
     total: u64,
     first: u64,
     begin: Instant,
+    interval: Duration,
     /// Time of the last line, or of the beginning.
     last: Instant,
     shown: bool,
+    finished: bool,
     position: u64,
     message: String,
 }
 
 impl Lines {
-    fn new(position: u64, total: u64, title: &str) -> Self {
+    fn new(position: u64, total: u64, title: &str, interval: Duration) -> Self {
         let begin = Instant::now();
         Self {
             title: title.to_owned(),
             total,
             first: position,
             begin,
+            interval,
             last: begin,
             shown: false,
+            finished: false,
             position,
             message: String::new(),
         }
     }
 
-    /// Takes up a position; returns its line once enough time has gone since the last one.
-    fn line_if_due(&mut self, position: u64, message: &str, now: Instant) -> Option<String> {
-        self.position = position;
-        message.clone_into(&mut self.message);
-        if now.saturating_duration_since(self.last) < INTERVAL {
+    /// Begins another part. The time of the last line stays: many short parts are not silent either.
+    fn restart(&mut self, title: &str, total: u64) {
+        let last = self.last;
+        *self = Self::new(0, total, title, self.interval);
+        self.last = last;
+    }
+
+    fn say_if_due(&mut self) {
+        if let Some(line) = self.line_if_due(Instant::now()) {
+            say(&line);
+        }
+    }
+
+    /// Returns the line of the position once enough time has gone since the last one.
+    fn line_if_due(&mut self, now: Instant) -> Option<String> {
+        if self.finished || now.saturating_duration_since(self.last) < self.interval {
             return None;
         }
         self.last = now;
@@ -166,7 +256,10 @@ impl Lines {
 
     /// Returns the line of the last position if any line was shown: short work stays silent.
     fn last_line(&self, now: Instant) -> Option<String> {
-        self.shown.then(|| self.line(now))
+        (self.shown && !self.finished).then(|| match self.position {
+            position if position >= self.total => format!("{} (done)", self.line(now)),
+            _ => self.line(now),
+        })
     }
 
     fn line(&self, now: Instant) -> String {
@@ -198,35 +291,65 @@ impl Lines {
 mod tests {
     use super::*;
 
+    /// What appears if a position and a message are reported at a time.
+    fn report(lines: &mut Lines, position: u64, message: &str, now: Instant) -> Option<String> {
+        lines.position = position;
+        message.clone_into(&mut lines.message);
+        lines.line_if_due(now)
+    }
+
     #[test]
     fn a_line_appears_once_its_time_has_come() {
-        let mut lines = Lines::new(100, 500, "training");
+        let mut lines = Lines::new(100, 500, "training", INTERVAL);
         let begin = lines.begin;
         let at = |seconds: u64| begin + Duration::from_secs(seconds);
-        assert_eq!(lines.line_if_due(150, "a", at(4)), None);
+        assert_eq!(report(&mut lines, 150, "a", at(4)), None);
         assert_eq!(lines.last_line(at(4)), None);
         let line = "training: 200/500  1.5 bits/dim  00:00:10/00:00:30";
-        assert_eq!(lines.line_if_due(200, "1.5 bits/dim", at(10)).as_deref(), Some(line));
-        assert_eq!(lines.line_if_due(210, "b", at(14)), None);
+        assert_eq!(report(&mut lines, 200, "1.5 bits/dim", at(10)).as_deref(), Some(line));
+        assert_eq!(report(&mut lines, 210, "b", at(14)), None);
         let line = "training: 210/500  b  00:00:22/00:00:58";
         assert_eq!(lines.last_line(at(22)).as_deref(), Some(line));
     }
 
     #[test]
     fn work_without_a_known_end_has_no_estimate() {
-        let mut lines = Lines::new(0, 0, "comparing");
+        let mut lines = Lines::new(0, 0, "comparing", INTERVAL);
         let later = lines.begin + INTERVAL;
-        let line = lines.line_if_due(0, "scoring a.vdm", later);
+        let line = report(&mut lines, 0, "scoring a.vdm", later);
         assert_eq!(line.as_deref(), Some("comparing:  scoring a.vdm  00:00:05"));
     }
 
     #[test]
     fn nothing_done_has_no_estimate() {
-        let mut lines = Lines::new(7, 10, "sampling");
+        let mut lines = Lines::new(7, 10, "sampling", INTERVAL);
         let later = lines.begin + INTERVAL;
         assert_eq!(
-            lines.line_if_due(7, "", later).as_deref(),
+            report(&mut lines, 7, "", later).as_deref(),
             Some("sampling: 7/10  00:00:05/?")
+        );
+    }
+
+    #[test]
+    fn the_last_line_says_that_all_is_done() {
+        let mut lines = Lines::new(0, 10, "sampling", INTERVAL);
+        let later = lines.begin + INTERVAL;
+        assert!(report(&mut lines, 9, "", later).is_some());
+        lines.position = 10;
+        let line = lines.last_line(later).unwrap();
+        assert_eq!(line, "sampling: 10/10  00:00:05/00:00:00 (done)");
+    }
+
+    #[test]
+    fn many_short_parts_are_not_silent() {
+        let mut lines = Lines::new(0, 1, "first", INTERVAL);
+        let begin = lines.begin;
+        lines.restart("second", 2);
+        assert_eq!(lines.last_line(begin + INTERVAL), None);
+        assert!(
+            report(&mut lines, 1, "", begin + INTERVAL)
+                .unwrap()
+                .starts_with("second: 1/2")
         );
     }
 }

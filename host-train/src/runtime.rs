@@ -1,4 +1,4 @@
-//! The core on the desktop: exported models read, scored, sampled and compared.
+//! The core on the desktop: reads, scores, samples and compares exported models.
 
 pub mod compare;
 pub mod distance;

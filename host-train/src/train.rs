@@ -1,5 +1,6 @@
 //! Training of a model.
 
+pub mod advice;
 pub mod checkpoint;
 pub mod config;
 pub mod device;

@@ -6,8 +6,9 @@ use ancestral::schedule::snr;
 use candle_core::{Device, Tensor};
 use host_train::data::{self, Split};
 use host_train::model::gamma::CurveKind;
+use host_train::progress::Progress;
 use host_train::rng::TrainRng;
-use host_train::study::estimator::{Settings, measure};
+use host_train::study::estimator::{EstimatorSettings, measure_estimates};
 use host_train::study::paths::Path as Schedule;
 use host_train::train::checkpoint::Run;
 use host_train::train::config::{Config, Time};
@@ -160,12 +161,12 @@ fn the_measured_estimate_varies_least_along_the_learned_curve() {
         let folder = tempfile::tempdir().unwrap();
         let (run, split) = trained(folder.path(), 800, curve);
         run.optimizer.show_average().unwrap();
-        let settings = Settings {
+        let settings = EstimatorSettings {
             draws: 400,
             batches: 200,
-            ..Settings::default()
+            ..EstimatorSettings::default()
         };
-        let found = measure(&run, &split.train, &settings).unwrap();
+        let found = measure_estimates(&run, &split.train, &settings, &Progress::hidden()).unwrap();
         let find = |schedule: Schedule, steps: Option<usize>| {
             let mut one = found.iter().filter(|e| e.schedule == schedule && e.steps == steps);
             one.next().unwrap().clone()
@@ -188,8 +189,11 @@ fn the_measured_estimate_varies_least_along_the_learned_curve() {
         // The rows of a batch have their own times and noise. So its mean varies less than a row by the root of their
         // number, and stratified times make it vary less still. The differences between rows are added.
         let batch = run.config.train.batch as f64;
-        assert!(even.of_batch < even.deviation / batch.sqrt(), "{even:?}");
-        assert!(learned.of_batch < even.of_batch, "{curve:?}: {learned:?} {even:?}");
+        assert!(even.batch_deviation < even.deviation / batch.sqrt(), "{even:?}");
+        assert!(
+            learned.batch_deviation < even.batch_deviation,
+            "{curve:?}: {learned:?} {even:?}"
+        );
 
         // With T steps, the mean is that of the loss that the chain is trained by.
         let chain = find(Schedule::Learned, Some(run.gamma.steps()));

@@ -1,9 +1,9 @@
-//! What comes out of a data set that is right.
+//! Data sets that are right: their rows, units and splits.
 
 use std::fs;
 use std::path::Path;
 
-use host_train::data::{self, DataSpec, Kind, LabelColumn, Split};
+use host_train::data::{self, DataSpec, LabelColumn, Split, ValueKind};
 use npyz::WriterBuilder;
 
 fn load(name: &str, bytes: &[u8], change: impl FnOnce(&mut DataSpec)) -> Split {
@@ -98,7 +98,7 @@ fn continuous_units_come_from_the_training_rows_alone() {
     }
     let raw = test.kind.to_raw(test.row(3));
     assert!((raw[1] - (1000.0 - 0.5 * raw[0] * raw[0])).abs() < 0.1, "{raw:?}");
-    assert!(matches!(test.kind, Kind::Continuous { .. }));
+    assert!(matches!(test.kind, ValueKind::Continuous { .. }));
     assert_eq!((test.levels(), test.row_levels(0)), (None, None));
 }
 

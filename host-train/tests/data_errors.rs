@@ -1,4 +1,4 @@
-//! Every way in which a data set can be wrong gives one sentence that names the place and the remedy.
+//! Data sets that are wrong: one sentence for each fault, which names the place and the remedy.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::Path;
 use host_train::data::{self, DataSpec, LabelColumn};
 use npyz::WriterBuilder;
 
-/// The message for a file `name` with these bytes; the folder is cut away so that messages can be compared whole.
+/// Returns the message for a file `name` with these bytes, without the folder, so that whole messages can be compared.
 fn message(name: &str, bytes: &[u8], change: impl FnOnce(&mut DataSpec)) -> String {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(name), bytes).unwrap();

@@ -6,10 +6,12 @@ use candle_core::Device;
 use host_train::data::{self, Split};
 use host_train::export::{Recipe, export, float_spec};
 use host_train::model::variance::VarianceKind;
+use host_train::progress::Progress;
 use host_train::runtime::evaluate::evaluate;
 use host_train::runtime::model_file::{AnyModel, ModelFile};
 use host_train::study::paths::Path;
-use host_train::study::step_search::{Settings, Study, refit};
+use host_train::study::refit::refit_variances;
+use host_train::study::step_search::{SearchSettings, StepSearch};
 use host_train::train::checkpoint::Run;
 use host_train::train::config::Config;
 use host_train::train::distill::{self, distill};
@@ -43,20 +45,20 @@ fn file(run: &Run) -> ModelFile {
 fn training_for_few_steps_lowers_their_elbo() {
     let folder = tempfile::tempdir().unwrap();
     let (run, split) = base(folder.path());
-    let settings = Settings {
+    let settings = SearchSettings {
         grid: 21,
         draws: 300,
         seed: 0,
     };
-    let study = Study::new(&run, &split, &settings).unwrap();
-    let table = study.table(Path::Best, VarianceKind::Rotated, 3).unwrap();
+    let search = StepSearch::new(&run, &split, &settings, &Progress::hidden()).unwrap();
+    let table = search.table(Path::Best, VarianceKind::Rotated, 3).unwrap();
     let mut config = run.config.clone();
     config.model.steps = 3;
     config.model.variance = VarianceKind::Rotated;
     let begun = Run::continued(config.clone(), &run, &table.gamma, table.variance().as_ref()).unwrap();
-    let before = evaluate(&file(&begun), &split.train, 64, 0).unwrap();
+    let before = evaluate(&file(&begun), &split.train, 64, 0, &Progress::hidden()).unwrap();
     // What the table promised about rows, on other rows.
-    let on_test = evaluate(&file(&begun), &split.test, 1000, 0).unwrap();
+    let on_test = evaluate(&file(&begun), &split.test, 1000, 0, &Progress::hidden()).unwrap();
     assert!(
         (on_test.bits_per_dim - table.test_bits_per_dim).abs() < 0.05,
         "{} {}",
@@ -64,7 +66,7 @@ fn training_for_few_steps_lowers_their_elbo() {
         table.test_bits_per_dim
     );
     let (mut trained, split) = go(begun, folder.path());
-    let after = evaluate(&file(&trained), &split.train, 64, 0).unwrap();
+    let after = evaluate(&file(&trained), &split.train, 64, 0, &Progress::hidden()).unwrap();
     assert!(
         after.bits_per_dim < before.bits_per_dim - 0.02,
         "{} {}",
@@ -74,7 +76,7 @@ fn training_for_few_steps_lowers_their_elbo() {
 
     // A saved run is the same run, variances and basis included.
     let path = folder.path().join("few.safetensors");
-    refit(&mut trained, &split, &settings).unwrap();
+    refit_variances(&mut trained, &split, &settings, &Progress::hidden()).unwrap();
     trained.save_weights(&path).unwrap();
     let read = Run::averaged(&path, &Device::Cpu).unwrap();
     assert_eq!(
@@ -95,24 +97,31 @@ fn refitted_variances_suit_the_errors() {
     config.model.variance = VarianceKind::Calibrated;
     let gamma = [-4.0, -1.0, 1.0, 3.0, 6.0];
     let mut few = Run::continued(config, &run, &gamma, None).unwrap();
-    let own = evaluate(&file(&few), &split.train, 200, 1).unwrap().diffusion;
-    refit(
+    let own = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden())
+        .unwrap()
+        .diffusion;
+    refit_variances(
         &mut few,
         &split,
-        &Settings {
+        &SearchSettings {
             draws: 100,
-            ..Settings::default()
+            ..SearchSettings::default()
         },
+        &Progress::hidden(),
     )
     .unwrap();
-    let best = evaluate(&file(&few), &split.train, 200, 1).unwrap().diffusion;
+    let best = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden())
+        .unwrap()
+        .diffusion;
     assert!(best < own, "{best} {own}");
     let spec = few.variance.as_ref().unwrap().spec().unwrap();
     for factor in [0.8, 1.25] {
         let mut other = spec.clone();
         other.ratios.iter_mut().for_each(|r| *r *= factor);
         few.variance.as_ref().unwrap().set(&other).unwrap();
-        let worse = evaluate(&file(&few), &split.train, 200, 1).unwrap().diffusion;
+        let worse = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden())
+            .unwrap()
+            .diffusion;
         assert!(worse > best + 0.005, "{factor}: {worse} {best}");
     }
 }
@@ -146,24 +155,24 @@ fn a_student_does_in_few_steps_what_its_teacher_does_in_many() {
     // The deterministic sampler is a map from noise to data: compare where each takes the same noise.
     let mut deterministic = run.config.clone();
     deterministic.model.eta = 0.0;
-    let ends = |file: &ModelFile| draw(file, 200);
+    let final_states = |file: &ModelFile| draw(file, 200);
     let gamma: Vec<f32> = run.gamma.values().unwrap().to_vec1().unwrap();
     let gamma: Vec<f64> = gamma.into_iter().map(f64::from).collect();
-    let teacher = ends(&file(
+    let teacher = final_states(&file(
         &Run::continued(deterministic.clone(), &run, &gamma, None).unwrap(),
     ));
     deterministic.model.steps = 2;
     let few: Vec<f64> = gamma.iter().copied().step_by(4).collect();
-    let untaught = ends(&file(&Run::continued(deterministic, &run, &few, None).unwrap()));
+    let untaught = final_states(&file(&Run::continued(deterministic, &run, &few, None).unwrap()));
     let off = |other: &[f32]| {
         let square: f32 = teacher.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum();
         square / teacher.len() as f32
     };
-    let (taught, untaught) = (off(&ends(&students[1])), off(&untaught));
+    let (taught, untaught) = (off(&final_states(&students[1])), off(&untaught));
     assert!(taught < 0.5 * untaught, "{taught} {untaught}");
 
     // It has no ELBO, in floats and in integers, and says so.
-    let error = evaluate(&students[1], &split.test, 1, 0).unwrap_err();
+    let error = evaluate(&students[1], &split.test, 1, 0, &Progress::hidden()).unwrap_err();
     assert!(format!("{error:#}").contains("samples alone"), "{error:#}");
     let error = distill(&run, &split.train, 3, &settings, |_, _, _| {}, |_| Ok(())).unwrap_err();
     assert!(
@@ -205,7 +214,7 @@ fn a_student_in_integers_is_a_student() {
                 student,
                 &Recipe::plain(ancestral::FormatId::W8A16),
                 &split.train,
-                |_, _| {},
+                &Progress::hidden(),
             )?);
             Ok(())
         },
@@ -239,7 +248,7 @@ fn a_deviation_beyond_the_format_is_cut() {
     spec.ratios[5] = (2.5 / own).powi(2);
     few.variance.as_ref().unwrap().set(&spec).unwrap();
     let made = |format| {
-        let exported = export(&few, &Recipe::plain(format), &split.train, |_, _| {}).unwrap();
+        let exported = export(&few, &Recipe::plain(format), &split.train, &Progress::hidden()).unwrap();
         ModelFile::from_bytes(&exported.bytes, "model".into()).unwrap()
     };
     let (float, integer) = (made(ancestral::FormatId::F32), made(ancestral::FormatId::W8A16));
@@ -250,7 +259,11 @@ fn a_deviation_beyond_the_format_is_cut() {
     assert_eq!(spreads[5], i16::MAX);
     assert!(spreads.iter().filter(|&&s| s == i16::MAX).count() == 1);
     // The error of x̂ is small against either deviation, so the smaller one is the better.
-    let bits = |file: &ModelFile| evaluate(file, &split.train, 50, 0).unwrap().bits_per_dim;
+    let bits = |file: &ModelFile| {
+        evaluate(file, &split.train, 50, 0, &Progress::hidden())
+            .unwrap()
+            .bits_per_dim
+    };
     let gain = (2.5f64 / 2.0).ln() / (4.0 * std::f64::consts::LN_2);
     let found = bits(&float) - bits(&integer);
     assert!(found > 0.3 * gain && found < gain + 0.02, "{found} {gain}");

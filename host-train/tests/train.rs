@@ -5,8 +5,9 @@ mod common;
 use ancestral::model::Header;
 use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor};
-use host_train::data::{self, Kind, Split};
+use host_train::data::{self, Split, ValueKind};
 use host_train::export::{Recipe, export, float_spec};
+use host_train::progress::Progress;
 use host_train::rng::TrainRng;
 use host_train::runtime::evaluate::evaluate;
 use host_train::runtime::model_file::{AnyModel, ModelFile};
@@ -77,11 +78,11 @@ fn a_resumed_run_is_the_uninterrupted_one_to_the_bit() {
 fn training_lowers_the_held_out_elbo() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, split) = common::run(folder.path());
-    let before = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
+    let before = evaluate(&model_of(&run), &split.test, 16, 0, &Progress::hidden()).unwrap();
     run.config.train.steps = 600;
     run.optimizer.show_current().unwrap();
     train_to(&mut run, &split, folder.path(), None);
-    let after = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
+    let after = evaluate(&model_of(&run), &split.test, 16, 0, &Progress::hidden()).unwrap();
     assert!(
         after.bits_per_dim < before.bits_per_dim - 0.5,
         "{} {}",
@@ -137,14 +138,14 @@ fn mean_loss(run: &Run, split: &Split) -> [f64; 3] {
 fn compare_loss_with_core(prediction: Prediction, continuous: bool) {
     let folder = tempfile::tempdir().unwrap();
     let (run, split) = train_unclipped(folder.path(), prediction, continuous);
-    let score = evaluate(&model_of(&run), &split.train, 400, 1).unwrap();
+    let score = evaluate(&model_of(&run), &split.train, 400, 1, &Progress::hidden()).unwrap();
     let loss = mean_loss(&run, &split);
     // The core reports the density in the file's units, so the loss lacks the logarithms of the scales.
     let units = match &split.train.kind {
-        Kind::Continuous { scale, .. } => {
+        ValueKind::Continuous { scale, .. } => {
             scale.iter().map(|s| f64::from(*s).ln()).sum::<f64>() / (4.0 * std::f64::consts::LN_2)
         }
-        Kind::Levels { .. } => 0.0,
+        ValueKind::Levels { .. } => 0.0,
     };
     // The reconstruction of levels uses only the first 32 rows of a batch, so its tolerance is larger.
     for (name, found, core, tolerance) in [
@@ -217,16 +218,16 @@ fn the_integer_model_costs_little() {
     let (mut run, split) = common::run(folder.path());
     run.config.train.steps = 300;
     train_to(&mut run, &split, folder.path(), None);
-    let float = evaluate(&model_of(&run), &split.test, 16, 0).unwrap();
+    let float = evaluate(&model_of(&run), &split.test, 16, 0, &Progress::hidden()).unwrap();
     let exported = export(
         &run,
         &Recipe::plain(ancestral::FormatId::W8A16),
         &split.train,
-        |_, _| {},
+        &Progress::hidden(),
     )
     .unwrap();
     let file = ModelFile::from_bytes(&exported.bytes, "integer".into()).unwrap();
-    let integer = evaluate(&file, &split.test, 16, 0).unwrap();
+    let integer = evaluate(&file, &split.test, 16, 0, &Progress::hidden()).unwrap();
     assert_eq!(integer.format, "w8a16");
     assert!(
         (integer.bits_per_dim - float.bits_per_dim).abs() < 0.03,
@@ -242,7 +243,13 @@ fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, split) = common::run(folder.path());
     train_to(&mut run, &split, &folder.path().join("good"), None);
-    let good = export(&run, &Recipe::plain(ancestral::FormatId::F32), &split.train, |_, _| {}).unwrap();
+    let good = export(
+        &run,
+        &Recipe::plain(ancestral::FormatId::F32),
+        &split.train,
+        &Progress::hidden(),
+    )
+    .unwrap();
     assert!(good.warnings.is_empty());
     let mut config = run.config.clone();
     config.model.gamma_last = 1.0;
@@ -253,7 +260,7 @@ fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
         &short,
         &Recipe::plain(ancestral::FormatId::F32),
         &split.train,
-        |_, _| {},
+        &Progress::hidden(),
     )
     .unwrap();
     assert!(exported.warnings[0].contains("prior term is") && exported.warnings[0].contains("gamma_last"));
@@ -271,10 +278,15 @@ fn weights_that_are_not_finite_are_refused_with_their_place() {
         .var
         .set(&Tensor::from_vec(values, (16, 16), &Device::Cpu).unwrap())
         .unwrap();
-    let error = export(&run, &Recipe::plain(ancestral::FormatId::F32), &split.train, |_, _| {})
-        .err()
-        .unwrap()
-        .to_string();
+    let error = export(
+        &run,
+        &Recipe::plain(ancestral::FormatId::F32),
+        &split.train,
+        &Progress::hidden(),
+    )
+    .err()
+    .unwrap()
+    .to_string();
     assert!(error.contains("layer 1, row 5, column 3"), "{error}");
 }
 

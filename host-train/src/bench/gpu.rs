@@ -1,7 +1,7 @@
-//! This program's side of the comparison on a GPU.
+//! This program as a contender on a GPU.
 
 use crate::fused::cuda::Gpu;
-use crate::fused::device::update::Progress;
+use crate::fused::device::progress::Progress;
 use crate::fused::device::{Operand, Product, Products, Queue};
 use crate::fused::graph::Graph;
 use crate::fused::index::Index;
@@ -11,7 +11,7 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use std::time::Instant;
 
-/// Steps that the host does not wait for. Batches are copied to one place, where a captured step finds them.
+/// Steps that the host does not wait for. Every batch is copied to the same memory, where a captured step finds it.
 pub struct Steps {
     updates: Updates,
     graph: Graph,
@@ -24,7 +24,7 @@ pub struct Steps {
 
 impl Steps {
     /// * `inputs`, `targets`: `(batches, n, widths)`;
-    /// * `captured`: whether a step becomes a CUDA graph.
+    /// * `captured`: whether to capture a step as a CUDA graph.
     pub fn new(inputs: &Tensor, targets: &Tensor, update: Update, captured: bool) -> Result<Self> {
         let device = inputs.device();
         let n = inputs.dim(1)?;
@@ -40,7 +40,7 @@ impl Steps {
 
     /// Launches a step on a batch.
     ///
-    /// * `loss`: of inputs and targets, each batch's rows taking their biases as the index says.
+    /// * `loss`: of inputs and targets; the index gives the row of biases for each row of the batch.
     pub fn step(
         &mut self,
         (inputs, targets): (&Tensor, &Tensor),
@@ -61,7 +61,7 @@ impl Steps {
         launched
     }
 
-    /// The loss of the step just made. This waits.
+    /// Waits, and returns the loss of the last step.
     pub fn loss(&mut self) -> Result<f32> {
         let sum = self.updates.read()?.sums[0];
         let own = sum - self.sum;
@@ -70,21 +70,21 @@ impl Steps {
     }
 }
 
-/// Side of the matrices: large enough that a GPU is full.
+/// Side of the matrices: large enough to occupy a whole GPU.
 const SIDE: usize = 8192;
 
-/// Floating-point operations per second of products of large matrices, the fastest of `rounds`.
+/// Measures floating-point operations per second of products of large matrices, the fastest of `rounds`.
 #[allow(unsafe_code)]
-pub fn rate(device: &Device, products: Products, rounds: usize) -> Result<f64> {
+pub fn measure_rate(device: &Device, products: Products, rounds: usize) -> Result<f64> {
     let gpu = Gpu::new(device)?;
-    let half = products == Products::Bf16;
-    let bytes = SIDE * SIDE * if half { 2 } else { 4 };
+    let bf16 = products == Products::Bf16;
+    let bytes = SIDE * SIDE * if bf16 { 2 } else { 4 };
     let zeros = || -> Result<_> { Ok(gpu.upload(&vec![0u8; bytes])?) };
     let (a, b, c) = (zeros()?, zeros()?, zeros()?);
     let operand = |memory| Operand {
         address: gpu.address(memory),
         stride: SIDE,
-        half,
+        bf16,
     };
     let product = Product {
         a: (operand(&a), true),
@@ -97,7 +97,7 @@ pub fn rate(device: &Device, products: Products, rounds: usize) -> Result<f64> {
         products,
     };
     let mut best = f64::INFINITY;
-    // The first prepares cuBLAS.
+    // The first product prepares cuBLAS and does not count.
     for round in 0..=rounds {
         gpu.wait()?;
         let begin = Instant::now();

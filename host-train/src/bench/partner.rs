@@ -1,40 +1,43 @@
 //! A contender: a process that answers one JSON object per line.
 
-use super::Task;
+use super::task::Task;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// What a contender is asked for.
+/// The PyTorch contender, a Python program.
+pub const SCRIPT: &str = include_str!("../../bench/partner.py");
+
+/// A request to a contender.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 pub enum Request {
     /// Build a network from the files of a folder.
     Prepare {
-        /// How it computes.
+        /// Operations to use: `candle`, `fused` or `graphs` here; `eager`, `compiled` or `graphs` in PyTorch.
         mode: String,
-        /// What it computes.
+        /// Network, batch and optimizer.
         task: Task,
-        /// Where [`Task::write`] wrote.
+        /// Folder that [`Task::write`] wrote into.
         folder: PathBuf,
     },
-    /// Train and answer the loss of each step.
+    /// Train, and answer the loss of each step.
     Losses {
-        /// How many steps.
+        /// Number of steps.
         steps: u64,
     },
-    /// Train and answer how long it took.
+    /// Train, and answer the seconds that it took.
     Time {
-        /// How many steps.
+        /// Number of steps.
         steps: u64,
     },
-    /// Answer how fast large matrices are multiplied, as prepared for.
+    /// Answer the operations per second of a product of large matrices, in the prepared number format.
     Rate,
 }
 
-/// What it answers; what was not asked for is empty.
+/// An answer; fields that were not asked for are empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Answer {
@@ -54,7 +57,7 @@ pub struct Partner {
 }
 
 impl Partner {
-    /// Starts it and waits for its name; an error says why it cannot take part.
+    /// Starts the contender and waits for its name. An error says why it cannot take part.
     pub fn start(command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command
@@ -70,16 +73,16 @@ impl Partner {
             output: BufReader::new(output),
             child,
         };
-        partner.name = partner.hear()?.name;
+        partner.name = partner.receive()?.name;
         Ok(partner)
     }
 
-    /// What it calls itself.
+    /// Name that the contender gave itself.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Builds a network.
+    /// Has the contender build a network.
     pub fn prepare(&mut self, mode: &str, task: &Task, folder: &std::path::Path) -> Result<()> {
         self.ask(&Request::Prepare {
             mode: mode.to_owned(),
@@ -89,35 +92,35 @@ impl Partner {
         Ok(())
     }
 
-    /// The losses of the next steps.
+    /// Trains the next steps and returns their losses.
     pub fn losses(&mut self, steps: u64) -> Result<Vec<f64>> {
         Ok(self.ask(&Request::Losses { steps })?.losses)
     }
 
-    /// Seconds that the next steps take.
+    /// Trains the next steps and returns the seconds that they took.
     pub fn time(&mut self, steps: u64) -> Result<f64> {
         Ok(self.ask(&Request::Time { steps })?.seconds)
     }
 
-    /// Floating-point operations per second of a product of large matrices.
+    /// Measures the floating-point operations per second of a product of large matrices.
     pub fn rate(&mut self) -> Result<f64> {
         Ok(self.ask(&Request::Rate)?.flops)
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer> {
-        let input = self.input.as_mut().context("it has ended")?;
+        let input = self.input.as_mut().context("the contender has ended: start it again")?;
         writeln!(input, "{}", serde_json::to_string(request)?).with_context(|| format!("{} has ended", self.name))?;
         input.flush()?;
-        self.hear()
+        self.receive()
     }
 
-    fn hear(&mut self) -> Result<Answer> {
+    fn receive(&mut self) -> Result<Answer> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
-            bail!("{} has ended without an answer", self.name);
+            bail!("{} has ended without an answer: run it by itself to see why", self.name);
         }
-        let answer: Answer =
-            serde_json::from_str(&line).with_context(|| format!("{} answered something else", self.name))?;
+        let answer: Answer = serde_json::from_str(&line)
+            .with_context(|| format!("{} answered something that is not an answer to the request", self.name))?;
         match answer.error {
             Some(error) => bail!("{}: {error}", self.name),
             None => Ok(answer),
@@ -127,7 +130,7 @@ impl Partner {
 
 impl Drop for Partner {
     fn drop(&mut self) {
-        // Its input ends, and so does it; if it does not, it is of no more use.
+        // It ends when its input does; one that does not is killed.
         drop(self.input.take());
         let _ = self.child.kill();
         let _ = self.child.wait();

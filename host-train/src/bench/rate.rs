@@ -1,4 +1,4 @@
-//! How fast a device multiplies large matrices: what the speed of a step is held against.
+//! Speed of products of large matrices: the yardstick for the speed of a step.
 
 use crate::fused::device::Products;
 use crate::fused::pieces;
@@ -7,20 +7,20 @@ use anyhow::Result;
 use candle_core::Device;
 use std::time::Instant;
 
-/// Side of the matrices on the CPU: large enough that nothing but the products counts.
+/// Side of the matrices on the CPU: large enough that only the products count.
 const SIDE: usize = 1024;
-/// Times that they are multiplied; the fastest counts.
+/// Number of products, of which the fastest counts.
 const ROUNDS: usize = 5;
 
-/// Floating-point operations per second.
+/// Measures floating-point operations per second.
 #[cfg_attr(
     not(feature = "cuda"),
     expect(unused_variables, reason = "only a GPU is another device")
 )]
-pub fn measured(device: &Device, products: Products) -> Result<f64> {
+pub fn measure(device: &Device, products: Products) -> Result<f64> {
     #[cfg(feature = "cuda")]
     if device.is_cuda() {
-        return super::gpu::rate(device, products, ROUNDS);
+        return super::gpu::measure_rate(device, products, ROUNDS);
     }
     let value = |i: usize| (i % 31) as f32 / 31.0 - 0.5;
     let a: Vec<f32> = (0..SIDE * SIDE).map(value).collect();
@@ -29,10 +29,10 @@ pub fn measured(device: &Device, products: Products) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {
         let begin = Instant::now();
-        // Cut as the layers' products are.
+        // In the pieces of the layers' products.
         let work: Vec<_> = out
-            .chunks_mut(pieces::ROWS * SIDE)
-            .zip(a.chunks(pieces::ROWS * SIDE))
+            .chunks_mut(pieces::BATCH_ROWS * SIDE)
+            .zip(a.chunks(pieces::BATCH_ROWS * SIDE))
             .collect();
         pieces::each(work, |(out, a)| {
             let rows = a.len() / SIDE;

@@ -1,49 +1,41 @@
-use super::sample::square;
-use super::{load_data, print, print_json};
+use super::args::{Data, Noise, Output};
+use super::print::{print, print_json};
 use anyhow::{Context, Result, ensure};
 use host_train::data::Split;
-use host_train::report::{Panel, Traces, write_grid, write_traces};
-use host_train::runtime::compare::{Compared, Comparison, Settings, compare};
+use host_train::progress::Progress;
+use host_train::report::draw_compared;
+use host_train::runtime::compare::{CompareSettings, Compared, Comparison, compare};
 use host_train::runtime::model_file::ModelFile;
-use host_train::runtime::sample::Samples;
-use indicatif::ProgressBar;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Model files (.vdm) of one data set; differences are to the first in f32
+    /// Model files (.vdm) of one data set; differences refer to the first in f32
     #[arg(required = true)]
     models: Vec<PathBuf>,
-    /// Samples drawn from each for the distance to the data; 0 leaves the distance out
+    /// Samples to draw from each file for the distance to the data; 0 leaves the distance out
     #[arg(long, default_value_t = 10_000)]
     samples: usize,
-    /// Noise draws per row and step of the ELBO
-    #[arg(long, default_value_t = 4)]
-    draws: u32,
-    /// Seed of the noise
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Also score the f32 network with its state in Q3.12: what fixed point costs before the network is quantised
+    #[command(flatten)]
+    noise: Noise,
+    /// Also score the f32 network with its state in Q3.12: the cost of fixed point before the network is quantized
     #[arg(long)]
     state: bool,
-    /// Take the data from this configuration instead of the first model's own
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// Draw a hundred of the data and of each file's samples into this PNG
+    #[command(flatten)]
+    data: Data,
+    /// Draw a hundred rows of the data and of each file's samples into this PNG
     #[arg(long)]
     picture: Option<PathBuf>,
-    /// Print a JSON list, one object per file (and one for --state), and nothing else
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
-    pub fn run(self) -> Result<ExitCode> {
+    pub fn run(self, quiet: bool) -> Result<ExitCode> {
         ensure!(
             self.samples != 1,
-            "--samples 1 has no distance: at least 2 are needed, or 0 for none"
+            "--samples 1 has no distance: give at least 2, or 0 for none"
         );
         ensure!(
             self.samples > 0 || self.picture.is_none(),
@@ -51,31 +43,30 @@ impl Args {
         );
         let files: Vec<ModelFile> = self.models.iter().map(|m| ModelFile::read(m)).collect::<Result<_>>()?;
         let first = files.first().context("name at least one model file")?;
-        let split = load_data(|| first.data(), self.config.as_deref())?;
-        let settings = Settings {
-            draws: self.draws,
+        let split = self.data.load(|| first.data())?;
+        let settings = CompareSettings {
+            draws: self.noise.draws,
             samples: self.samples,
-            seed: self.seed,
+            seed: self.noise.seed,
             state: self.state,
         };
-        let spinner = ProgressBar::new_spinner();
-        spinner.enable_steady_tick(Duration::from_millis(200));
-        let rows = compare(&files, &split, &settings, |what| spinner.set_message(what.to_owned()))?;
-        spinner.finish_and_clear();
-        if self.json {
+        let progress = Progress::new(0, "comparing").quiet_if(quiet);
+        let rows = compare(&files, &split, &settings, &progress)?;
+        progress.finish();
+        if self.output.json {
             print_json(&rows.iter().map(|r| &r.row).collect::<Vec<_>>())?;
         } else {
-            table(&rows, &split)?;
+            print_table(&rows, &split)?;
         }
         // Last: a path that cannot be written must not cost the numbers.
         if let Some(path) = &self.picture {
-            picture(path, &rows, &split)?;
+            draw_compared(path, &rows, &split)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn table(rows: &[Compared], split: &Split) -> Result<()> {
+fn print_table(rows: &[Compared], split: &Split) -> Result<()> {
     let Some(Compared { row: first, .. }) = rows.first() else {
         return Ok(());
     };
@@ -122,50 +113,4 @@ fn table(rows: &[Compared], split: &Split) -> Result<()> {
         ))?;
     }
     Ok(())
-}
-
-fn picture(path: &Path, rows: &[Compared], split: &Split) -> Result<()> {
-    let title = |row: &Comparison| {
-        let score = &row.score;
-        let bits = match score.bits_per_dim {
-            bits if bits.is_nan() => "no ELBO".to_owned(),
-            bits => format!("{bits:.3} bits/dim"),
-        };
-        format!("{}, T = {}: {bits}", score.format, score.steps)
-    };
-    let shown = 0..split.test.len().min(100);
-    if let Some(levels) = split.test.levels() {
-        let side = square(split.test.dim).with_context(|| {
-            format!(
-                "{}: the data has no square number of dimensions to draw",
-                path.display()
-            )
-        })?;
-        let mut panels = vec![Panel {
-            title: "held-out data".to_owned(),
-            images: shown.filter_map(|r| split.test.row_bytes(r)).collect(),
-        }];
-        for Compared { row, samples } in rows {
-            if let Some(Samples::Levels(images)) = samples {
-                panels.push(Panel {
-                    title: title(row),
-                    images: images.iter().take(100).cloned().collect(),
-                });
-            }
-        }
-        return write_grid(path, &panels, side, side, levels);
-    }
-    let mut panels = vec![Traces {
-        title: "held-out data".to_owned(),
-        rows: shown.map(|r| split.test.kind.to_raw(split.test.row(r))).collect(),
-    }];
-    for Compared { row, samples } in rows {
-        if let Some(Samples::Values(values)) = samples {
-            panels.push(Traces {
-                title: title(row),
-                rows: values.iter().take(100).cloned().collect(),
-            });
-        }
-    }
-    write_traces(path, &panels)
 }

@@ -1,54 +1,44 @@
-use super::{load_data, print, print_json};
+use super::args::{Data, Noise, Output};
+use super::print::{print, print_json};
 use anyhow::{Result, ensure};
-use candle_core::Device;
 use host_train::data::Dataset;
-use host_train::export::float_spec;
+use host_train::export::source::open_model;
+use host_train::progress::Progress;
 use host_train::runtime::evaluate::{Evaluation, evaluate};
-use host_train::runtime::model_file::ModelFile;
-use host_train::train::checkpoint::Run;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A model file (.vdm), or a checkpoint or a run's folder (scored in f32)
+    /// A model file (.vdm), or a checkpoint or the folder of a run (scored in f32)
     model: PathBuf,
-    /// Take the data from this configuration instead of the model's own
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// Score the training rows instead of the held-out ones
+    #[command(flatten)]
+    data: Data,
+    /// Score the training rows instead of the held-out rows
     #[arg(long)]
     train_rows: bool,
-    /// Score at most this many rows
-    #[arg(long)]
+    /// Score only the first N rows
+    #[arg(long, value_name = "N")]
     rows: Option<usize>,
-    /// Noise draws per row and step
-    #[arg(long, default_value_t = 4)]
-    draws: u32,
-    /// Seed of the noise
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Print one JSON object and nothing else
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    noise: Noise,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
-    pub fn run(self) -> Result<ExitCode> {
-        let file = if is_model(&self.model) {
-            ModelFile::read(&self.model)?
-        } else {
-            let run = Run::averaged(&self.model, &Device::Cpu)?;
-            ModelFile::from_bytes(&float_spec(&run)?.to_bytes()?, self.model.display().to_string())?
-        };
-        let split = load_data(|| file.data(), self.config.as_deref())?;
+    pub fn run(self, quiet: bool) -> Result<ExitCode> {
+        let file = open_model(&self.model)?;
+        let split = self.data.load(|| file.data())?;
         let mut rows = if self.train_rows { split.train } else { split.test };
         if let Some(limit) = self.rows {
-            ensure!(limit >= 1, "--rows 0 leaves nothing to score: at least 1 is needed");
+            ensure!(limit >= 1, "--rows 0 leaves nothing to score: give at least 1");
             rows = first_rows(&rows, limit);
         }
-        let score = evaluate(&file, &rows, self.draws, self.seed)?;
-        if self.json {
+        let progress = Progress::new(0, "scoring").quiet_if(quiet);
+        let score = evaluate(&file, &rows, self.noise.draws, self.noise.seed, &progress)?;
+        progress.finish();
+        if self.output.json {
             print_json(&score)?;
         } else {
             print_score(&score)?;
@@ -59,11 +49,6 @@ impl Args {
 
 fn first_rows(data: &Dataset, limit: usize) -> Dataset {
     data.select(&(0..limit.min(data.len())).collect::<Vec<_>>())
-}
-
-/// A checkpoint is a safetensors file or a folder; everything else should be a model, whose parser says what is wrong.
-fn is_model(path: &Path) -> bool {
-    !path.is_dir() && path.extension().is_none_or(|e| e != "safetensors")
 }
 
 fn print_score(score: &Evaluation) -> Result<()> {

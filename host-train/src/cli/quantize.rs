@@ -1,86 +1,79 @@
-use super::export::{formats, report};
-use super::load_data;
+use super::args::{ModelOut, Output, Source};
+use super::print::print_exported;
 use ancestral::FormatId;
 use anyhow::{Result, ensure};
-use candle_core::Device;
 use host_train::export::quantize::finetune::FineTune;
 use host_train::export::{Recipe, export};
-use host_train::files::write_atomically;
-use host_train::train::checkpoint::Run;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use host_train::progress::Progress;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run
-    checkpoint: PathBuf,
-    /// Number format: w8a16, w8a8 or w4a8
-    #[arg(long, value_parser = formats())]
-    format: FormatId,
-    /// The model file to write
-    #[arg(long)]
-    out: PathBuf,
-    /// After calibration, train the integer network to give what the float one gives
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    model: ModelOut,
+    #[command(flatten)]
+    finetuning: FineTuning,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Fine-tuning of an integer format.
+#[derive(clap::Args)]
+pub struct FineTuning {
+    /// After calibration, train the integer network to reproduce the float network
     #[arg(long)]
     finetune: bool,
-    /// Steps of fine-tuning
+    /// Optimizer steps of the fine-tuning
     #[arg(long, default_value_t = FineTune::default().steps, requires = "finetune")]
     steps: u64,
     /// States in a batch
     #[arg(long, default_value_t = FineTune::default().batch, requires = "finetune")]
     batch: usize,
-    /// Adam's learning rate at the start [default: 3e-6 for w8a16, 1e-5 for w8a8, 5e-5 for w4a8]
+    /// Learning rate of Adam at the start [default: 3e-6 for w8a16, 1e-5 for w8a8, 5e-5 for w4a8]
     #[arg(long, requires = "finetune")]
     learning_rate: Option<f64>,
     /// Seed of the batches
     #[arg(long, default_value_t = FineTune::default().seed, requires = "finetune")]
     seed: u64,
-    /// Take the training rows from this configuration's data instead of the checkpoint's own
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// Print one JSON object and nothing else
-    #[arg(long)]
-    json: bool,
 }
 
-impl Args {
-    pub fn run(self) -> Result<ExitCode> {
-        ensure!(
-            !matches!(self.format, FormatId::F32 | FormatId::F16),
-            "{} needs no quantisation: use `host-train export`",
-            self.format
-        );
+impl FineTuning {
+    /// Returns the settings, checked, if fine-tuning is asked for.
+    pub fn settings(&self) -> Result<Option<FineTune>> {
         let settings = FineTune {
             steps: self.steps,
             batch: self.batch,
             learning_rate: self.learning_rate,
             seed: self.seed,
         };
-        if self.finetune {
-            settings.check()?;
+        if !self.finetune {
+            return Ok(None);
         }
-        let run = Run::averaged(&self.checkpoint, &Device::Cpu)?;
-        let split = load_data(|| Ok(run.config.data.clone()), self.config.as_deref())?;
-        let bar = if self.json || !self.finetune {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new(self.steps).with_style(
-                ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {msg} ({eta} left)")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            )
-        };
+        settings.check()?;
+        Ok(Some(settings))
+    }
+}
+
+impl Args {
+    pub fn run(self, quiet: bool) -> Result<ExitCode> {
+        let ModelOut { format, out } = &self.model;
+        ensure!(
+            !matches!(format, FormatId::F32 | FormatId::F16),
+            "{format} needs no quantization: use `host-train export`"
+        );
+        let finetune = self.finetuning.settings()?;
+        let (run, split) = self.source.load()?;
         let recipe = Recipe {
-            finetune: self.finetune.then_some(settings),
-            ..Recipe::plain(self.format)
+            finetune,
+            ..Recipe::plain(*format)
         };
-        let exported = export(&run, &recipe, &split.train, |step, loss| {
-            bar.set_position(step);
-            bar.set_message(format!("{loss:.4} nats a row"));
-        })?;
-        bar.finish_and_clear();
-        write_atomically(&self.out, |out| Ok(out.write_all(&exported.bytes)?))?;
-        report(&self.out, self.format, &exported, self.json)?;
+        let progress = Progress::new(0, "quantizing").quiet_if(quiet);
+        let exported = export(&run, &recipe, &split.train, &progress)?;
+        progress.finish();
+        exported.write(out)?;
+        print_exported(out, *format, &exported, self.output.json)?;
         Ok(ExitCode::SUCCESS)
     }
 }

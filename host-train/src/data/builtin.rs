@@ -1,4 +1,4 @@
-//! The built-in sets. They are part of the program, so that it runs from any folder; `data/README.md` tells where they come from.
+//! The built-in sets: part of the program, so that it runs from any folder. `data/README.md` names their sources.
 
 use flate2::read::GzDecoder;
 
@@ -12,7 +12,7 @@ pub const DIGITS_SIDE: usize = 8;
 
 /// One built-in set.
 pub(super) struct Builtin {
-    /// What a configuration calls it.
+    /// Name in a configuration.
     pub name: &'static str,
     /// Number of levels; `None` for continuous data.
     pub levels: Option<u16>,
@@ -23,7 +23,7 @@ pub(super) struct Builtin {
 }
 
 const ALL: &[Builtin] = &[
-    // 1,797 handwritten digits of 8×8 pixels with 17 grey levels: 0 (paper) to 16 (ink). 1,500 are learnt from.
+    // 1,797 handwritten digits of 8×8 pixels with 17 grey levels: 0 (paper) to 16 (ink). 1,500 of them are for training.
     Builtin {
         name: "digits",
         levels: Some(17),
@@ -31,7 +31,7 @@ const ALL: &[Builtin] = &[
         label: LabelColumn::Last,
         file: include_bytes!("../../../data/digits.csv.gz"),
     },
-    // 1,687 windows of 32 samples of an electrocardiogram at 180 Hz, in mV. 1,400 are learnt from.
+    // 1,687 windows of 32 samples of an electrocardiogram at 180 Hz, in mV. 1,400 of them are for training.
     Builtin {
         name: "ecg",
         levels: None,
@@ -41,13 +41,13 @@ const ALL: &[Builtin] = &[
     },
 ];
 
-/// The set of that name.
+/// Returns the set of that name.
 pub(super) fn find(name: &str) -> Option<&'static Builtin> {
     ALL.iter().find(|set| set.name == name)
 }
 
 impl Builtin {
-    /// The rows without their labels, in the file's order.
+    /// Reads the rows without their labels, in the file's order.
     pub(super) fn read(&self) -> Result<Table, DataError> {
         csv::read(self.name, GzDecoder::new(self.file), self.label)
     }

@@ -2,9 +2,9 @@
 
 use crate::rng::{RandomSource, Share};
 
-/// How a row's numbers relate to those in the file.
+/// Relation between a row's numbers and those in the file.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Whole numbers `k` in `0..levels`, shown to the model as `x = −1 + 2k/(levels − 1)`.
     Levels {
         /// Number of levels, at least 2.
@@ -19,16 +19,18 @@ pub enum Kind {
     },
 }
 
-impl Kind {
-    /// The value that the model sees for `raw` in column `column`.
+impl ValueKind {
+    /// Returns the model's value for `raw` in column `column`.
     pub(super) fn to_model(&self, column: usize, raw: f64) -> f32 {
         match self {
-            Kind::Levels { levels } => (-1.0 + 2.0 * raw / f64::from(levels - 1)) as f32,
-            Kind::Continuous { mean, scale } => ((raw - f64::from(mean[column])) / f64::from(scale[column])) as f32,
+            ValueKind::Levels { levels } => (-1.0 + 2.0 * raw / f64::from(levels - 1)) as f32,
+            ValueKind::Continuous { mean, scale } => {
+                ((raw - f64::from(mean[column])) / f64::from(scale[column])) as f32
+            }
         }
     }
 
-    /// A row in the file's units as the model sees it; the inverse of [`Kind::to_raw`].
+    /// Converts a row from the file's units to the model's; the inverse of [`ValueKind::to_raw`].
     pub fn from_raw(&self, row: &[f32]) -> Vec<f32> {
         let columns = row.iter().enumerate();
         columns
@@ -36,14 +38,14 @@ impl Kind {
             .collect()
     }
 
-    /// A row of `dim` model values in the file's units: levels (not rounded), or the measured quantity.
+    /// Converts a row of `dim` model values to the file's units: levels (not rounded), or the measured quantity.
     pub fn to_raw(&self, row: &[f32]) -> Vec<f32> {
         match self {
-            Kind::Levels { levels } => {
+            ValueKind::Levels { levels } => {
                 let half = f32::from(levels - 1) / 2.0;
                 row.iter().map(|x| (x + 1.0) * half).collect()
             }
-            Kind::Continuous { mean, scale } => {
+            ValueKind::Continuous { mean, scale } => {
                 let units = mean.iter().zip(scale);
                 row.iter()
                     .zip(units)
@@ -63,19 +65,8 @@ pub struct Dataset {
     pub dim: usize,
     /// All rows, one after the other: `len() × dim` model values.
     pub rows: Vec<f32>,
-    /// What the values mean.
-    pub kind: Kind,
-}
-
-impl Split {
-    /// The rows that choices are made on: those for validation, or where there are none, those learnt from.
-    pub fn choices(&self) -> &Dataset {
-        if self.validation.is_empty() {
-            &self.train
-        } else {
-            &self.validation
-        }
-    }
+    /// Meaning of the values.
+    pub kind: ValueKind,
 }
 
 impl Dataset {
@@ -84,7 +75,7 @@ impl Dataset {
         self.rows.len() / self.dim
     }
 
-    /// Whether there are no rows.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -92,12 +83,12 @@ impl Dataset {
     /// Row `index`: `dim` model values.
     ///
     /// # Panics
-    /// Where `index` is not below [`len`](Self::len), as a slice does.
+    /// If `index` is not below [`len`](Self::len), as a slice does.
     pub fn row(&self, index: usize) -> &[f32] {
         &self.rows[index * self.dim..(index + 1) * self.dim]
     }
 
-    /// Draws the rows of a batch or of a share of it, one after the other, each row with the same probability.
+    /// Draws the rows of a batch, or of one rank's share of it, uniformly with replacement.
     pub fn draw(&self, rows: impl Into<Share>, source: &mut dyn RandomSource) -> Vec<f32> {
         self.gather(&source.draw_indices(self.len(), rows.into()))
     }
@@ -109,15 +100,15 @@ impl Dataset {
     /// Number of levels; `None` for continuous data.
     pub fn levels(&self) -> Option<u16> {
         match self.kind {
-            Kind::Levels { levels } => Some(levels),
-            Kind::Continuous { .. } => None,
+            ValueKind::Levels { levels } => Some(levels),
+            ValueKind::Continuous { .. } => None,
         }
     }
 
     /// Row `index` as levels, exactly as they stand in the file; `None` for continuous data.
     ///
     /// # Panics
-    /// Where `index` is not below [`len`](Self::len), as a slice does.
+    /// If `index` is not below [`len`](Self::len), as a slice does.
     pub fn row_levels(&self, index: usize) -> Option<Vec<u16>> {
         self.levels()?;
         // A level survives the way to f32 and back: neighbours are 2/65534 apart, 256 times an f32's step near ±1.
@@ -133,7 +124,7 @@ impl Dataset {
     /// Row `index` as bytes; `None` for continuous data and for more than 256 levels.
     ///
     /// # Panics
-    /// Where `index` is not below [`len`](Self::len), as a slice does.
+    /// If `index` is not below [`len`](Self::len), as a slice does.
     pub fn row_bytes(&self, index: usize) -> Option<Vec<u8>> {
         self.row_levels(index)?
             .into_iter()
@@ -144,7 +135,7 @@ impl Dataset {
     /// The rows of `indices`, in that order; a row may be taken more than once.
     ///
     /// # Panics
-    /// Where an index is not below [`len`](Self::len), as a slice does.
+    /// If an index is not below [`len`](Self::len), as a slice does.
     pub fn select(&self, indices: &[usize]) -> Dataset {
         let rows = self.gather(indices);
         Dataset {
@@ -156,13 +147,24 @@ impl Dataset {
     }
 }
 
-/// A data set cut in parts: what the model learns from, what choices about it are made on, and what it is judged by.
+/// A data set in three parts: for training, for choices about the model, and for its evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
-    /// Rows to learn from.
+    /// Rows to train on.
     pub train: Dataset,
-    /// Rows that steps and variances are chosen on; empty unless the configuration sets some aside.
+    /// Rows on which steps and variances are chosen; empty unless the configuration sets some aside.
     pub validation: Dataset,
-    /// Rows held back; nothing about them, not even their mean, enters the training.
+    /// Rows held back for the evaluation: nothing about them, not even their mean, enters the training.
     pub test: Dataset,
+}
+
+impl Split {
+    /// Returns the rows that choices are made on: those for validation, or the training rows if there are none.
+    pub fn choices(&self) -> &Dataset {
+        if self.validation.is_empty() {
+            &self.train
+        } else {
+            &self.validation
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a data set, as sentences that say where and what to do.
+//! Errors of a data set: each sentence names the place and the remedy.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl fmt::Display for Field {
     }
 }
 
-/// Why a number is not one of the levels `0..levels`.
+/// Reason why a number is not one of the levels `0..levels`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LevelFault {
     /// Below zero.
@@ -41,7 +41,7 @@ impl fmt::Display for LevelFault {
     }
 }
 
-/// Why a data set cannot be used. Rows and fields count from 1, as they stand in the file, header included.
+/// Reason why a data set cannot be used. Rows and fields count from 1, as they stand in the file, header included.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -54,17 +54,19 @@ pub enum DataError {
         file: String,
     },
     /// The file's name says nothing about its format.
-    #[error("{file} has an unknown extension: give a .csv, .csv.gz, .npy or .npz file, or \"digits\" or \"ecg\"")]
+    #[error("{file} has an unknown extension: give a {} file, or \"digits\" or \"ecg\"", alternatives(.known))]
     UnknownFormat {
         /// Path of the file.
         file: String,
+        /// Extensions that have a reader.
+        known: Vec<&'static str>,
     },
-    /// The file is there but its bytes cannot be had or make no sense.
+    /// The file is there but its bytes cannot be read or are damaged.
     #[error("{file} cannot be read ({reason}): check that the file is whole and that you may read it")]
     Unreadable {
         /// Path of the file.
         file: String,
-        /// What the reader found.
+        /// Error of the reader.
         reason: String,
     },
     /// No rows, or rows without values.
@@ -96,7 +98,7 @@ pub enum DataError {
         file: String,
         /// Row in the file, from 1.
         row: u64,
-        /// Which column.
+        /// Column of the value.
         field: Field,
         /// The text found there.
         found: String,
@@ -108,7 +110,7 @@ pub enum DataError {
         file: String,
         /// Row in the file, from 1.
         row: u64,
-        /// Which column.
+        /// Column of the value.
         field: Field,
         /// The value, as text.
         found: String,
@@ -120,11 +122,11 @@ pub enum DataError {
         file: String,
         /// Row in the file, from 1.
         row: u64,
-        /// Which column.
+        /// Column of the value.
         field: Field,
         /// The value, as text.
         found: String,
-        /// In which way it is wrong.
+        /// How the value is wrong.
         fault: LevelFault,
         /// `levels − 1`.
         highest: u16,
@@ -138,7 +140,7 @@ pub enum DataError {
         file: String,
         /// Values in a row, after the label is dropped.
         found: usize,
-        /// What the configuration asks for.
+        /// Values in a row that the configuration asks for.
         expected: usize,
     },
     /// An array of something that is not a real number.
@@ -192,7 +194,7 @@ pub enum DataError {
     ConstantColumn {
         /// Path of the file.
         file: String,
-        /// Which column.
+        /// Column of the value.
         field: Field,
         /// The value it always has.
         value: String,
@@ -202,9 +204,18 @@ pub enum DataError {
     Setting {
         /// The key in the configuration.
         key: &'static str,
-        /// What is wrong with it and what to write instead.
+        /// How it is wrong, and what to write instead.
         problem: String,
     },
+}
+
+/// `a, b or c`.
+fn alternatives(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
 }
 
 fn list(names: &[String]) -> String {

@@ -1,4 +1,4 @@
-//! Mixtures of Gaussians: data whose true density, and so the least that any model can cost, is known.
+//! Mixtures of Gaussians: data with a known density, and so with a known lower bound of any model's cost.
 
 use super::table::Table;
 use crate::rng::TrainRng;
@@ -6,19 +6,19 @@ use crate::rng::TrainRng;
 /// Equally likely Gaussians of one width.
 #[derive(Clone, Copy, Debug)]
 pub struct Mixture {
-    /// What a configuration calls it.
+    /// Name in a configuration.
     pub name: &'static str,
     /// Values in a row, 1 or 2.
     pub dim: usize,
-    /// How many Gaussians.
+    /// Number of Gaussians.
     components: usize,
-    /// How far each centre is from the origin.
+    /// Distance of each center from the origin.
     radius: f64,
     /// Standard deviation of each, in every direction.
     scale: f64,
 }
 
-/// Rows drawn of each.
+/// Rows drawn of each mixture.
 const ROWS: usize = 20_000;
 /// Seed of the rows: they are part of the set, as those of a file are.
 const SEED: u64 = 0x0A11;
@@ -42,19 +42,19 @@ const ALL: &[Mixture] = &[
     },
 ];
 
-/// The mixture of that name.
+/// Returns the mixture of that name.
 pub fn find(name: &str) -> Option<&'static Mixture> {
     ALL.iter().find(|mixture| mixture.name == name)
 }
 
 impl Mixture {
-    /// The centre of a component: in one dimension at ±radius, in two at equal angles.
-    fn centre(&self, component: usize) -> [f64; 2] {
+    /// The center of a component: in one dimension at ±radius, in two at equal angles.
+    fn center(&self, component: usize) -> [f64; 2] {
         let angle = std::f64::consts::TAU * component as f64 / self.components as f64;
         [self.radius * angle.cos(), self.radius * angle.sin()]
     }
 
-    /// `ln p` of a row in nats.
+    /// Log-density `ln p` of a row in nats.
     pub fn log_density(&self, row: &[f32]) -> f64 {
         let wide = [0, 1].map(|d| f64::from(row.get(d).copied().unwrap_or(0.0)));
         self.log_density_at(wide)
@@ -62,18 +62,19 @@ impl Mixture {
 
     fn log_density_at(&self, row: [f64; 2]) -> f64 {
         let exponent = |component: usize| {
-            let centre = self.centre(component);
-            let square: f64 = (0..self.dim).map(|d| ((row[d] - centre[d]) / self.scale).powi(2)).sum();
+            let center = self.center(component);
+            let square: f64 = (0..self.dim).map(|d| ((row[d] - center[d]) / self.scale).powi(2)).sum();
             -0.5 * square
         };
         let top = (0..self.components).map(exponent).fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = (0..self.components).map(|c| (exponent(c) - top).exp()).sum();
-        let normalisation = self.dim as f64 * (0.5 * std::f64::consts::TAU.ln() + self.scale.ln());
-        top + sum.ln() - (self.components as f64).ln() - normalisation
+        let normalization = self.dim as f64 * (0.5 * std::f64::consts::TAU.ln() + self.scale.ln());
+        top + sum.ln() - (self.components as f64).ln() - normalization
     }
 
-    /// `−⟨ln p⟩` in nats: a sum over a grid that is fine and wide enough for all digits that count (the integrand is smooth and vanishes
-    /// at the ends, where the trapezoidal rule converges faster than any power).
+    /// Entropy `−⟨ln p⟩` in nats, by the trapezoidal rule on a fine and wide grid.
+    ///
+    /// The integrand is smooth and vanishes at both ends, so the rule converges faster than any power of the step.
     pub fn entropy(&self) -> f64 {
         let step = self.scale / 8.0;
         let half = ((self.radius + 10.0 * self.scale) / step).ceil() as i32;
@@ -88,14 +89,14 @@ impl Mixture {
         }
     }
 
-    /// The set: always the same rows.
+    /// Draws the rows of the set, always the same.
     pub(super) fn read(&self) -> Table {
         let mut rng = TrainRng::new(SEED);
         let mut values = Vec::with_capacity(ROWS * self.dim);
         for _ in 0..ROWS {
-            let centre = self.centre(rng.below(self.components));
-            for centre in centre.iter().take(self.dim) {
-                values.push(centre + self.scale * f64::from(rng.normal()));
+            let center = self.center(rng.below(self.components));
+            for center in center.iter().take(self.dim) {
+                values.push(center + self.scale * f64::from(rng.normal()));
             }
         }
         Table {
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn far_apart_the_entropy_is_a_sum() {
-        // ln 2 for which of the two, and that of a Gaussian; they overlap by next to nothing.
+        // ln 2 for the choice between the two, plus the entropy of one Gaussian: they hardly overlap.
         let gaussian = 0.5 * (std::f64::consts::TAU.ln() + 1.0) + 0.2f64.ln();
         let entropy = find("mixture-1d").unwrap().entropy();
         assert!((entropy - (2f64.ln() + gaussian)).abs() < 1e-4, "{entropy}");

@@ -8,11 +8,11 @@ use npyz::npz::NpzArchive;
 use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar};
 
 use super::error::DataError;
-use super::spec::LabelColumn;
+use super::spec::{DataSpec, LabelColumn};
 use super::table::{Table, field, is_finite, unreadable};
 
 /// Reads the array of an `.npy` file.
-pub(super) fn read_npy(path: &Path, label: LabelColumn) -> Result<Table, DataError> {
+pub(super) fn read_npy(path: &Path, spec: &DataSpec) -> Result<Table, DataError> {
     let file = path.display().to_string();
     let open = || {
         let mut reader = BufReader::new(File::open(path)?);
@@ -22,16 +22,16 @@ pub(super) fn read_npy(path: &Path, label: LabelColumn) -> Result<Table, DataErr
         Ok((header, bytes))
     };
     let (header, bytes) = open().map_err(|error| unreadable(&file, &error))?;
-    table(file, header, &bytes, label)
+    to_table(file, header, &bytes, spec.label_column)
 }
 
-/// Reads the array `asked` of an `.npz` file, or its only one.
-pub(super) fn read_npz(path: &Path, asked: Option<&str>, label: LabelColumn) -> Result<Table, DataError> {
+/// Reads the array that `spec` names of an `.npz` file, or its only one.
+pub(super) fn read_npz(path: &Path, spec: &DataSpec) -> Result<Table, DataError> {
     let file = path.display().to_string();
     let mut archive = NpzArchive::open(path).map_err(|error| unreadable(&file, &error))?;
     let mut names: Vec<String> = archive.array_names().map(str::to_owned).collect();
     names.sort();
-    let name = match (asked, names.as_slice()) {
+    let name = match (spec.array.as_deref(), names.as_slice()) {
         (Some(asked), _) if !names.iter().any(|name| name == asked) => {
             return Err(DataError::UnknownArray {
                 file,
@@ -52,11 +52,11 @@ pub(super) fn read_npz(path: &Path, asked: Option<&str>, label: LabelColumn) -> 
         Ok((header, bytes))
     };
     let (header, bytes) = open().map_err(|error| unreadable(&file, &error))?;
-    table(format!("{file}, array {name:?}"), header, &bytes, label)
+    to_table(format!("{file}, array {name:?}"), header, &bytes, spec.label_column)
 }
 
-/// Rows are the first axis; whatever axes follow are one row's values.
-fn table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -> Result<Table, DataError> {
+/// Makes a table of an array: rows are the first axis, and the axes that follow are one row's values.
+fn to_table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -> Result<Table, DataError> {
     let shape = header.shape().to_vec();
     if shape.len() < 2 {
         return Err(DataError::Rank { file, shape });
@@ -105,7 +105,7 @@ fn table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -> R
     })
 }
 
-/// Where column `column` (counted in C order over the axes after the first) of `row` is stored.
+/// Position at which column `column` (counted in C order over the axes after the first) of `row` is stored.
 fn fortran_position(row: usize, column: usize, shape: &[u64], strides: &[u64]) -> usize {
     let mut rest = column;
     let mut position = row * strides[0] as usize;

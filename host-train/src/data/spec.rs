@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which rows to learn from and how to read them.
+/// The data set of a run, and how to read it.
 ///
 /// ```
 /// # use host_train::data::DataSpec;
@@ -13,26 +13,27 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// `"digits"`, `"ecg"`, `"mixture-1d"` or `"mixture-2d"` for a built-in set, or the path of a `.csv`, `.csv.gz`, `.npy` or `.npz` file, relative to the
-    /// configuration's folder.
+    /// `"digits"`, `"ecg"`, `"mixture-1d"` or `"mixture-2d"` for a built-in set, or the path of a `.csv`, `.csv.gz`,
+    /// `.npy` or `.npz` file, relative to the configuration's folder.
     pub source: String,
     /// The array inside an `.npz`; not needed where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<String>,
-    /// Number of levels of discretised data (values `0..levels`); absent for continuous data. `digits` has 17, `ecg` none.
+    /// Number of levels of discretized data (values `0..levels`); absent for continuous data. `digits` has 17 levels,
+    /// `ecg` none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levels: Option<u16>,
     /// Values in a row, to be checked against the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dim: Option<usize>,
-    /// Column to drop because it is a label. `digits` comes without its label whatever is written here.
+    /// Column to drop because it is a label. The built-in `digits` is always read without its label.
     #[serde(default)]
     pub label_column: LabelColumn,
     /// Rows held back for evaluation: by default 297 of `digits`, 287 of `ecg`, a tenth of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_rows: Option<usize>,
-    /// Rows that are neither learnt from nor reported on: what is chosen after training (steps, variances) is measured on them, because a
-    /// network errs less on rows that it has learnt by heart. None by default.
+    /// Rows on which steps and variances are chosen after training, 0 by default. They are neither trained on, because a
+    /// network errs less on rows that it has memorized, nor reported on.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub validation_rows: usize,
     /// Seed of the permutation that chooses the rows held back.
@@ -41,7 +42,7 @@ pub struct DataSpec {
 }
 
 impl DataSpec {
-    /// A data set with every other setting at its default.
+    /// Returns the specification of `source` with every other setting at its default.
     pub fn new(source: impl Into<String>) -> Self {
         Self {
             source: source.into(),
@@ -60,7 +61,7 @@ fn is_zero(rows: &usize) -> bool {
     *rows == 0
 }
 
-/// Which column is a label and not a value.
+/// Column that is a label and not a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelColumn {

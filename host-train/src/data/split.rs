@@ -1,20 +1,21 @@
-//! Which rows are held back: a permutation that depends on the seed and the number of rows only.
+//! The choice of the rows held back: a permutation that depends on the seed and the number of rows alone.
 
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Row numbers in the order in which rows are dealt: the first ones are held back for the test, the next ones for validation.
+/// Row numbers of each part of a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Deal {
-    /// Rows to learn from.
+    /// Rows to train on.
     pub train: Vec<usize>,
     /// Rows that choices are made on.
     pub validation: Vec<usize>,
-    /// Rows held back.
+    /// Rows held back for the test.
     pub test: Vec<usize>,
 }
 
-/// Deals `rows` rows, `test_rows` of which (at most `rows`) are held back. How many are for validation changes nothing about those.
+/// Deals `rows` rows, of which `test_rows` (at most `rows`) are held back. The number of validation rows does not change
+/// the choice of those.
 pub(super) fn deal(rows: usize, test_rows: usize, validation_rows: usize, seed: u64) -> Deal {
     let mut test = permutation(rows, seed);
     let mut validation = test.split_off(test_rows.min(rows));
@@ -38,8 +39,8 @@ fn permutation(rows: usize, seed: u64) -> Vec<usize> {
     order
 }
 
-/// A number in `0..bound`, each equally likely: the high half of a product, with the few draws that would make some
-/// results likelier thrown away.
+/// Draws a number in `0..bound`, each equally likely: the high half of a product, where the few draws that would favor
+/// some results are rejected.
 fn below(rng: &mut Xoshiro256PlusPlus, bound: u64) -> u64 {
     let surplus = bound.wrapping_neg() % bound;
     loop {

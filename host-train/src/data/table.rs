@@ -5,13 +5,13 @@ use super::error::{DataError, Field};
 /// `row_numbers.len()` rows of `dim` finite numbers, in the file's units and order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
-    /// How error messages call the file.
+    /// Name of the file in error messages.
     pub file: String,
     /// Values in a row.
     pub dim: usize,
     /// All rows, one after the other.
     pub values: Vec<f64>,
-    /// Where each row stands in the file, from 1.
+    /// Position of each row in the file, from 1.
     pub row_numbers: Vec<u64>,
     /// Column headers, where the file has them.
     pub header: Option<Vec<String>>,
@@ -26,13 +26,13 @@ impl Table {
         &self.values[index * self.dim..(index + 1) * self.dim]
     }
 
-    /// Column `index` (from 0) as messages name it.
+    /// Returns column `index` (from 0) as messages name it.
     pub fn field(&self, index: usize) -> Field {
         field(self.header.as_deref(), index)
     }
 }
 
-/// Column `index` (from 0) as messages name it.
+/// Returns column `index` (from 0) as messages name it.
 pub(super) fn field(header: Option<&[String]>, index: usize) -> Field {
     Field {
         number: index + 1,
@@ -40,12 +40,12 @@ pub(super) fn field(header: Option<&[String]>, index: usize) -> Field {
     }
 }
 
-/// Whether the model can hold this value, an f32.
+/// Returns whether `value` is finite as the `f32` that the model holds.
 pub(super) fn is_finite(value: f64) -> bool {
     (value as f32).is_finite()
 }
 
-/// The error of a file that cannot be opened or read to its end.
+/// Returns the error of a file that cannot be opened or read to its end.
 pub(super) fn unreadable(file: &str, error: &std::io::Error) -> DataError {
     match error.kind() {
         std::io::ErrorKind::NotFound => DataError::Missing { file: file.to_owned() },

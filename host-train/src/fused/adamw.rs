@@ -2,10 +2,10 @@
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor};
 
-/// Rows of a parameter's state.
-pub const ROWS: usize = 4;
+/// Rows of a parameter's state: value, first moment, second moment, average.
+pub const STATE_ROWS: usize = 4;
 
-/// What AdamW does this step.
+/// Settings of one update of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hyper {
     /// Learning rate.
@@ -14,9 +14,9 @@ pub struct Hyper {
     pub decay: f64,
     /// Factor of the gradient: below 1 where its norm is clipped.
     pub gradient_scale: f64,
-    /// What depends on the step.
-    pub row: Row,
-    /// Decays of the moments and what is added to the root of the second.
+    /// Factors that depend on the step.
+    pub step: StepFactors,
+    /// AdamW's constants.
     pub adam: Adam,
 }
 
@@ -31,29 +31,29 @@ pub struct Adam {
     pub epsilon: f64,
 }
 
-/// What changes from step to step, as it lies on the device.
+/// Numbers that change from step to step, as they lie on the device.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
+pub struct StepFactors {
     /// Learning rate.
     pub rate: f64,
-    /// What the first moment is divided by for its start at zero.
+    /// Divisor of the first moment, which corrects its start at zero.
     pub first: f64,
-    /// What the root of the second is multiplied with for its own.
+    /// Factor of the second moment's root, which corrects its start at zero.
     pub root: f64,
     /// Decay of the moving average.
     pub ema: f64,
 }
 
-impl Row {
-    /// Its four numbers of 64 bits.
+impl StepFactors {
+    /// Returns the four fields as words of 64 bits.
     pub fn words(&self) -> [u64; 4] {
         [self.rate, self.first, self.root, self.ema].map(f64::to_bits)
     }
 }
 
-/// The bias-corrected factors of a step, computed once.
-struct Factors {
+/// Coefficients of an update in f32, computed once.
+struct Coefficients {
     keep: f32,
     rate: f32,
     root: f32,
@@ -64,14 +64,14 @@ struct Factors {
     epsilon: f32,
 }
 
-impl Factors {
+impl Coefficients {
     fn new(h: Hyper) -> Self {
         Self {
             keep: (1.0 - h.rate * h.decay) as f32,
-            rate: (h.rate / h.row.first) as f32,
-            root: h.row.root as f32,
+            rate: (h.rate / h.step.first) as f32,
+            root: h.step.root as f32,
             scale: h.gradient_scale as f32,
-            ema: h.row.ema as f32,
+            ema: h.step.ema as f32,
             beta_1: h.adam.beta_1 as f32,
             beta_2: h.adam.beta_2 as f32,
             epsilon: h.adam.epsilon as f32,
@@ -79,7 +79,7 @@ impl Factors {
     }
 }
 
-/// One pass over memory instead of a dozen.
+/// An update in one pass over memory instead of a dozen.
 pub struct FusedAdamW(pub Hyper);
 
 impl InplaceOp2 for FusedAdamW {
@@ -95,7 +95,7 @@ impl InplaceOp2 for FusedAdamW {
             candle_core::bail!("fused-adamw: state and gradient must be f32")
         };
         let (state, gradient) = (&mut state[a..b], &gradient[c..d]);
-        if state.len() != ROWS * gradient.len() {
+        if state.len() != STATE_ROWS * gradient.len() {
             candle_core::bail!(
                 "fused-adamw: the state has {} values for {} gradients",
                 state.len(),
@@ -106,9 +106,10 @@ impl InplaceOp2 for FusedAdamW {
         let (value, rest) = state.split_at_mut(n);
         let (first, rest) = rest.split_at_mut(n);
         let (second, average) = rest.split_at_mut(n);
-        let f = Factors::new(self.0);
+        let f = Coefficients::new(self.0);
         let (b1, b2, epsilon) = (f.beta_1, f.beta_2, f.epsilon);
-        // Compiled for the vectors of this machine; no operation is fused with another, so the bits are those of any.
+        // Compiled for the vectors of this machine. No multiplication is fused with an addition, so the bits are the same
+        // on every machine.
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
@@ -125,9 +126,9 @@ impl InplaceOp2 for FusedAdamW {
     }
 }
 
-/// The same update from candle's own operations, for devices that the fused one does not serve.
+/// Computes the same update by candle's own operations, for devices that the fused one does not serve.
 pub fn composed(state: &Tensor, gradient: &Tensor, hyper: Hyper) -> Result<Tensor> {
-    let f = Factors::new(hyper);
+    let f = Coefficients::new(hyper);
     let (value, first, second, average) = (state.get(0)?, state.get(1)?, state.get(2)?, state.get(3)?);
     let g = (gradient * f64::from(f.scale))?;
     let first = ((first * hyper.adam.beta_1)? + (&g * (1.0 - hyper.adam.beta_1))?)?;

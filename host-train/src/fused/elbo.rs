@@ -1,4 +1,5 @@
-//! The diffusion term's ends of the network as two operations: the state z_t that goes in, and the weighted, reduced cost of what comes out.
+//! The diffusion term on both sides of the network, as two operations: the state z_t that goes in, and the weighted,
+//! reduced cost of the output.
 
 use super::index::Index;
 use super::lanes;
@@ -15,14 +16,14 @@ use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
-/// What both operations share: the data, the noise, and each row's step.
+/// Operands of both operations: the data, the noise, and each row's step.
 #[derive(Clone)]
 pub struct Rows {
     x: Tensor,
     noise: Tensor,
-    /// On the host; empty where the data is on a GPU.
+    /// Steps on the host; empty if the data is on a GPU.
     t: Arc<Vec<u32>>,
-    /// On the GPU that the data is on.
+    /// Steps on the GPU that the data is on.
     #[cfg(feature = "cuda")]
     on_gpu: Option<Tensor>,
     dim: usize,
@@ -48,17 +49,17 @@ impl Rows {
         })
     }
 
-    /// `z_t = α_t x + σ_t ε`, `(n, D)`, from the table of γ, `(T + 1)`.
+    /// Computes `z_t = α_t x + σ_t ε`, `(n, D)`, from the table of γ, `(T + 1)`.
     pub fn state(&self, table: &Tensor) -> Result<Tensor> {
-        self.fits(table)?;
+        self.check(table)?;
         table.contiguous()?.apply_op1(State(self.clone()))
     }
 
-    /// T times the mean cost of the steps drawn, in nats per row, with the posterior's own variance: a scalar.
+    /// Computes T times the mean cost of the drawn steps, in nats per row, with the posterior's own variance: a scalar.
     ///
-    /// * `output`: of the network, `(n, D)`.
+    /// * `output`: the network's, `(n, D)`.
     pub fn cost(&self, output: &Tensor, table: &Tensor, prediction: Prediction) -> Result<Tensor> {
-        self.fits(table)?;
+        self.check(table)?;
         if output.dims() != self.x.dims() {
             candle_core::bail!("fused ELBO: the network's output must have the data's shape")
         }
@@ -69,7 +70,7 @@ impl Rows {
         output.contiguous()?.apply_op2(&table.contiguous()?, op)
     }
 
-    fn fits(&self, table: &Tensor) -> Result<()> {
+    fn check(&self, table: &Tensor) -> Result<()> {
         let steps = table.dims1()?;
         if self.t.iter().any(|&t| t as usize >= steps) {
             candle_core::bail!("fused ELBO: a row's step is beyond the table of gamma")
@@ -77,26 +78,26 @@ impl Rows {
         Ok(())
     }
 
-    /// `γ_s, γ_t` of a row.
+    /// Returns `γ_s, γ_t` of a row.
     fn gammas(&self, table: &[f32], row: usize) -> (f64, f64) {
         let t = self.t[row] as usize;
         (f64::from(table[t - 1]), f64::from(table[t]))
     }
 }
 
-/// What follows from a row's step, computed again only where the step changes: a batch is ordered by its times.
-struct Once<T>(Option<(u32, T)>);
+/// Constants of a row's step, computed only when the step changes: a batch is ordered by its times.
+struct LastStep<T>(Option<(u32, T)>);
 
-impl<T: Copy> Once<T> {
-    fn at(&mut self, t: u32, compute: impl FnOnce() -> T) -> T {
+impl<T: Copy> LastStep<T> {
+    fn get_or_compute(&mut self, t: u32, compute: impl FnOnce() -> T) -> T {
         match self.0 {
-            Some((of, value)) if of == t => value,
+            Some((step, value)) if step == t => value,
             _ => self.0.insert((t, compute())).1,
         }
     }
 }
 
-/// dα/dγ and dσ/dγ.
+/// Returns dα/dγ and dσ/dγ.
 fn slopes(gamma: f64) -> (f64, f64) {
     let (a, s) = (alpha(gamma), sigma(gamma));
     (-0.5 * a * s * s, 0.5 * s * a * a)
@@ -115,9 +116,9 @@ impl CustomOp1 for State {
         let open = Open::new([&rows.x, &rows.noise]);
         let slices = open.slices(self.name())?;
         let mut z = vec![0.0; slices[0].len()];
-        let mut once = Once(None);
+        let mut last = LastStep(None);
         for (row, z) in z.chunks_exact_mut(rows.dim).enumerate() {
-            let kernel = once.at(rows.t[row], || schedule::kernel(rows.gammas(table, row).1));
+            let kernel = last.get_or_compute(rows.t[row], || schedule::kernel(rows.gammas(table, row).1));
             let here = row * rows.dim..(row + 1) * rows.dim;
             lanes::mix(
                 z,
@@ -132,14 +133,14 @@ impl CustomOp1 for State {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, table: &CudaStorage, at: &Layout) -> Result<(CudaStorage, Shape)> {
-        let gpu = Gpu::of(table);
-        let out = gpu.room(self.0.x.elem_count())?;
+        let gpu = Gpu::from_storage(table);
+        let out = gpu.alloc(self.0.x.elem_count())?;
         let own = OnGpu::new(&self.0)?;
         own.rows(cuda::span(table, at)?)?.state(&gpu, gpu.span(&out))?;
         Ok((gpu.storage(out), self.0.x.shape().clone()))
     }
 
-    /// `dz/dγ_t = α' x + σ' ε`.
+    /// By `dz/dγ_t = α' x + σ' ε`.
     fn bwd(&self, table: &Tensor, _state: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let rows = &self.0;
         #[cfg(feature = "cuda")]
@@ -158,30 +159,30 @@ impl CustomOp1 for State {
         let open = Open::new([&rows.x, &rows.noise, table, &gradient]);
         let slices = open.slices(self.name())?;
         let mut found = vec![0.0f64; table.elem_count()];
-        let mut once = Once(None);
+        let mut last = LastStep(None);
         for (row, gradient) in slices[3].chunks_exact(rows.dim).enumerate() {
-            let (by_alpha, by_sigma) = once.at(rows.t[row], || slopes(rows.gammas(slices[2], row).1));
+            let (by_alpha, by_sigma) = last.get_or_compute(rows.t[row], || slopes(rows.gammas(slices[2], row).1));
             let here = row * rows.dim..(row + 1) * rows.dim;
             let along_x = f64::from(lanes::dot(gradient, &slices[0][here.clone()]));
             let along_noise = f64::from(lanes::dot(gradient, &slices[1][here]));
             found[rows.t[row] as usize] += by_alpha * along_x + by_sigma * along_noise;
         }
-        narrowed(&found, table).map(Some)
+        narrow(&found, table).map(Some)
     }
 }
 
-/// What a row's cost is made of: `½ growth·precision·‖f − (of_noise·ε + of_x·x)‖²`.
+/// Constants of a step's cost, `½ growth·precision·‖f − (of_noise·ε + of_x·x)‖²`.
 #[derive(Clone, Copy)]
 struct Terms {
     /// `expm1(γ_t − γ_s)`.
     growth: f64,
-    /// What an error of the output costs at this SNR: `α²` for v (`x − x̂ = σ (f − v)`), the SNR for x.
+    /// Cost of an error of the output at this SNR: `α²` for v (`x − x̂ = σ (f − v)`), the SNR for x.
     precision: f64,
     of_noise: f64,
     of_x: f64,
-    /// d precision/dγ_t.
+    /// Derivative d precision/dγ_t.
     by_precision: f64,
-    /// dα/dγ_t and dσ/dγ_t, as far as they move the target.
+    /// Derivatives dα/dγ_t and dσ/dγ_t, as far as they move the target.
     moved: (f64, f64),
 }
 
@@ -209,7 +210,7 @@ struct Cost {
 }
 
 impl Cost {
-    /// T/n.
+    /// Factor T/n.
     fn share(&self, table: usize) -> f64 {
         (table.max(1) - 1) as f64 / self.rows.t.len().max(1) as f64
     }
@@ -227,9 +228,9 @@ impl CustomOp2 for Cost {
         let slices = open.slices(self.name())?;
         let mut error = vec![0.0; rows.dim];
         let mut nats = 0.0;
-        let mut once = Once(None);
+        let mut last = LastStep(None);
         for (row, f) in f.chunks_exact(rows.dim).enumerate() {
-            let terms = once.at(rows.t[row], || Terms::new(self.prediction, rows.gammas(table, row)));
+            let terms = last.get_or_compute(rows.t[row], || Terms::new(self.prediction, rows.gammas(table, row)));
             let here = row * rows.dim..(row + 1) * rows.dim;
             let (x, noise) = (&slices[0][here.clone()], &slices[1][here]);
             lanes::error(&mut error, f, terms.of_x as f32, x, terms.of_noise as f32, noise);
@@ -247,8 +248,8 @@ impl CustomOp2 for Cost {
         table: &CudaStorage,
         at: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let gpu = Gpu::of(f);
-        let out = gpu.room(1)?;
+        let gpu = Gpu::from_storage(f);
+        let out = gpu.alloc(1)?;
         let own = OnGpu::new(&self.rows)?;
         let rows = own.rows(cuda::span(table, at)?)?;
         rows.cost(&gpu, cuda::span(f, f_at)?, self.prediction, gpu.span(&out))?;
@@ -288,9 +289,9 @@ impl CustomOp2 for Cost {
         let slices = open.slices(self.name())?;
         let mut by_output = vec![0.0; slices[2].len()];
         let mut by_table = vec![0.0f64; slices[3].len()];
-        let mut once = Once(None);
+        let mut last = LastStep(None);
         for (row, error) in by_output.chunks_exact_mut(rows.dim).enumerate() {
-            let terms = once.at(rows.t[row], || Terms::new(self.prediction, rows.gammas(slices[3], row)));
+            let terms = last.get_or_compute(rows.t[row], || Terms::new(self.prediction, rows.gammas(slices[3], row)));
             let here = row * rows.dim..(row + 1) * rows.dim;
             let (x, noise, f) = (&slices[0][here.clone()], &slices[1][here.clone()], &slices[2][here]);
             lanes::error(error, f, terms.of_x as f32, x, terms.of_noise as f32, noise);
@@ -306,11 +307,12 @@ impl CustomOp2 for Cost {
             lanes::stretch(error, (scale * terms.growth * terms.precision) as f32);
         }
         let by_output = Tensor::from_vec(by_output, f.shape(), f.device())?;
-        Ok((Some(by_output), Some(narrowed(&by_table, table)?)))
+        Ok((Some(by_output), Some(narrow(&by_table, table)?)))
     }
 }
 
-fn narrowed(values: &[f64], like: &Tensor) -> Result<Tensor> {
+/// Returns `values` in f32, as a tensor like another.
+fn narrow(values: &[f64], like: &Tensor) -> Result<Tensor> {
     let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
     Tensor::from_vec(values, like.shape(), like.device())
 }
@@ -336,8 +338,8 @@ impl<'a> OnGpu<'a> {
         })
     }
 
-    fn rows<'b>(&'b self, table: device::Span<'b, f32>) -> Result<device::elbo::Rows<'b>> {
-        Ok(device::elbo::Rows {
+    fn rows<'b>(&'b self, table: device::Span<'b, f32>) -> Result<device::elbo::RowSpans<'b>> {
+        Ok(device::elbo::RowSpans {
             x: self.x.span()?,
             noise: self.noise.span()?,
             t: self.t.span()?,

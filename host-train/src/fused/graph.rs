@@ -1,15 +1,15 @@
-//! A step as one CUDA graph: what is launched once is launched again by one call.
+//! A training step as one CUDA graph: all its kernels are launched by one call.
 
 use super::cuda::Gpu;
 use anyhow::Result;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, sys};
 
-/// Steps that are launched kernel by kernel before one is captured. They leave behind the memory and the small uploads that a captured
-/// step must find.
+/// Steps that are launched kernel by kernel before one is captured. They reserve the memory and make the small uploads that
+/// a captured step must find.
 const WARM: u32 = 3;
 
-/// A step that is captured when it has run a few times. The default captures nothing.
+/// A step that is captured after it has run a few times. The default captures nothing.
 #[derive(Default)]
 pub struct Graph {
     wanted: bool,
@@ -18,7 +18,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// * `wanted`: whether to capture at all.
+    /// * `wanted`: whether to capture a step.
     pub fn new(wanted: bool) -> Self {
         Self {
             wanted,
@@ -26,7 +26,7 @@ impl Graph {
         }
     }
 
-    /// Runs a step. It must launch the same kernels on the same memory each time: whatever changes is read from the GPU.
+    /// Runs a step. It must launch the same kernels on the same memory each time: numbers that change must be on the GPU.
     pub fn run(&mut self, gpu: &Gpu, step: impl Fn() -> Result<()>) -> Result<()> {
         if let Some(graph) = &self.captured {
             return Ok(graph.launch().w()?);
@@ -34,14 +34,14 @@ impl Graph {
         if !self.wanted {
             return step();
         }
-        // candle uploads shapes with its kernels; they are kept from the first steps on, because a capture cannot upload.
+        // candle uploads shapes with its kernels. They are kept from the first steps on, because a capture cannot upload.
         let _uploads = gpu.device().enable_cuda_graph_htod_cache();
         if self.warm < WARM {
             self.warm += 1;
             return step();
         }
         let stream = gpu.stream();
-        // Only this thread's calls are watched: other models may be training beside this one.
+        // Captures this thread's calls alone: other models may be training beside this one.
         stream
             .begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .w()?;

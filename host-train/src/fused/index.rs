@@ -1,4 +1,4 @@
-//! A row of a table for each row of a batch, or its step: numbers that are made on the host or on a GPU and stay there.
+//! A row of a table, or a step, for each row of a batch: numbers that are made on the host or on a GPU and stay there.
 
 use candle_core::{Device, Result, Tensor};
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ impl From<Vec<u32>> for Index {
 }
 
 impl Index {
-    /// How many.
+    /// Number of rows in the batch.
     pub fn len(&self) -> usize {
         match self {
             Self::Host(values) => values.len(),
@@ -27,12 +27,12 @@ impl Index {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether the batch is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// On the host. From a GPU this waits.
+    /// Returns the numbers on the host. From a GPU this waits.
     pub fn host(&self) -> Result<Cow<'_, [u32]>> {
         match self {
             Self::Host(values) => Ok(Cow::Borrowed(values)),
@@ -40,7 +40,7 @@ impl Index {
         }
     }
 
-    /// As a tensor on a device.
+    /// Returns the numbers as a tensor on `device`.
     pub fn tensor(&self, device: &Device) -> Result<Tensor> {
         match self {
             Self::Host(values) => Tensor::from_slice(values, values.len(), device),
@@ -48,7 +48,7 @@ impl Index {
         }
     }
 
-    /// Each less one; all must be above 0.
+    /// Returns each number less one; all must be above 0.
     pub fn less_one(&self) -> Result<Self> {
         Ok(match self {
             Self::Host(values) => Self::Host(values.iter().map(|v| v.saturating_sub(1)).collect()),

@@ -1,40 +1,42 @@
-//! Passes over slices that are not products, compiled for the vectors of the machine they run on.
+//! Passes over slices that are not products, compiled for the vector instructions of the machine that they run on.
 //!
-//! Each loop is plain arithmetic on `f32` without fused multiply-adds, element by element, or a sum over sixteen partial sums: the same
-//! bits whatever the width of a vector is.
+//! Each loop is plain `f32` arithmetic without fused multiply-adds, element by element, or a sum over sixteen partial sums:
+//! the same bits for any width of a vector.
 
 use pulp::Arch;
+use serde::{Deserialize, Serialize};
 
-/// Partial sums of a sum.
+/// Number of partial sums of a sum.
 const LANES: usize = 16;
 
-/// What a hidden layer does to its sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Activation of a hidden layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// `max(s, 0)`; its slope at 0 is 1, as candle has it.
+    /// max(s, 0); its slope at 0 is 1, as in candle
     Relu,
-    /// `s·σ(s)`.
+    /// s·sigmoid(s)
     Silu,
 }
 
-/// The other operands of [`activate`], each of as many columns as the layer has rows.
+/// Operands of [`activate`] besides the sums, each with as many columns as the layer has rows.
 pub struct Hidden<'a> {
     /// Rows of the layer.
     pub width: usize,
     /// The table of biases.
     pub biases: Biases<'a>,
-    /// What the activation is multiplied with.
+    /// Factors of the activations.
     pub mask: Option<&'a [f32]>,
-    /// What is added after that.
+    /// Addends of the masked activations.
     pub residual: Option<&'a [f32]>,
 }
 
-/// The part of a table of biases that belongs to one layer, and which row of it each row of the batch takes.
+/// One layer's part of a table of biases, and the row of the table for each row of the batch.
 #[derive(Clone, Copy)]
 pub struct Biases<'a> {
     /// The whole table, dense.
     pub table: &'a [f32],
-    /// Its columns.
+    /// Columns of the table.
     pub stride: usize,
     /// The layer's first column.
     pub first: usize,
@@ -50,7 +52,9 @@ impl<'a> Biases<'a> {
     }
 }
 
-/// A hidden layer from its sums: `out = act(sums + bias)·mask + residual`; `sums` becomes what a gradient of `out` is multiplied with.
+/// Computes a hidden layer from its sums: `out = act(sums + bias)·mask + residual`.
+///
+/// `sums` becomes the slopes, by which a gradient of `out` is multiplied.
 pub fn activate(activation: Activation, sums: &mut [f32], out: &mut [f32], hidden: &Hidden<'_>) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -66,7 +70,7 @@ pub fn activate(activation: Activation, sums: &mut [f32], out: &mut [f32], hidde
                     Activation::Relu => {
                         for ((s, y), b) in sums.iter_mut().zip(out.iter_mut()).zip(bias) {
                             let sum = *s + b;
-                            // Written so that what is not a number stays so and is found.
+                            // Written so that NaN stays NaN and is detected.
                             *y = if sum < 0.0 { 0.0 } else { sum };
                             *s = if sum < 0.0 { 0.0 } else { 1.0 };
                         }
@@ -98,7 +102,7 @@ pub fn activate(activation: Activation, sums: &mut [f32], out: &mut [f32], hidde
     );
 }
 
-/// Adds each row's biases.
+/// Adds its biases to each row.
 pub fn add_biases(out: &mut [f32], width: usize, biases: Biases<'_>) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -112,7 +116,7 @@ pub fn add_biases(out: &mut [f32], width: usize, biases: Biases<'_>) {
     );
 }
 
-/// `a *= b`.
+/// Computes `a *= b`.
 pub fn scale(a: &mut [f32], b: &[f32]) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -124,7 +128,7 @@ pub fn scale(a: &mut [f32], b: &[f32]) {
     );
 }
 
-/// `a += b`.
+/// Computes `a += b`.
 pub fn add(a: &mut [f32], b: &[f32]) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -136,7 +140,7 @@ pub fn add(a: &mut [f32], b: &[f32]) {
     );
 }
 
-/// `out = a·x + b·y`.
+/// Computes `out = a·x + b·y`.
 pub fn mix(out: &mut [f32], a: f32, x: &[f32], b: f32, y: &[f32]) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -148,7 +152,7 @@ pub fn mix(out: &mut [f32], a: f32, x: &[f32], b: f32, y: &[f32]) {
     );
 }
 
-/// `out = f − (a·x + b·y)`.
+/// Computes `out = f − (a·x + b·y)`.
 pub fn error(out: &mut [f32], f: &[f32], a: f32, x: &[f32], b: f32, y: &[f32]) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -160,7 +164,7 @@ pub fn error(out: &mut [f32], f: &[f32], a: f32, x: &[f32], b: f32, y: &[f32]) {
     );
 }
 
-/// `a *= by`.
+/// Computes `a *= by`.
 pub fn stretch(a: &mut [f32], by: f32) {
     Arch::new().dispatch(
         #[inline(always)]
@@ -189,12 +193,12 @@ pub fn gather_rows(table: &mut [f32], width: usize, values: &[f32], stride: usiz
     );
 }
 
-/// `Σ aᵢ²`.
+/// Returns `Σ aᵢ²`.
 pub fn sum_of_squares(a: &[f32]) -> f32 {
     fold(a, a, |a, b| a * b)
 }
 
-/// `Σ aᵢ·bᵢ`.
+/// Returns `Σ aᵢ·bᵢ`.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     fold(a, b, |a, b| a * b)
 }
@@ -228,16 +232,18 @@ fn fold(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     )
 }
 
-/// eˣ within three units of the last place, from arithmetic that becomes vectors: `2ⁿ·Σ rᵏ/k!` with `x = n ln 2 + r`, `|r| ≤ ½ ln 2`, whose
-/// first term left out is below 6e-9. Beyond ±87 it stays where it is there, so nothing overflows.
+/// Returns eˣ within three units of the last place, by arithmetic that compiles to vector instructions.
+///
+/// It is `2ⁿ·Σ rᵏ/k!` with `x = n ln 2 + r` and `|r| ≤ ½ ln 2`; the first omitted term is below 6e-9. Arguments beyond ±87
+/// are clamped, so nothing overflows.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    /// Adding it rounds to a whole number, which then stands in the last bits.
+    /// Addend that rounds to a whole number, which is then in the last bits.
     const ROUND: f32 = 12_582_912.0; // 1.5·2²³
     /// ln 2 as a number of 9 bits, whose multiples are exact, and the rest.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // Not `clamp`, `max` or `min`: what is not a number goes through.
+    // Not `clamp`, `max` or `min`: NaN must pass.
     let x = if x > 87.0 { 87.0 } else { x };
     let x = if x < -87.0 { -87.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
@@ -279,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_not_hidden() {
+    fn nan_is_not_hidden() {
         for activation in [Activation::Relu, Activation::Silu] {
             let (mut sums, mut out) = ([f32::NAN], [0.0]);
             let biases = Biases {

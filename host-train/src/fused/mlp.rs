@@ -3,7 +3,7 @@
 use super::device::Products;
 use super::index::Index;
 use super::lanes::Activation;
-use super::stack::{Batch, Layer, Stack, Workspace};
+use super::stack::{Batch, LayerShape, Stack, Workspace};
 use super::storage::{Open, slice};
 #[cfg(feature = "cuda")]
 use super::{
@@ -28,8 +28,8 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// A network of these layers; an error if they do not fit one another.
-    pub fn new(layers: Vec<Layer>, activation: Activation) -> Result<Self> {
+    /// Returns a network of these layers; an error if they do not fit one another.
+    pub fn new(layers: Vec<LayerShape>, activation: Activation) -> Result<Self> {
         match Stack::new(layers, activation) {
             Ok(stack) => Ok(Self {
                 stack: Arc::new(stack),
@@ -42,25 +42,25 @@ impl Mlp {
         }
     }
 
-    /// Multiplies like this on a GPU; the CPU always does in f32.
+    /// Sets the number format of products on a GPU. The CPU always multiplies in f32.
     pub fn set_products(&mut self, products: Products) {
         self.products = products;
     }
 
-    /// The sizes.
+    /// Layers of the network.
     pub fn stack(&self) -> &Stack {
         &self.stack
     }
 
-    /// The outputs, `(n, rows of the last layer)`.
+    /// Computes the outputs, `(n, rows of the last layer)`.
     ///
     /// * `inputs`: `(n, columns of the first layer)`;
-    /// * `weights`: all matrices, flat;
+    /// * `weights`: all matrices, flat, one after another;
     /// * `biases`: `(k, rows of all layers)`;
-    /// * `index`: row of `biases` for each row of the batch, n of them below k, in ascending order on a GPU;
-    /// * `masks`: of each hidden layer what its activations are multiplied with, `(n, rows)`; no masks for none.
+    /// * `index`: row of `biases`, below k, for each of the n rows of the batch; in ascending order on a GPU;
+    /// * `masks`: factors of each hidden layer's activations, `(n, rows)`; empty for no dropout.
     ///
-    /// All of them `f32` on one device; an error says which shape does not fit.
+    /// All tensors are `f32` on one device. An error names the shape that does not fit.
     pub fn forward(
         &self,
         inputs: &Tensor,
@@ -109,13 +109,13 @@ impl Mlp {
     }
 }
 
-/// Memory that an earlier pass has left, or new.
+/// Returns the memory of an earlier pass, or new memory.
 fn take<S: Default>(spare: &Mutex<Vec<S>>) -> S {
     let spare = spare.lock().ok().and_then(|mut spare| spare.pop());
     spare.unwrap_or_default()
 }
 
-/// Leaves the memory of a pass for the next.
+/// Leaves the memory of a pass to the next.
 fn leave<S: Default>(space: &mut Mutex<(S, bool)>, spare: &Mutex<Vec<S>>) {
     let (space, _) = space.get_mut().map(std::mem::take).unwrap_or_default();
     if let Ok(mut spare) = spare.lock() {
@@ -123,12 +123,12 @@ fn leave<S: Default>(space: &mut Mutex<(S, bool)>, spare: &Mutex<Vec<S>>) {
     }
 }
 
-/// One evaluation: lives as long as its node of the graph.
+/// One evaluation, which lives as long as its node of the graph.
 struct Pass {
     mlp: Mlp,
     index: Index,
     masks: Vec<Tensor>,
-    /// And whether it holds what a backward pass needs, which only the first finds.
+    /// Memory, and whether it holds the slopes of a forward pass: only the first backward pass finds them.
     space: Mutex<(Workspace, bool)>,
     #[cfg(feature = "cuda")]
     space_on_gpu: Mutex<(cuda::Space, bool)>,
@@ -142,10 +142,10 @@ impl Drop for Pass {
     }
 }
 
-fn locked<S>(space: &Mutex<S>) -> Result<MutexGuard<'_, S>> {
+fn lock<S>(space: &Mutex<S>) -> Result<MutexGuard<'_, S>> {
     match space.lock() {
         Ok(space) => Ok(space),
-        Err(_) => candle_core::bail!("{NAME}: an earlier pass was broken off"),
+        Err(_) => candle_core::bail!("{NAME}: an earlier pass panicked: begin again from the last checkpoint"),
     }
 }
 
@@ -172,7 +172,7 @@ impl CustomOp3 for Pass {
             index: &index,
             masks: &masks.slices(NAME)?,
         };
-        let mut space = locked(&self.space)?;
+        let mut space = lock(&self.space)?;
         let out = stack.forward(batch, &mut space.0);
         space.1 = true;
         Ok((CpuStorage::F32(out), (self.index.len(), stack.outputs()).into()))
@@ -188,7 +188,7 @@ impl CustomOp3 for Pass {
         biases: &CudaStorage,
         biases_at: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let (stack, gpu) = (&self.mlp.stack, Gpu::of(inputs));
+        let (stack, gpu) = (&self.mlp.stack, Gpu::from_storage(inputs));
         let held = OnGpu::new(self)?;
         let batch = held.batch(
             cuda::span(inputs, inputs_at)?,
@@ -196,8 +196,8 @@ impl CustomOp3 for Pass {
             cuda::span(biases, biases_at)?,
         )?;
         let shape = (self.index.len(), stack.outputs());
-        let out = gpu.room(shape.0 * shape.1)?;
-        let mut space = locked(&self.space_on_gpu)?;
+        let out = gpu.alloc(shape.0 * shape.1)?;
+        let mut space = lock(&self.space_on_gpu)?;
         device::mlp::forward(&gpu, stack, &batch, self.mlp.products, &mut space.0, gpu.span(&out))?;
         space.1 = true;
         Ok((gpu.storage(out), shape.into()))
@@ -231,7 +231,7 @@ impl CustomOp3 for Pass {
                 index: &index,
                 masks,
             };
-            let mut space = locked(&self.space)?;
+            let mut space = lock(&self.space)?;
             if !space.1 {
                 stack.forward(batch, &mut space.0);
             }
@@ -273,14 +273,14 @@ impl Pass {
             let batch = held.batch(inputs.span()?, weights.span()?, biases.span()?)?;
             let to_inputs = of_inputs.as_ref().map(Held::new).transpose()?;
             let (to_weights, to_biases) = (Held::new(&of_weights)?, Held::new(&of_biases)?);
-            let found = device::mlp::Gradients {
+            let found = device::mlp::GradientSpans {
                 inputs: to_inputs.as_ref().map(Held::span).transpose()?,
                 weights: to_weights.span()?,
                 biases: to_biases.span()?,
             };
-            let mut space = locked(&self.space_on_gpu)?;
+            let mut space = lock(&self.space_on_gpu)?;
             if !space.1 {
-                let again = gpu.room(gradient.elem_count())?;
+                let again = gpu.alloc(gradient.elem_count())?;
                 device::mlp::forward(&gpu, stack, &batch, products, &mut space.0, gpu.span(&again))?;
             }
             space.1 = false;
@@ -291,7 +291,7 @@ impl Pass {
     }
 }
 
-/// What a pass brings along, held open for the kernels.
+/// Operands that a pass owns, held open for the kernels.
 #[cfg(feature = "cuda")]
 struct OnGpu<'a> {
     index: Held<'a>,
@@ -315,8 +315,8 @@ impl<'a> OnGpu<'a> {
         inputs: device::Span<'b, f32>,
         weights: device::Span<'b, f32>,
         biases: device::Span<'b, f32>,
-    ) -> Result<device::mlp::Batch<'b>> {
-        Ok(device::mlp::Batch {
+    ) -> Result<device::mlp::BatchSpans<'b>> {
+        Ok(device::mlp::BatchSpans {
             inputs,
             weights,
             biases,

@@ -1,4 +1,4 @@
-//! The norm of a gradient, which clipping asks for.
+//! The norm of a gradient, for clipping.
 
 use super::lanes;
 use super::storage::Open;
@@ -7,8 +7,8 @@ use candle_core::{Result, Tensor};
 /// Elements of one partial sum in f32; their sums are added in f64.
 const BLOCK: usize = 4096;
 
-/// `Σ aᵢ²` of a dense `f32` tensor on the CPU.
-pub fn square(tensor: &Tensor) -> Result<f64> {
+/// Returns `Σ aᵢ²` of a dense `f32` tensor on the CPU.
+pub fn squared_norm(tensor: &Tensor) -> Result<f64> {
     let open = Open::new([tensor]);
     let mut sum = 0.0;
     for values in open.slices("fused-norm")? {

@@ -1,12 +1,12 @@
-//! How work is cut. Pieces depend on the shape alone and each is computed by one thread, so results are the same bits on any number of
-//! threads.
+//! Work in pieces. Pieces depend on the shape alone and each is computed by one thread, so results have the same bits on
+//! any number of threads.
 
 use rayon::prelude::*;
 
 /// Rows of a batch that go through all layers together: their activations stay in the second-level cache.
-pub const ROWS: usize = 128;
+pub const BATCH_ROWS: usize = 128;
 /// Rows of a weight matrix whose gradient is one piece.
-pub const OUTPUTS: usize = 256;
+pub const MATRIX_ROWS: usize = 256;
 
 /// Runs `work` on every piece, on rayon's threads.
 pub fn each<T: Send>(pieces: Vec<T>, work: impl Fn(T) + Send + Sync) {

@@ -1,10 +1,12 @@
-//! Products of matrices on one thread. The only room of the CPU's path with `unsafe`: the `gemm` crate takes pointers.
-#![allow(unsafe_code)]
+//! Products of matrices on one thread: the only module of the CPU's path with `unsafe`.
+#![allow(unsafe_code)] // The `gemm` crate takes pointers.
 
 use gemm::{Parallelism, gemm};
 
-/// Depth of one call. The crate's own depth of 512 makes panels that outgrow a first-level cache of 48 KiB; half of it fits, which measures
-/// 15 % faster. It is also part of what is computed: sums are cut here, on every machine and for any number of threads.
+/// Depth of one call.
+///
+/// The crate's own depth of 512 makes panels that outgrow a first-level cache of 48 KiB; half of it fits and measures 15 %
+/// faster. The depth also decides the bits: sums are cut here, on every machine and for any number of threads.
 const DEPTH: usize = 256;
 
 /// A matrix in a slice, by its strides in elements.
@@ -18,7 +20,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Row after row, each `stride` elements after the one before.
+    /// Returns a matrix whose rows begin `stride` elements apart.
     pub fn new(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         Self {
             values,
@@ -29,7 +31,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The same numbers with rows and columns exchanged.
+    /// Returns the same numbers with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -40,7 +42,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Elements from the first to the last, both included.
+    /// Number of elements from the first to the last, both included.
     fn span(&self) -> usize {
         if self.rows == 0 || self.columns == 0 {
             return 0;
@@ -49,13 +51,17 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out = a·b`, or `out += a·b`; `out` is row-major and dense.
+/// Computes `out = a·b`, or `out += a·b`; `out` is row-major and dense.
 ///
 /// # Panics
-/// If the shapes do not fit one another or their slices: a mistake of the caller, not of data.
+/// If the shapes do not fit one another or their slices: a mistake in the calling code, never in data.
 pub fn multiply(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
     assert_eq!(a.columns, b.rows, "the shapes of a product do not fit");
-    assert_eq!(out.len(), a.rows * b.columns, "a product needs another place");
+    assert_eq!(
+        out.len(),
+        a.rows * b.columns,
+        "the output of a product has another size"
+    );
     assert!(
         a.span() <= a.values.len() && b.span() <= b.values.len(),
         "a matrix reaches beyond its slice"
@@ -69,8 +75,9 @@ pub fn multiply(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
         let read = add || from > 0;
         let a_values = a.values.get(from * a.column_stride..).unwrap_or_default();
         let b_values = b.values.get(from * b.row_stride..).unwrap_or_default();
-        // SAFETY: `span` was checked above, so every element that the strides reach lies in its slice: `from + depth` never exceeds the
-        // common dimension. `out` is dense with `rows × columns` elements and, being borrowed mutably, overlaps neither input.
+        // SAFETY: `span` was checked above, so every element that the strides reach lies in its slice: `from + depth` never
+        // exceeds the common dimension. `out` is dense with `rows × columns` elements and, being borrowed mutably, overlaps
+        // neither input.
         unsafe {
             gemm(
                 a.rows,
@@ -98,7 +105,7 @@ pub fn multiply(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
     }
 }
 
-/// `out = aᵀ` of a dense row-major `rows × columns` matrix. In tiles, so that both sides stay in the first-level cache.
+/// Computes `out = aᵀ` of a dense row-major `rows × columns` matrix, in tiles that fit the first-level cache.
 pub fn transpose(out: &mut [f32], a: &[f32], rows: usize, columns: usize) {
     const TILE: usize = 16;
     assert_eq!((out.len(), a.len()), (rows * columns, rows * columns));

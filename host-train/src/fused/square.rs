@@ -1,4 +1,4 @@
-//! The mean squared error as one operation: what the noise-prediction loss of `host-train bench` is.
+//! The mean squared error as one operation: the noise-prediction loss of `host-train bench`.
 
 #[cfg(feature = "cuda")]
 use super::{
@@ -15,7 +15,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 const NAME: &str = "fused-square";
 
-/// `mean (output − target)²`, a scalar; both of one shape, `f32`. The target has no gradient.
+/// Returns `mean (output − target)²`, a scalar. Both are `f32` of one shape; the target has no gradient.
 pub fn mean_square(output: &Tensor, target: &Tensor) -> Result<Tensor> {
     if output.shape() != target.shape() || output.elem_count() == 0 {
         candle_core::bail!("{NAME}: output and target must have the same shape")
@@ -50,8 +50,8 @@ impl CustomOp1 for Square {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, output: &CudaStorage, at: &Layout) -> Result<(CudaStorage, Shape)> {
-        let gpu = Gpu::of(output);
-        let (mean, target) = (gpu.room(1)?, Held::new(&self.0)?);
+        let gpu = Gpu::from_storage(output);
+        let (mean, target) = (gpu.alloc(1)?, Held::new(&self.0)?);
         device::elbo::mean_square(&gpu, cuda::span(output, at)?, target.span()?, gpu.span(&mean))?;
         Ok((gpu.storage(mean), Shape::from(())))
     }

@@ -6,7 +6,7 @@ use crate::fused::device::Products;
 use crate::fused::index::Index;
 use crate::fused::lanes::Activation;
 use crate::fused::mlp::Mlp;
-use crate::fused::stack::Layer;
+use crate::fused::stack::LayerShape;
 use crate::rng::TrainRng;
 use candle_core::{Device, Result, Tensor, Var};
 
@@ -85,7 +85,7 @@ impl Network {
         let features = 2 * FREQUENCIES + 1;
         let embed_in = (rng.normals(features, shape.embedding, device)? * (1.0 / features as f64).sqrt())?;
         let frequencies: Vec<f32> = (0..FREQUENCIES).map(|k| 0.5 * 1.35f32.powi(k as i32)).collect();
-        let layer = |(index, &(rows, columns))| Layer {
+        let layer = |(index, &(rows, columns))| LayerShape {
             rows,
             columns,
             residual: shape.residual(index),

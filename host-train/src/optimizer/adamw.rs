@@ -2,7 +2,7 @@
 
 use super::slot::{Slot, initial_state};
 use super::update::Update;
-use crate::fused::adamw::{Hyper, ROWS};
+use crate::fused::adamw::{Hyper, STATE_ROWS};
 use crate::fused::norm;
 use crate::model::parameter::Parameter;
 use candle_core::backprop::GradStore;
@@ -29,8 +29,8 @@ impl Optimizer {
         let mut from = 0;
         let slot = |(parameter, rate_scale): (Parameter, f64)| {
             let n = parameter.var.elem_count();
-            let state = memory.narrow(0, from, ROWS * n)?.reshape((ROWS, n))?;
-            from += ROWS * n;
+            let state = memory.narrow(0, from, STATE_ROWS * n)?.reshape((STATE_ROWS, n))?;
+            from += STATE_ROWS * n;
             Ok(Slot {
                 parameter,
                 state,
@@ -67,14 +67,14 @@ impl Optimizer {
             self.step + 1
         );
         self.step += 1;
-        let row = update.row(self.step);
+        let factors = update.factors(self.step);
         for slot in &mut self.slots {
             if let Some(g) = gradients.get(&slot.parameter.var) {
                 let hyper = Hyper {
-                    rate: row.rate * slot.rate_scale,
+                    rate: factors.rate * slot.rate_scale,
                     decay: slot.decay(&update),
                     gradient_scale: (update.clip_norm / norm).min(1.0),
-                    row,
+                    step: factors,
                     adam: update.adam,
                 };
                 slot.update(g, hyper)?;
@@ -85,7 +85,7 @@ impl Optimizer {
 
     /// Gives every parameter its averaged value. The state keeps the value that training continues from.
     pub fn show_average(&self) -> Result<()> {
-        self.slots.iter().try_for_each(|slot| slot.show(ROWS - 1))
+        self.slots.iter().try_for_each(|slot| slot.show(STATE_ROWS - 1))
     }
 
     /// Gives every parameter the value being trained.
@@ -97,7 +97,7 @@ impl Optimizer {
 /// Returns `Σ gᵢ²`, on the CPU in one pass.
 fn square_norm(gradient: &Tensor) -> Result<f64> {
     if gradient.device().is_cpu() {
-        return norm::square(&gradient.contiguous()?);
+        return norm::squared_norm(&gradient.contiguous()?);
     }
     Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }
@@ -140,7 +140,7 @@ mod tests {
                 rate: update.rate,
                 decay: update.decay,
                 gradient_scale: 0.5,
-                row: update.row(step as u64),
+                step: update.factors(step as u64),
                 adam: ADAM,
             };
             slot.update(&gradient, hyper).unwrap();

@@ -5,7 +5,8 @@ use super::adamw::Optimizer;
 use super::update::Update;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::Span;
-use crate::fused::device::update::{self, Progress, Slot};
+use crate::fused::device::progress::Progress;
+use crate::fused::device::update::{ParameterSpans, ParameterUpdate};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
@@ -80,9 +81,9 @@ impl Updates {
             let gradient = gradient.as_ref().map(Held::new).transpose()?;
             held.push((gradient, Held::new(&slot.parameter.var)?, slot));
         }
-        let mut slots = Vec::new();
+        let mut parameters = Vec::new();
         for (gradient, value, slot) in &held {
-            slots.push(Slot {
+            parameters.push(ParameterSpans {
                 gradient: gradient.as_ref().map(Held::span).transpose()?,
                 value: value.span()?,
                 rate_scale: slot.rate_scale,
@@ -98,8 +99,8 @@ impl Updates {
         for (span, term) in spans.iter_mut().zip(&scalars) {
             *span = term.as_ref().map(Held::span).transpose()?;
         }
-        let update = update::Update {
-            slots,
+        let update = ParameterUpdate {
+            parameters,
             state: state.span()?,
             progress: self.gpu.span(&self.progress),
             plan: self.gpu.span(&self.plan),
@@ -114,7 +115,9 @@ impl Updates {
     /// Waits until all launched work is done and returns the progress.
     pub fn read(&self) -> Result<Progress> {
         let words = self.gpu.read(&self.progress)?.try_into().ok();
-        Ok(Progress::of(words.context("the progress on the GPU has another size")?))
+        Ok(Progress::from_words(
+            words.context("the progress on the GPU has another size")?,
+        ))
     }
 
     /// Sets the sums of the terms to zero.

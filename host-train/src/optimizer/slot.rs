@@ -1,7 +1,7 @@
 //! One parameter in the optimizer.
 
 use super::update::Update;
-use crate::fused::adamw::{FusedAdamW, Hyper, ROWS, composed};
+use crate::fused::adamw::{FusedAdamW, Hyper, STATE_ROWS, composed};
 use crate::model::parameter::Parameter;
 use candle_core::{Result, Tensor};
 
@@ -33,7 +33,7 @@ impl Slot {
 
     /// Returns the averaged value, in the shape of the parameter.
     pub fn average(&self) -> Result<Tensor> {
-        self.state.get(ROWS - 1)?.reshape(self.parameter.var.shape())
+        self.state.get(STATE_ROWS - 1)?.reshape(self.parameter.var.shape())
     }
 
     /// Gives the parameter the value in a row of the state: 0, the value being trained, or 3, its average.

@@ -1,6 +1,6 @@
 //! Settings of an update.
 
-use crate::fused::adamw::{Adam, Row};
+use crate::fused::adamw::{Adam, StepFactors};
 
 /// Settings of an update that do not depend on the parameter.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +19,9 @@ pub struct Update {
 
 impl Update {
     /// Returns the numbers of update `step`, from 1, that do not depend on the parameter.
-    pub fn row(&self, step: u64) -> Row {
+    pub fn factors(&self, step: u64) -> StepFactors {
         let power = step.min(1 << 20) as i32;
-        Row {
+        StepFactors {
             rate: self.rate,
             first: 1.0 - self.adam.beta_1.powi(power),
             root: (1.0 / (1.0 - self.adam.beta_2.powi(power))).sqrt(),

@@ -1,4 +1,4 @@
-//! A grey picture in memory that fills rectangles, writes captions and becomes a PNG.
+//! A gray picture in memory that fills rectangles, writes captions and becomes a PNG.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -31,24 +31,24 @@ impl Canvas {
         }
     }
 
-    /// Fills a rectangle; what lies outside the picture is left out.
-    pub fn fill_rectangle(&mut self, left: usize, top: usize, width: usize, height: usize, grey: u8) {
+    /// Fills a rectangle. Parts outside the picture are left out.
+    pub fn fill_rectangle(&mut self, left: usize, top: usize, width: usize, height: usize, gray: u8) {
         let columns = left.min(self.width)..(left + width).min(self.width);
         for y in top.min(self.height)..(top + height).min(self.height) {
-            self.pixels[y * self.width..][columns.clone()].fill(grey);
+            self.pixels[y * self.width..][columns.clone()].fill(gray);
         }
     }
 
-    /// The grey of a pixel, 0 outside.
+    /// Gray value of a pixel, 0 outside.
     #[cfg(test)]
     pub fn pixel(&self, x: usize, y: usize) -> u8 {
         self.pixels.get(y * self.width + x).copied().unwrap_or(0)
     }
 
     /// Writes one line, cut to `width` pixels.
-    pub fn write(&mut self, text: &str, left: usize, top: usize, width: usize, grey: u8) {
+    pub fn write(&mut self, text: &str, left: usize, top: usize, width: usize, gray: u8) {
         let text: String = text.chars().take(width / LETTER_WIDTH).collect();
-        let style = MonoTextStyle::new(&FONT_9X18_BOLD, Gray8::new(grey));
+        let style = MonoTextStyle::new(&FONT_9X18_BOLD, Gray8::new(gray));
         let corner = Point::new(left as i32, top as i32);
         match Text::with_baseline(&text, corner, style, Baseline::Top).draw(self) {
             Ok(_) => {}
@@ -78,12 +78,12 @@ impl DrawTarget for Canvas {
     type Error = Infallible;
 
     fn draw_iter<I: IntoIterator<Item = Pixel<Gray8>>>(&mut self, pixels: I) -> Result<(), Infallible> {
-        for Pixel(point, colour) in pixels {
+        for Pixel(point, color) in pixels {
             if let (Ok(x), Ok(y)) = (usize::try_from(point.x), usize::try_from(point.y))
                 && x < self.width
                 && y < self.height
             {
-                self.pixels[y * self.width + x] = colour.luma();
+                self.pixels[y * self.width + x] = color.luma();
             }
         }
         Ok(())

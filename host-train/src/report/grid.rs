@@ -1,4 +1,4 @@
-//! The picture: panels of small grey images, to be compared by eye.
+//! Picture of discretized data: panels of small gray images, to be compared by eye.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::files::write_atomically;
 
 /// Images in a row of a panel, and rows in a panel.
 const PANEL_SIDE: usize = 10;
-/// An image's longer side is enlarged to about so many pixels.
+/// Approximate length in pixels that an image's longer side is enlarged to.
 const IMAGE_PIXELS: usize = 48;
-/// Between two images.
+/// Pixels between two images.
 const GAP: usize = 2;
-/// Around and between panels.
+/// Pixels around and between panels.
 const MARGIN: usize = 20;
 
 const BACKGROUND: u8 = 24;
@@ -23,13 +23,13 @@ const CAPTION: u8 = 235;
 /// Images of one origin with a caption above them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panel {
-    /// The caption; what does not fit above the panel is cut off.
+    /// Caption, cut off at the width of the panel.
     pub title: String,
     /// Images of `width × height` levels, row by row; the first hundred are shown.
     pub images: Vec<Vec<u8>>,
 }
 
-/// Sizes in pixels that follow from the images' size.
+/// Sizes in pixels that follow from the size of the images.
 struct Layout {
     side_w: usize,
     side_h: usize,
@@ -68,8 +68,9 @@ impl Layout {
     }
 }
 
-/// Draws `panels` of images of `side_w × side_h` values `0..levels` (0 black, the highest white) into a PNG: up to
-/// three panels side by side, four as two by two.
+/// Draws `panels` of images of `side_w × side_h` values `0..levels` (0 black, the highest white) into a PNG.
+///
+/// Up to three panels stand side by side, four as two by two.
 pub fn write_grid(path: &Path, panels: &[Panel], side_w: usize, side_h: usize, levels: u16) -> anyhow::Result<()> {
     check(panels, side_w, side_h, levels)?;
     let panels_across = if panels.len() == 4 { 2 } else { panels.len().min(3) };
@@ -103,10 +104,10 @@ fn draw_panel(canvas: &mut Canvas, layout: &Layout, panel: &Panel, (left, top): 
         let (x, y) = (left + index % PANEL_SIDE * step_x, top + index / PANEL_SIDE * step_y);
         canvas.fill_rectangle(x, y, step_x + GAP, step_y + GAP, SEPARATOR);
         for (position, &level) in image.iter().enumerate() {
-            let grey = u32::from(level) * 255 / u32::from(levels - 1);
+            let gray = u32::from(level) * 255 / u32::from(levels - 1);
             let (column, row) = (position % layout.side_w, position / layout.side_w);
             let (x, y) = (x + GAP + column * layout.scale, y + GAP + row * layout.scale);
-            canvas.fill_rectangle(x, y, layout.scale, layout.scale, grey as u8);
+            canvas.fill_rectangle(x, y, layout.scale, layout.scale, gray as u8);
         }
     }
 }
@@ -136,6 +137,12 @@ fn check(panels: &[Panel], side_w: usize, side_h: usize, levels: u16) -> anyhow:
         }
     }
     Ok(())
+}
+
+/// Returns the side of a square image of `dim` pixels.
+pub(super) fn square_side(dim: usize) -> Option<usize> {
+    let side = dim.isqrt();
+    (side > 1 && side * side == dim).then_some(side)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The report: one page that needs nothing else, so that it can be mailed.
+//! The page of a report. It needs no other file, so it can be mailed.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,8 @@ use anyhow::anyhow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{FormatRow, ReportInput, elbo_chart, gamma_chart, loss_chart};
+use super::charts::{elbo_chart, gamma_chart, loss_chart};
+use super::input::{FormatRow, ReportInput};
 use crate::files::write_atomically;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
 
@@ -20,7 +21,7 @@ pub fn write_report(path: &Path, input: &ReportInput) -> anyhow::Result<()> {
 }
 
 fn page(input: &ReportInput) -> anyhow::Result<String> {
-    let title = escaped(&input.title);
+    let title = escape(&input.title);
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -46,19 +47,23 @@ fn section(heading: &str, body: &str) -> String {
 }
 
 fn notes(input: &ReportInput) -> String {
-    let excess = input.formats.iter().filter(|row| row.prior_nats_per_dim > PRIOR_LIMIT_NATS).map(|row| {
-        format!(
-            "{}: the prior term is {:.3} nats/dim, above {PRIOR_LIMIT_NATS}, so samples start too far from the data's \
-             noisy end; raise the last γ.",
-            row.file, row.prior_nats_per_dim
-        )
-    });
+    let excess = input
+        .formats
+        .iter()
+        .filter(|row| row.prior_nats_per_dim > PRIOR_LIMIT_NATS)
+        .map(|row| {
+            format!(
+                "{}: the prior term is {:.3} nats/dim, above {PRIOR_LIMIT_NATS}, so samples do not start where the \
+             chain ends; raise the last γ.",
+                row.file, row.prior_nats_per_dim
+            )
+        });
     let all: String = input
         .notes
         .iter()
         .cloned()
         .chain(excess)
-        .map(|note| format!("<li>{}</li>\n", escaped(&note)))
+        .map(|note| format!("<li>{}</li>\n", escape(&note)))
         .collect();
     if all.is_empty() {
         all
@@ -98,15 +103,15 @@ fn format_row(row: &FormatRow) -> String {
     format!(
         "<tr><td>{}</td><td>{}</td><td><b>{:.4}</b></td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td><td>{}</td><td>{}</td>\
          <td>{}</td></tr>\n",
-        escaped(&row.file),
-        escaped(&row.format),
+        escape(&row.file),
+        escape(&row.format),
         row.bits_per_dim,
         row.diffusion,
         row.reconstruction,
         row.prior,
         row.steps,
-        grouped(row.rows as u64),
-        grouped(row.file_bytes),
+        group_thousands(row.rows as u64),
+        group_thousands(row.file_bytes),
     )
 }
 
@@ -152,12 +157,12 @@ fn preformatted(heading: &str, text: &str) -> String {
     if text.is_empty() {
         String::new()
     } else {
-        section(heading, &format!("<pre>{}</pre>\n", escaped(text.trim_end())))
+        section(heading, &format!("<pre>{}</pre>\n", escape(text.trim_end())))
     }
 }
 
-/// `text` as it may stand between tags and in quoted attributes.
-fn escaped(text: &str) -> String {
+/// Escapes text for use between tags and in quoted attributes.
+fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -172,8 +177,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
+/// Formats `1234567` as `1,234,567`.
+fn group_thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -188,7 +193,7 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{formats, losses};
+    use crate::report::input::examples::{formats, losses};
 
     fn full(folder: &Path) -> ReportInput {
         let png = folder.join("grid.png");
@@ -267,7 +272,7 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         assert_eq!(
-            [0, 999, 1000, 1_234_567].map(grouped),
+            [0, 999, 1000, 1_234_567].map(group_thousands),
             ["0", "999", "1,000", "1,234,567"]
         );
     }

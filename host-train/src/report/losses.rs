@@ -1,32 +1,32 @@
-//! The trainer's log of its loss, one row per logged step.
+//! Loss log of a training, one row per logged step.
 
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-/// Columns that a log must have, in any order; `held_out` may be there too.
+/// Columns that a log must have, in any order. `held_out` is optional.
 const COLUMNS: [&str; 5] = ["step", "total", "reconstruction", "prior", "diffusion"];
 const HELD_OUT: &str = "held_out";
 
-/// The loss at one step of the training, in bits per dimension.
+/// Loss at one step of the training, in bits per dimension.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct LossRow {
-    /// Optimiser steps made so far.
+    /// Optimizer steps made so far.
     pub step: u64,
-    /// The negative ELBO: the sum of the three terms.
+    /// Negative ELBO: the sum of the three terms.
     pub total: f64,
-    /// What the decoder cannot say about x.
+    /// Reconstruction term.
     pub reconstruction: f64,
-    /// Distance of the noisiest state from the standard normal.
+    /// Prior term.
     pub prior: f64,
-    /// The sum over the steps of the chain.
+    /// Diffusion term.
     pub diffusion: f64,
-    /// The negative ELBO of the rows held back, where it was measured.
+    /// Negative ELBO of held-out rows, where it was measured.
     pub held_out: Option<f64>,
 }
 
-/// Reads a log with the header `step,total,reconstruction,prior,diffusion` and, where the trainer measured it,
-/// `held_out` (empty where it did not).
+/// Reads a log with the header `step,total,reconstruction,prior,diffusion`. A column `held_out` may follow, empty where
+/// it was not measured.
 pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LossRow>> {
     let shown = path.display();
     let unreadable = |error| anyhow!("{shown} cannot be read ({error}): give the log of a training run");

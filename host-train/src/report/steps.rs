@@ -1,4 +1,4 @@
-//! The chart that tells the story: the ELBO against T, a line for each way to choose the steps.
+//! Chart of the ELBO against T, with a line for each way to choose the steps.
 
 use super::charts::{Line, lines_chart};
 use crate::model::variance::VarianceKind;
@@ -6,12 +6,12 @@ use crate::study::paths::Path;
 use crate::study::table::Table;
 use anyhow::Result;
 
-/// How far above the limit the chart reaches, in bits per dimension.
-const SIGHT: f64 = 1.0;
+/// Height of the chart above the limit, in bits per dimension.
+const MAX_BITS_ABOVE_LIMIT: f64 = 1.0;
 
-/// Held-out negative ELBO against T, as SVG.
+/// Draws the held-out negative ELBO against T, as SVG.
 ///
-/// * `limit`: of the same network with infinitely many steps;
+/// * `limit`: negative ELBO of the same network with infinitely many steps;
 /// * `trained`: T and negative ELBO of models that were trained for their T.
 pub fn steps_chart(tables: &[Table], limit: f64, trained: &[(usize, f64)], dim_unit: &str) -> Result<String> {
     let kinds = [
@@ -42,9 +42,9 @@ pub fn steps_chart(tables: &[Table], limit: f64, trained: &[(usize, f64)], dim_u
             points: trained.iter().map(|&(t, bits)| (t as f64, bits)).collect(),
         });
     }
-    // What is far off would press everything else together: such lines begin where they come into sight.
+    // Far points would squeeze everything else: such lines begin where they come near the limit.
     for line in &mut lines {
-        line.points.retain(|p| p.1 < limit + SIGHT);
+        line.points.retain(|p| p.1 < limit + MAX_BITS_ABOVE_LIMIT);
     }
     let ends = lines.iter().flat_map(|l| &l.points).map(|p| p.0);
     let (least, most) = ends.fold((f64::INFINITY, 0.0), |(a, b), t| (t.min(a), t.max(b)));

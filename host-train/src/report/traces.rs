@@ -1,4 +1,4 @@
-//! The picture of continuous data: panels of small line charts on one scale.
+//! Picture of continuous data: panels of small line charts on one scale.
 
 use std::path::Path;
 
@@ -23,13 +23,13 @@ const INK: u8 = 235;
 /// Rows of one origin with a caption above them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traces {
-    /// The caption.
+    /// Caption above the panel.
     pub title: String,
     /// Rows of equally many values; the first thirty-six are shown.
     pub rows: Vec<Vec<f32>>,
 }
 
-/// Draws every row as a line, all on the scale of the first panel (its smallest to its largest value; what leaves it is cut off).
+/// Draws every row as a line, all on the scale of the first panel. Values outside its range are cut off.
 pub fn write_traces(path: &Path, panels: &[Traces]) -> anyhow::Result<()> {
     let first = panels.first().map_or(&[][..], |p| &p.rows);
     let values = first.iter().flatten().copied().filter(|v| v.is_finite());

@@ -1,6 +1,7 @@
-//! One model in several number formats, side by side: likelihood, size, work, and how good the samples are.
+//! Comparison of model files of one data set: likelihood, size, work, and quality of the samples.
 
 use crate::data::{Dataset, Split};
+use crate::progress::Progress;
 use crate::runtime::distance::{Rows, energy_distance, noise_floor};
 use crate::runtime::evaluate::{Evaluation, evaluate, evaluate_state};
 use crate::runtime::model_file::{AnyModel, ModelFile};
@@ -14,14 +15,14 @@ use serde::Serialize;
 /// A row of the table, and an object of the JSON list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// The ELBO by term.
+    /// ELBO by term.
     #[serde(flatten)]
     pub score: Evaluation,
     /// `bits_per_dim` less that of the reference, on the same noise.
     pub delta: f64,
     /// Standard error of `delta` over the rows, each of which both have scored.
     pub delta_error: f64,
-    /// The file that `delta` is to.
+    /// The file that `delta` refers to.
     pub reference: String,
     /// RAM of a sampler's buffers.
     pub ram_bytes: usize,
@@ -29,13 +30,13 @@ pub struct Comparison {
     pub macs_per_sample: u64,
     /// Energy distance D² between the samples and all rows of the data, in model units.
     pub energy_distance: Option<f64>,
-    /// The 95 % point of D² between random halves of the data.
+    /// 95 % point of D² between random halves of the data.
     pub energy_floor: Option<f64>,
 }
 
-/// How to compare.
+/// Extent of a comparison.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct CompareSettings {
     /// Noise draws per row and step of the ELBO.
     pub draws: u32,
     /// Samples per file for the distance; 0 leaves it out.
@@ -46,10 +47,13 @@ pub struct Settings {
     pub state: bool,
 }
 
-/// Random halves of the data that the floor is taken from.
+/// Number of random halves of the data that the floor is taken from.
 const SPLITS: usize = 200;
 
-/// A file's row of the table and its samples, for a picture.
+/// Largest number of rows of the data that samples are compared with: the work grows with the square.
+const MAX_ROWS: usize = 5000;
+
+/// A file's row of the table, and its samples for a picture.
 pub struct Compared {
     /// The numbers.
     pub row: Comparison,
@@ -57,17 +61,16 @@ pub struct Compared {
     pub samples: Option<Samples>,
 }
 
-/// Rows of the data that samples are compared with, at most.
-const MOST_ROWS: usize = 5000;
-
-/// Compares files on the held-out rows of `split`; the first file in `f32` is the reference, or the first file.
+/// Compares files on the held-out rows of `split`. The reference is the first file in `f32`, or else the first file.
 ///
-/// * `progress`: told what is about to be done.
+/// # Errors
+///
+/// If two files were made from different data, or a file cannot be scored on `split`.
 pub fn compare(
     files: &[ModelFile],
     split: &Split,
-    settings: &Settings,
-    mut progress: impl FnMut(&str),
+    settings: &CompareSettings,
+    progress: &Progress,
 ) -> Result<Vec<Compared>> {
     let is_float = |f: &&ModelFile| f.header().format == FormatId::F32;
     let reference = files.iter().find(is_float).or(files.first());
@@ -75,6 +78,60 @@ pub fn compare(
     let integer = files
         .iter()
         .find(|f| !matches!(f.header().format, FormatId::F32 | FormatId::F16));
+    check(files, reference, integer, settings)?;
+    let all = [&split.train, &split.validation, &split.test]
+        .map(|d| d.rows.as_slice())
+        .concat();
+    let data = Rows {
+        dim: split.test.dim,
+        values: all.get(..MAX_ROWS * split.test.dim).unwrap_or(&all),
+    };
+    progress.begin("measuring the scatter of the data", 0);
+    let floor = match settings.samples {
+        0 => None,
+        _ => noise_floor(data, SPLITS, settings.seed).map(|(_, high)| high),
+    };
+    let base = score(reference, split, settings, progress)?;
+    let mut rows = Vec::new();
+    for file in files {
+        let score = match file.name == reference.name {
+            true => base.clone(),
+            false => score(file, split, settings, progress)?,
+        };
+        let samples = match settings.samples {
+            0 => None,
+            count => Some(sample_many(file, count, settings.seed, progress)?),
+        };
+        let costs = with_model!(file.parse()?, model => costs(&model));
+        rows.push(Compared {
+            row: Comparison {
+                energy_distance: samples.as_ref().map(|s| distance(s, &split.test, data, progress)),
+                energy_floor: floor,
+                ..against(&base, score, costs)
+            },
+            samples,
+        });
+    }
+    if settings.state
+        && let (AnyModel::F32(float), Some(integer)) = (reference.parse()?, integer)
+    {
+        let noise = (settings.draws, settings.seed);
+        let score = evaluate_state(reference, integer, &split.test, noise, progress)?;
+        rows.push(Compared {
+            row: against(&base, score, costs(&float)),
+            samples: None,
+        });
+    }
+    Ok(rows)
+}
+
+/// Checks that the files belong together and suffice for what is asked.
+fn check(
+    files: &[ModelFile],
+    reference: &ModelFile,
+    integer: Option<&ModelFile>,
+    settings: &CompareSettings,
+) -> Result<()> {
     if settings.state {
         ensure!(
             reference.header().format == FormatId::F32,
@@ -86,7 +143,7 @@ pub fn compare(
         );
     }
     for file in files {
-        // A file that does not say what it was made from is taken as it is.
+        // A file that does not say what it was made from is accepted.
         if let (Ok(a), Ok(b)) = (file.data(), reference.data()) {
             ensure!(
                 a == b,
@@ -98,79 +155,28 @@ pub fn compare(
             );
         }
     }
-    let all = [&split.train, &split.validation, &split.test]
-        .map(|d| d.rows.as_slice())
-        .concat();
-    // Distances between all pairs: of very large sets a part is enough.
-    let data = Rows {
-        dim: split.test.dim,
-        values: all.get(..MOST_ROWS * split.test.dim).unwrap_or(&all),
-    };
-    let floor = match settings.samples {
-        0 => None,
-        _ => noise_floor(data, SPLITS, settings.seed).map(|(_, high)| high),
-    };
-    progress(&format!("scoring {}", reference.name));
-    let score = |file: &ModelFile| {
-        if file.header().samples_only {
-            return Ok(Evaluation::none(file));
-        }
-        evaluate(file, &split.test, settings.draws, settings.seed)
-    };
-    let base = score(reference)?;
-    let mut rows = Vec::new();
-    let against = |score: Evaluation, (ram_bytes, macs_per_sample)| Comparison {
+    Ok(())
+}
+
+fn score(file: &ModelFile, split: &Split, settings: &CompareSettings, progress: &Progress) -> Result<Evaluation> {
+    match file.header().samples_only {
+        true => Ok(Evaluation::without_elbo(file)),
+        false => evaluate(file, &split.test, settings.draws, settings.seed, progress),
+    }
+}
+
+/// Puts a score beside that of the reference.
+fn against(base: &Evaluation, score: Evaluation, (ram_bytes, macs_per_sample): (usize, u64)) -> Comparison {
+    Comparison {
         delta: score.bits_per_dim - base.bits_per_dim,
-        delta_error: paired_error(&score, &base),
-        reference: reference.name.clone(),
+        delta_error: paired_error(&score, base),
+        reference: base.file.clone(),
         score,
         ram_bytes,
         macs_per_sample,
         energy_distance: None,
         energy_floor: None,
-    };
-    for file in files {
-        let score = if file.name == reference.name {
-            base.clone()
-        } else {
-            progress(&format!("scoring {}", file.name));
-            score(file)?
-        };
-        let samples = if settings.samples > 0 {
-            progress(&format!("sampling {}", file.name));
-            Some(sample_many(file, settings.samples, settings.seed)?)
-        } else {
-            None
-        };
-        let distance = samples.as_ref().map(|s| {
-            let values = in_model_units(s, &split.test);
-            let samples = Rows {
-                dim: split.test.dim,
-                values: &values,
-            };
-            energy_distance(samples, data)
-        });
-        let costs = with_model!(file.parse()?, model => costs(&model));
-        rows.push(Compared {
-            row: Comparison {
-                energy_distance: distance,
-                energy_floor: floor,
-                ..against(score, costs)
-            },
-            samples,
-        });
     }
-    if settings.state
-        && let (AnyModel::F32(float), Some(integer)) = (reference.parse()?, integer)
-    {
-        progress("scoring the float network behind a state in Q3.12");
-        let score = evaluate_state(reference, integer, &split.test, settings.draws, settings.seed)?;
-        rows.push(Compared {
-            row: against(score, costs(&float)),
-            samples: None,
-        });
-    }
-    Ok(rows)
 }
 
 /// Standard error of the mean difference of two scores of the same rows.
@@ -182,11 +188,18 @@ fn paired_error(a: &Evaluation, b: &Evaluation) -> f64 {
     (square / (n * (n - 1.0).max(1.0))).sqrt()
 }
 
-fn in_model_units(samples: &Samples, data: &Dataset) -> Vec<f32> {
-    samples.rows().iter().flat_map(|row| data.kind.from_raw(row)).collect()
+/// Energy distance between samples and data, in model units.
+fn distance(samples: &Samples, test: &Dataset, data: Rows, progress: &Progress) -> f64 {
+    progress.begin("measuring the energy distance", 0);
+    let values: Vec<f32> = samples.rows().iter().flat_map(|row| test.kind.from_raw(row)).collect();
+    let samples = Rows {
+        dim: test.dim,
+        values: &values,
+    };
+    energy_distance(samples, data)
 }
 
-/// Bytes of RAM, and multiply-accumulates of a sample.
+/// Bytes of RAM, and multiply-accumulates per sample.
 fn costs<F: Format>(model: &Model<'_, F>) -> (usize, u64) {
     let macs: u64 = model.layers().map(|l| l.rows as u64 * l.columns as u64).sum();
     (

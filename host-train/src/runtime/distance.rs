@@ -1,12 +1,13 @@
-//! How far samples are from data: the energy distance.
+//! Energy distance between samples and data.
 //!
-//! `D² = 2⟨‖X − Y‖⟩ − ⟨‖X − X′‖⟩ − ⟨‖Y − Y′‖⟩` (Székely and Rizzo 2013) is 0 if and only if both have one distribution; in model units, and
-//! estimated without bias, so that it scatters around 0 where they do. Nothing is learned and nothing is chosen.
+//! `D² = 2⟨‖X − Y‖⟩ − ⟨‖X − X′‖⟩ − ⟨‖Y − Y′‖⟩` (Székely and Rizzo 2013) is 0 if and only if both have one distribution.
+//! It is in model units and estimated without bias, so it scatters around 0 for equal distributions. Nothing is learned
+//! and nothing is chosen.
 
 use crate::rng::TrainRng;
 use rayon::prelude::*;
 
-/// Rows of `dim` values, one after the other.
+/// Borrowed rows of `dim` values, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     /// Values in a row.
@@ -20,12 +21,12 @@ impl<'a> Rows<'a> {
         self.values.chunks_exact(self.dim.max(1))
     }
 
-    /// How many.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.values.len() / self.dim.max(1)
     }
 
-    /// None at all.
+    /// Returns `true` without any rows.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -62,13 +63,14 @@ fn within(x: Rows) -> f64 {
     between(x, x) * n / (n - 1.0)
 }
 
-/// D² of two sets of rows, at least two of each.
+/// Returns D² of two sets of rows, at least two rows each.
 pub fn energy_distance(x: Rows, y: Rows) -> f64 {
     2.0 * between(x, y) - within(x) - within(y)
 }
 
-/// What the data's own scatter gives: the mean and the 95 % point of D² between random halves of it. Smaller sets scatter more, so
-/// the halves' scatter is more than that of many samples against all of the data. `None` for fewer than four rows.
+/// Returns the mean and the 95 % point of D² between random halves of the data, or `None` for fewer than four rows.
+///
+/// Smaller sets scatter more, so the halves scatter more than many samples against all of the data.
 pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> Option<(f64, f64)> {
     if data.len() < 4 {
         return None;
@@ -92,7 +94,7 @@ pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> Option<(f64, f64)> {
                     *slot = true;
                 }
             }
-            halves(&table, &side)
+            halves_distance(&table, &side)
         })
         .collect();
     found.sort_by(f64::total_cmp);
@@ -101,8 +103,8 @@ pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> Option<(f64, f64)> {
     Some((mean, found.get(rank.saturating_sub(1)).copied().unwrap_or(mean)))
 }
 
-/// D² between the rows on one side and those on the other, from all distances.
-fn halves(table: &[Vec<f32>], side: &[bool]) -> f64 {
+/// Returns D² between the rows on one side and those on the other, from all distances.
+fn halves_distance(table: &[Vec<f32>], side: &[bool]) -> f64 {
     let (mut inside, mut outside, mut across) = (0.0, 0.0, 0.0);
     for (row, &a) in table.iter().zip(side) {
         for (&d, &b) in row.iter().zip(side) {
@@ -166,6 +168,6 @@ mod tests {
             .collect();
         let (x, y) = values.split_at(half);
         let direct = energy_distance(Rows { dim: 3, values: x }, Rows { dim: 3, values: y });
-        assert!((halves(&table, &side) - direct).abs() < 1e-6);
+        assert!((halves_distance(&table, &side) - direct).abs() < 1e-6);
     }
 }

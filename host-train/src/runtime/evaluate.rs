@@ -1,6 +1,7 @@
-//! The exact ELBO of held-out data through an exported model, in the core's own arithmetic.
+//! Exact ELBO of held-out data through an exported model, in the core's own arithmetic.
 
 use crate::data::{Dataset, mixture};
+use crate::progress::Progress;
 use crate::runtime::model_file::{AnyModel, ModelFile};
 use crate::with_model;
 use ancestral::likelihood::elbo;
@@ -15,60 +16,61 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Above this the chain does not end in the normal that sampling starts from.
+/// Largest prior term, in nats per dimension, with which a chain still ends in the normal that sampling starts from.
 pub const PRIOR_LIMIT_NATS: f64 = 0.01;
 
-/// What `host-train evaluate --json` prints. The terms are in bits per dimension; of continuous data, of its density
-/// in the file's units.
+/// Score of a model file, as `host-train evaluate --json` prints it.
+///
+/// The terms are in bits per dimension. For continuous data they are those of its density in the file's units.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
-    /// The model file.
+    /// Name of the model file.
     pub file: String,
     /// Number format.
     pub format: String,
-    /// T.
+    /// Number of steps T.
     pub steps: usize,
-    /// Rows scored.
+    /// Number of rows scored.
     pub rows: usize,
-    /// Noise draws per row and t.
+    /// Noise draws per row and step.
     pub draws: u32,
     /// Seed of the noise.
     pub seed: u64,
-    /// The negative ELBO: an upper bound on the cost of a row, divided by its dimensions.
+    /// Negative ELBO: an upper bound on the cost of a row, divided by its dimensions.
     pub bits_per_dim: f64,
     /// Standard error of `bits_per_dim` over the rows.
     pub standard_error: f64,
-    /// Its part from `−ln p(x | z_0)`.
+    /// Reconstruction term, from `−ln p(x | z_0)`.
     pub reconstruction: f64,
-    /// Its part from `D_KL(q(z_T | x) ‖ N(0, I))`.
+    /// Prior term, from `D_KL(q(z_T | x) ‖ N(0, I))`.
     pub prior: f64,
-    /// Its part from the T steps.
+    /// Diffusion term, from the T steps.
     pub diffusion: f64,
     /// The prior term in nats per dimension, to be compared with 0.01.
     pub prior_nats_per_dim: f64,
     /// What the distribution itself gives, where the data was drawn from one that is known.
     pub truth: Option<Truth>,
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub file_bytes: usize,
     /// `bits_per_dim` of each row.
     #[serde(skip)]
     pub per_row: Vec<f64>,
 }
 
-/// What no model can beat.
+/// Cost of the rows under the distribution itself, which no model can beat.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Truth {
-    /// The entropy of the distribution, in bits per dimension.
+    /// Entropy of the distribution, in bits per dimension.
     pub entropy: f64,
-    /// `−log₂ p` of the rows scored under the distribution itself, in bits per dimension: what the entropy is in expectation.
+    /// `−log₂ p` of the scored rows under the distribution, in bits per dimension. Its expectation is the entropy.
     pub bits_per_dim: f64,
-    /// What the model costs beyond that, in nats per row: the gap to the entropy, less the scatter of the rows.
+    /// Cost of the model beyond that, in nats per row: the gap to the entropy without the scatter of the rows.
     pub gap_nats: f64,
 }
 
 impl Evaluation {
-    /// Of a model that draws samples alone: every number that there is not is NaN.
-    pub fn none(file: &ModelFile) -> Self {
+    /// Score of a model that draws samples but has no ELBO: the missing numbers are NaN.
+    pub fn without_elbo(file: &ModelFile) -> Self {
         let header = file.header();
         Self {
             file: file.name.clone(),
@@ -90,12 +92,17 @@ impl Evaluation {
     }
 }
 
-/// Scores every row of `data`, summing over every t.
+/// Scores every row of `data`, summing over every step.
 ///
-/// * `draws`: how many times each row is scored with fresh noise;
-/// * `seed`: row r, draw k uses the generator seeded with `seed·2³² + r·draws + k`, so the result does not depend on the
-///   number of threads, and two formats see the same noise.
-pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64) -> Result<Evaluation> {
+/// * `draws`: number of times that each row is scored, with fresh noise;
+/// * `seed`: row r, draw k uses the generator seeded with `seed·2³² + r·draws + k`. So the result does not depend on the
+///   number of threads, and two formats see the same noise;
+/// * `progress`: advances by one for each row.
+///
+/// # Errors
+///
+/// If the rows have other dimensions or levels than the model, or the model draws samples only.
+pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, progress: &Progress) -> Result<Evaluation> {
     let header = *file.header();
     ensure!(
         data.dim == usize::from(header.dim),
@@ -114,13 +121,14 @@ pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64) -> Resu
         data.name,
         kind_name(levels)
     );
-    ensure!(draws >= 1, "at least one draw of the noise is needed");
-    let scores = with_model!(file.parse()?, model => score(&model, data, draws, seed))?;
-    Ok(summarise(file, data, draws, seed, &scores))
+    ensure!(draws >= 1, "--draws 0 scores nothing: give at least 1");
+    progress.begin(&format!("scoring {}", file.name), data.len() as u64);
+    let scores = with_model!(file.parse()?, model => score(&model, data, (draws, seed), progress))?;
+    Ok(summarize(file, data, draws, seed, &scores))
 }
 
-/// Means over the rows of what [`score`] gives.
-fn summarise(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, scores: &[[f64; 3]]) -> Evaluation {
+/// Averages the rows of [`score`].
+fn summarize(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, scores: &[[f64; 3]]) -> Evaluation {
     let header = *file.header();
     let per_row = 1.0 / (f64::from(draws) * data.dim as f64 * std::f64::consts::LN_2);
     let count = scores.len() as f64;
@@ -167,7 +175,12 @@ fn kind_name(levels: u16) -> String {
 }
 
 /// Reconstruction, prior and diffusion of each row in nats, summed over the draws.
-fn score<F: Format>(model: &Model<'_, F>, data: &Dataset, draws: u32, seed: u64) -> Result<Vec<[f64; 3]>> {
+fn score<F: Format>(
+    model: &Model<'_, F>,
+    data: &Dataset,
+    (draws, seed): (u32, u64),
+    progress: &Progress,
+) -> Result<Vec<[f64; 3]>> {
     (0..data.len())
         .into_par_iter()
         .map_init(
@@ -189,19 +202,21 @@ fn score<F: Format>(model: &Model<'_, F>, data: &Dataset, draws: u32, seed: u64)
                         *sum += f64::from(term);
                     }
                 }
+                progress.advance(1);
                 Ok(sums)
             },
         )
         .collect()
 }
 
-/// The generator of one draw of the noise for one row.
+/// Generator of one draw of the noise for one row.
 fn noise(seed: u64, index: u64) -> Xoshiro128PlusPlus {
     Xoshiro128PlusPlus::seed_from_u64(seed.rotate_left(32) ^ index)
 }
 
-/// Scores every row with the network in `f32` and everything around it (state, noise, step constants) in Q3.12: what the integer
-/// formats lose before their networks lose anything.
+/// Scores every row with the network in `f32` and everything around it (state, noise, step constants) in Q3.12.
+///
+/// The difference to the float model is what the integer formats lose before their networks lose anything.
 ///
 /// * `float`: the model in `f32`;
 /// * `integer`: the same model in an integer format, for its step table.
@@ -209,25 +224,30 @@ pub fn evaluate_state(
     float: &ModelFile,
     integer: &ModelFile,
     data: &Dataset,
-    draws: u32,
-    seed: u64,
+    (draws, seed): (u32, u64),
+    progress: &Progress,
 ) -> Result<Evaluation> {
     let (AnyModel::F32(network), true) = (float.parse()?, float.gamma()? == integer.gamma()?) else {
-        bail!("{} and {} are not one model in two formats", float.name, integer.name)
+        bail!(
+            "{} and {} are not the same model in two formats: export both from one checkpoint",
+            float.name,
+            integer.name
+        )
     };
+    progress.begin("scoring the float network behind a state in Q3.12", data.len() as u64);
     let scores = match integer.parse()? {
-        AnyModel::W8A16(model) => score_state(&network, &model, data, draws, seed),
-        AnyModel::W8A8(model) => score_state(&network, &model, data, draws, seed),
-        AnyModel::W4A8(model) => score_state(&network, &model, data, draws, seed),
+        AnyModel::W8A16(model) => score_state(&network, &model, data, (draws, seed), progress),
+        AnyModel::W8A8(model) => score_state(&network, &model, data, (draws, seed), progress),
+        AnyModel::W4A8(model) => score_state(&network, &model, data, (draws, seed), progress),
         AnyModel::F32(_) | AnyModel::F16(_) => bail!("{} has no integers", integer.name),
     };
-    let mut score = summarise(float, data, draws, seed, &scores);
+    let mut score = summarize(float, data, draws, seed, &scores);
     score.format = "f32 in q3.12".to_owned();
     Ok(score)
 }
 
-/// The float network behind a state in Q3.12.
-struct Rounded<'m, 's> {
+/// A float network behind a state in Q3.12.
+struct RoundedState<'m, 's> {
     network: &'s Model<'m, F32>,
     scratch: Scratch<'s, F32>,
     z: Vec<f32>,
@@ -235,7 +255,7 @@ struct Rounded<'m, 's> {
     table: StepTable<'s, Q3_12>,
 }
 
-impl Denoiser for Rounded<'_, '_> {
+impl Denoiser for RoundedState<'_, '_> {
     type Number = Q3_12;
 
     fn denoise(&mut self, z: &[Q3_12], t: usize, estimate: &mut [Q3_12]) {
@@ -256,8 +276,8 @@ fn score_state<F: Format<Number = Q3_12>>(
     network: &Model<'_, F32>,
     model: &Model<'_, F>,
     data: &Dataset,
-    draws: u32,
-    seed: u64,
+    (draws, seed): (u32, u64),
+    progress: &Progress,
 ) -> Vec<[f64; 3]> {
     let (table, decoder) = (model.step_table(), model.decoder());
     (0..data.len())
@@ -265,7 +285,7 @@ fn score_state<F: Format<Number = Q3_12>>(
         .map(|row| {
             let mut heap = Heap::for_model(network);
             let Buffers { scratch, .. } = heap.buffers(data.dim);
-            let mut denoiser = Rounded {
+            let mut denoiser = RoundedState {
                 network,
                 scratch,
                 z: vec![0.0; data.dim],
@@ -282,6 +302,7 @@ fn score_state<F: Format<Number = Q3_12>>(
                     *sum += f64::from(term);
                 }
             }
+            progress.advance(1);
             sums
         })
         .collect()

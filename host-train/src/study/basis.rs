@@ -3,8 +3,9 @@
 use super::residuals::Residuals;
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// The eigenvectors, as columns, of the mean of the errors' covariances, each divided by its trace, so that no γ drowns the others.
-pub fn of_errors(errors: &Residuals) -> DMatrix<f64> {
+/// Returns the eigenvectors, as columns, of the mean covariance of the errors. Each covariance is divided by its trace,
+/// so that no γ drowns the others.
+pub fn decorrelate(errors: &Residuals) -> DMatrix<f64> {
     let dim = errors.dim;
     let mean = errors.covariance.iter().fold(DMatrix::zeros(dim, dim), |sum, c| {
         let trace = c.trace();

@@ -1,26 +1,26 @@
-//! The cost of a step by the error of x̂, in closed form.
+//! Cost of a step in closed form, from the error of x̂.
 
 use ancestral::schedule::snr;
 
-/// `½ (SNR_s − SNR_t) Σ_d e_d`: what a step costs with the posterior's own variance.
-pub(crate) fn loss(gamma_s: f64, gamma_t: f64, errors: &[f64]) -> f64 {
+/// Cost of a step with the posterior's own variance: `½ (SNR_s − SNR_t) Σ_d e_d`.
+pub(crate) fn posterior_cost(gamma_s: f64, gamma_t: f64, errors: &[f64]) -> f64 {
     0.5 * (snr(gamma_s) - snr(gamma_t)) * errors.iter().sum::<f64>()
 }
 
-/// The best variance for a mean squared error, by the posterior's own: `1 + (SNR_s − SNR_t) e`.
+/// Best variance for a mean squared error, as a multiple of the posterior's own: `1 + (SNR_s − SNR_t) e`.
 pub(crate) fn ratio(gamma_s: f64, gamma_t: f64, error: f64) -> f64 {
     1.0 + (snr(gamma_s) - snr(gamma_t)) * error
 }
 
-/// `½ Σ_d ln(1 + (SNR_s − SNR_t) e_d)`: what a step costs with the best variance.
+/// Cost of a step with the best variance: `½ Σ_d ln(1 + (SNR_s − SNR_t) e_d)`.
 pub(crate) fn best_cost(gamma_s: f64, gamma_t: f64, errors: &[f64]) -> f64 {
     errors.iter().map(|e| 0.5 * ratio(gamma_s, gamma_t, *e).ln()).sum()
 }
 
-/// `½ Σ_d [ln r_d + (1 + (SNR_s − SNR_t) e_d)/r_d − 1]`: what a step costs with any variance.
+/// Cost of a step with any variance: `½ Σ_d [ln r_d + (1 + (SNR_s − SNR_t) e_d)/r_d − 1]`.
 pub(crate) fn cost(gamma_s: f64, gamma_t: f64, ratios: &[f64], errors: &[f64]) -> f64 {
-    let of = |(r, e): (&f64, &f64)| 0.5 * (r.ln() + ratio(gamma_s, gamma_t, *e) / r - 1.0);
-    ratios.iter().zip(errors).map(of).sum()
+    let term = |(r, e): (&f64, &f64)| 0.5 * (r.ln() + ratio(gamma_s, gamma_t, *e) / r - 1.0);
+    ratios.iter().zip(errors).map(term).sum()
 }
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tests {
         let best: Vec<f64> = errors.iter().map(|e| ratio(s, t, *e)).collect();
         let least = cost(s, t, &best, &errors);
         assert!((least - best_cost(s, t, &errors)).abs() < 1e-12);
-        assert!((cost(s, t, &[1.0; 3], &errors) - loss(s, t, &errors)).abs() < 1e-12);
+        assert!((cost(s, t, &[1.0; 3], &errors) - posterior_cost(s, t, &errors)).abs() < 1e-12);
         for factor in [0.7, 0.95, 1.05, 1.6] {
             let other: Vec<f64> = best.iter().map(|r| r * factor).collect();
             assert!(cost(s, t, &other, &errors) > least);

@@ -1,9 +1,9 @@
-//! Where the γ of a chain's steps lie.
+//! Paths of γ: where the steps of a chain lie.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// Where the γ of the steps lie.
+/// Placement of the γ of the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Path {
@@ -13,12 +13,13 @@ pub enum Path {
     Cosine,
     /// Along the learned table.
     Learned,
-    /// Where the cost is least, the ends included.
+    /// Least cost, ends included.
     Best,
 }
 
 /// Every path.
 pub const PATHS: [Path; 4] = [Path::Even, Path::Cosine, Path::Learned, Path::Best];
+
 impl Path {
     /// Its name in tables and charts.
     pub fn name(self) -> &'static str {
@@ -31,15 +32,18 @@ impl Path {
     }
 }
 
-pub(crate) fn ends(gamma: &[f64]) -> Result<(f64, f64)> {
+/// First and last γ of a table.
+pub(crate) fn end_points(gamma: &[f64]) -> Result<(f64, f64)> {
     let (first, last) = gamma.first().zip(gamma.last()).context("the schedule is empty")?;
     Ok((*first, *last))
 }
 
-pub(crate) fn at(values: &[f64], index: usize) -> f64 {
+/// Value at an index; NaN outside.
+pub(crate) fn value_or_nan(values: &[f64], index: usize) -> f64 {
     values.get(index).copied().unwrap_or(f64::NAN)
 }
 
+/// γ at equal distances.
 pub(crate) fn even((first, last): (f64, f64), steps: usize) -> Vec<f64> {
     (0..=steps)
         .map(|t| first + (last - first) * t as f64 / steps as f64)
@@ -67,7 +71,7 @@ pub(crate) fn resample(learned: &[f64], steps: usize) -> Vec<f64> {
         .map(|t| {
             let place = t as f64 * last as f64 / steps as f64;
             let (index, share) = (place as usize, place.fract());
-            let low = at(learned, index);
+            let low = value_or_nan(learned, index);
             let high = learned.get(index + 1).copied().unwrap_or(low);
             low + share * (high - low)
         })

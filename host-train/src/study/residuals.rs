@@ -1,23 +1,23 @@
 //! The error of x̂ over a grid of γ.
 
 use crate::data::Dataset;
+use crate::progress::Progress;
 use crate::rng::TrainRng;
 use crate::train::checkpoint::Run;
-use ancestral::schedule::Prediction;
-use ancestral::schedule::{alpha, sigma};
+use ancestral::schedule::{Prediction, alpha, sigma};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use nalgebra::DMatrix;
 
-/// `⟨(x − x̂)(x − x̂)ᵀ⟩` at each γ of a grid.
+/// Covariance of the error, `⟨(x − x̂)(x − x̂)ᵀ⟩`, at each γ of a grid.
 pub struct Residuals {
-    /// D.
+    /// Dimensions D.
     pub dim: usize,
     /// The grid, increasing.
     pub gamma: Vec<f64>,
-    /// One matrix for each.
+    /// One matrix for each γ.
     pub covariance: Vec<DMatrix<f64>>,
-    /// Rows that were noised.
+    /// Number of rows that were noised.
     pub rows: usize,
 }
 
@@ -25,7 +25,15 @@ pub struct Residuals {
 const BATCH: usize = 1024;
 
 /// Noises every row of `data` to every γ, `draws` times with the same noise for all γ, and runs the network.
-pub fn measure(run: &Run, data: &Dataset, grid: &[f64], draws: usize, seed: u64) -> Result<Residuals> {
+///
+/// * `progress`: advances by [`work`] in all.
+pub fn measure_residuals(
+    run: &Run,
+    data: &Dataset,
+    grid: &[f64],
+    (draws, seed): (usize, u64),
+    progress: &Progress,
+) -> Result<Residuals> {
     let dim = data.dim;
     let mut rng = TrainRng::new(seed ^ 0x5C_4ED);
     let device = Device::Cpu;
@@ -51,6 +59,7 @@ pub fn measure(run: &Run, data: &Dataset, grid: &[f64], draws: usize, seed: u64)
                 let error = (&x - estimate)?.to_dtype(DType::F64)?;
                 let product: Vec<f64> = error.t()?.matmul(&error)?.flatten_all()?.to_vec1()?;
                 *sum += DMatrix::from_row_slice(dim, dim, &product);
+                progress.advance(n as u64);
             }
             count += n;
         }
@@ -66,7 +75,12 @@ pub fn measure(run: &Run, data: &Dataset, grid: &[f64], draws: usize, seed: u64)
     })
 }
 
-/// Mean squared errors per dimension over the grid.
+/// Units of progress of a measurement: passes of a row through the network.
+pub fn work(rows: usize, points: usize, draws: usize) -> u64 {
+    (rows * points * draws) as u64
+}
+
+/// Mean squared errors per dimension over a grid of γ.
 #[derive(Clone, Debug)]
 pub struct Diagonals {
     /// The grid.
@@ -76,21 +90,22 @@ pub struct Diagonals {
 }
 
 impl Residuals {
-    /// Per dimension of a basis (its columns), or of the data.
+    /// Returns the mean squared errors in a basis (its columns), or in that of the data.
     pub fn diagonals(&self, basis: Option<&DMatrix<f64>>) -> Diagonals {
-        let of = |c: &DMatrix<f64>| match basis {
+        let diagonal = |c: &DMatrix<f64>| match basis {
             None => c.diagonal().as_slice().to_vec(),
             Some(u) => (c * u).component_mul(u).row_sum().as_slice().to_vec(),
         };
         Diagonals {
             gamma: self.gamma.clone(),
-            rows: self.covariance.iter().map(of).collect(),
+            rows: self.covariance.iter().map(diagonal).collect(),
         }
     }
 }
 
-/// Where a γ lies on an increasing grid: the point before it, and the share of the way to the next. What lies outside is at an end.
-pub fn place(grid: &[f64], gamma: f64) -> (usize, f64) {
+/// Finds a γ on an increasing grid: the point before it, and the fraction of the way to the next. A γ outside is moved
+/// to the nearer end.
+pub fn locate(grid: &[f64], gamma: f64) -> (usize, f64) {
     let after = grid.partition_point(|&g| g <= gamma);
     match (after.checked_sub(1), grid.get(after)) {
         (None, _) => (0, 0.0),
@@ -103,14 +118,14 @@ pub fn place(grid: &[f64], gamma: f64) -> (usize, f64) {
 }
 
 impl Diagonals {
-    /// At a point of the grid.
+    /// Errors at a point of the grid.
     pub fn row(&self, index: usize) -> &[f64] {
         self.rows.get(index).map_or(&[], Vec::as_slice)
     }
 
-    /// At any γ, linear between the points of the grid.
-    pub fn at(&self, gamma: f64) -> Vec<f64> {
-        let (index, share) = place(&self.gamma, gamma);
+    /// Errors at any γ, linear between the points of the grid.
+    pub fn interpolate(&self, gamma: f64) -> Vec<f64> {
+        let (index, share) = locate(&self.gamma, gamma);
         let (low, high) = (self.row(index), self.row(index + 1));
         let high = if high.is_empty() { low } else { high };
         low.iter().zip(high).map(|(a, b)| a + share * (b - a)).collect()

@@ -1,7 +1,7 @@
 //! The cheapest path of T steps over a grid, by dynamic programming.
 
-/// The points of the path in exactly `steps` rising steps with the least `begin(first) + Σ step(s, t) + end(last)`; infinite costs
-/// forbid. O(steps · points²).
+/// Returns the points of the path in exactly `steps` rising steps with the least `begin(first) + Σ step(s, t) +
+/// end(last)`. An infinite cost forbids a step. O(steps · points²).
 pub fn cheapest(
     points: usize,
     steps: usize,
@@ -9,7 +9,7 @@ pub fn cheapest(
     step: impl Fn(usize, usize) -> f64,
     end: impl Fn(usize) -> f64,
 ) -> Vec<usize> {
-    // Each cost is asked for once: it may be dear.
+    // Each cost is asked for once: it may be expensive.
     let costs: Vec<Vec<f64>> = (0..points).map(|t| (0..t).map(|s| step(s, t)).collect()).collect();
     let mut total: Vec<f64> = (0..points).map(begin).collect();
     let mut parents: Vec<Vec<usize>> = Vec::with_capacity(steps);
@@ -31,7 +31,7 @@ pub fn cheapest(
     path
 }
 
-/// The least of some costs, and where it stands.
+/// Returns the least of some costs and its index.
 fn least(costs: impl Iterator<Item = f64>) -> (f64, usize) {
     costs.enumerate().fold(
         (f64::INFINITY, 0),

@@ -1,34 +1,36 @@
-//! The search for the table of steps with the least cost.
+//! Search for the table of steps with the least cost.
 
-use super::cost::{best_cost, cost, loss, ratio};
-use super::ends::{self, Ends};
-use super::paths::{Path, at, cosine, ends, even, resample};
-use super::residuals::Residuals;
+use super::basis::decorrelate;
+use super::cost::{best_cost, cost, posterior_cost, ratio};
+use super::end_costs::{EndCosts, measure_ends};
+use super::paths::{PATHS, Path, cosine, end_points, even, resample, value_or_nan};
+use super::residuals::{Diagonals, Residuals, locate, measure_residuals, work};
+use super::search::cheapest;
+use super::shrink::expect_unseen;
 use super::table::Table;
-use super::{basis, residuals, search, shrink};
 use crate::data::Split;
-use crate::model::variance::VarianceKind;
+use crate::model::variance::{VARIANCES, VarianceKind};
+use crate::progress::Progress;
 use crate::train::checkpoint::Run;
-use ancestral::model::VarianceSpec;
 use ancestral::schedule::snr;
 use anyhow::{Result, ensure};
 use nalgebra::DMatrix;
 
-/// The errors of a run's network, measured; what tables are made from.
-pub struct Study {
+/// The measured errors of a run's network, from which tables of steps are chosen.
+pub struct StepSearch {
     train: Residuals,
-    /// On two halves of the rows for validation, where there are such.
+    /// Errors on two halves of the validation rows, if there are any.
     validation: Option<[Residuals; 2]>,
     test: Residuals,
-    ends: Ends,
-    test_ends: Ends,
+    ends: EndCosts,
+    test_ends: EndCosts,
     learned: Vec<f64>,
     basis: DMatrix<f64>,
 }
 
-/// How fine the grid is, and how often each row is noised.
+/// Resolution of the grid, and number of draws of the noise.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct SearchSettings {
     /// Points of the grid.
     pub grid: usize,
     /// Noise draws per row and point.
@@ -37,7 +39,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for SearchSettings {
     fn default() -> Self {
         Self {
             grid: 161,
@@ -47,22 +49,38 @@ impl Default for Settings {
     }
 }
 
-impl Study {
-    /// Measures on training and validation rows, for the tables, and on held-out rows, for what is reported about them.
+/// Errors in the basis of one kind of variance.
+struct Errors<'a> {
+    /// On unseen rows, by which a table is chosen.
+    expected: Diagonals,
+    /// On held-out rows, by which it is reported.
+    test: Diagonals,
+    basis: Option<&'a DMatrix<f64>>,
+}
+
+impl StepSearch {
+    /// Measures the errors: on training and validation rows to choose tables by, on held-out rows to report them by.
     ///
     /// * `run`: with its averaged parameters in place.
-    pub fn new(run: &Run, split: &Split, settings: &Settings) -> Result<Self> {
-        ensure!(settings.grid >= 8, "--grid {} is too coarse: at least 8", settings.grid);
-        ensure!(settings.draws >= 1, "at least one draw of the noise is needed");
+    pub fn new(run: &Run, split: &Split, settings: &SearchSettings, progress: &Progress) -> Result<Self> {
+        ensure!(
+            settings.grid >= 8,
+            "--grid {} is too coarse: give at least 8",
+            settings.grid
+        );
+        ensure!(settings.draws >= 1, "--draws 0 measures nothing: give at least 1");
+        let SearchSettings { grid, draws, seed } = *settings;
         let learned = run.gamma.wide()?;
-        let grid = even(ends(&learned)?, settings.grid - 1);
-        let train = residuals::measure(run, &split.train, &grid, settings.draws, settings.seed)?;
-        let test = residuals::measure(run, &split.test, &grid, settings.draws, settings.seed + 1)?;
-        let validation = halves(run, split, &grid, settings)?;
-        let basis = basis::of_errors(&train);
+        let grid = even(end_points(&learned)?, grid - 1);
+        let rows = split.train.len() + split.validation.len() + split.test.len();
+        progress.begin("measuring errors over gamma", work(rows, grid.len(), draws));
+        let train = measure_residuals(run, &split.train, &grid, (draws, seed), progress)?;
+        let test = measure_residuals(run, &split.test, &grid, (draws, seed + 1), progress)?;
+        let validation = measure_halves(run, split, &grid, settings, progress)?;
+        let basis = decorrelate(&train);
         Ok(Self {
-            ends: ends::measure(split.choices(), &grid, settings.seed),
-            test_ends: ends::measure(&split.test, &grid, settings.seed + 1),
+            ends: measure_ends(split.choices(), &grid, seed),
+            test_ends: measure_ends(&split.test, &grid, seed + 1),
             train,
             validation,
             test,
@@ -71,17 +89,19 @@ impl Study {
         })
     }
 
-    /// The best number of steps that the grid allows.
+    /// Largest number of steps that the grid allows.
     pub fn longest(&self) -> usize {
         self.train.gamma.len() - 1
     }
 
-    /// The negative ELBO on the held-out rows of a chain of infinitely many steps between the learned ends, in bits per dimension:
-    /// `½ ∫ SNR(γ) ⟨‖x − x̂‖²⟩ dγ` (Kingma et al. 2021, equation 15) by the trapezoidal rule over the grid. There the reverse variance does
-    /// not matter, and neither does the path.
+    /// Negative ELBO on the held-out rows of a chain of infinitely many steps between the learned ends, in bits per
+    /// dimension.
+    ///
+    /// This is `½ ∫ SNR(γ) ⟨‖x − x̂‖²⟩ dγ` (Kingma et al. 2021, equation 15) by the trapezoidal rule over the grid.
+    /// In the limit neither the reverse variance nor the path matters.
     pub fn limit(&self) -> f64 {
         let errors = self.test.diagonals(None);
-        let density = |i: usize| 0.5 * snr(at(&self.test.gamma, i)) * errors.row(i).iter().sum::<f64>();
+        let density = |i: usize| 0.5 * snr(value_or_nan(&self.test.gamma, i)) * errors.row(i).iter().sum::<f64>();
         let pairs = self.test.gamma.windows(2).enumerate();
         let nats: f64 = pairs
             .map(|(i, pair)| match pair {
@@ -89,31 +109,95 @@ impl Study {
                 _ => 0.0,
             })
             .sum();
-        let ends = at(&self.test_ends.reconstruction, 0) + at(&self.test_ends.prior, self.longest());
-        (nats + ends) * self.unit()
+        let ends =
+            value_or_nan(&self.test_ends.reconstruction, 0) + value_or_nan(&self.test_ends.prior, self.longest());
+        (nats + ends) * self.bits_per_nat()
     }
 
     /// Bits per dimension in a nat per row.
-    fn unit(&self) -> f64 {
+    fn bits_per_nat(&self) -> f64 {
         1.0 / (self.train.dim as f64 * std::f64::consts::LN_2)
     }
 
-    /// The table of `steps` steps of one kind.
+    /// Returns a table for every path, every variance and each of `steps`, in this order.
+    pub fn tables(&self, steps: &[usize], progress: &Progress) -> Result<Vec<Table>> {
+        let total = PATHS.len() * VARIANCES.len() * steps.len();
+        progress.begin("choosing steps", total as u64);
+        let mut tables = Vec::with_capacity(total);
+        for path in PATHS {
+            for variance in VARIANCES {
+                for &steps in steps {
+                    tables.push(self.table(path, variance, steps)?);
+                    progress.advance(1);
+                }
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Returns the table of `steps` steps of one kind.
     pub fn table(&self, path: Path, variance: VarianceKind, steps: usize) -> Result<Table> {
         ensure!(steps >= 1, "a table has at least one step");
+        let errors = self.errors(variance, steps)?;
+        let gamma = self.gamma(path, variance, steps, &errors.expected)?;
+        let mut ratios = Vec::new();
+        let (mut sum, mut on_test) = (0.0, 0.0);
+        for pair in gamma.windows(2) {
+            let [g_s, g_t] = *pair else { continue };
+            let (expected, held_out) = (errors.expected.interpolate(g_t), errors.test.interpolate(g_t));
+            let row: Vec<f64> = expected
+                .iter()
+                .map(|e| match variance {
+                    VarianceKind::Posterior => 1.0,
+                    _ => ratio(g_s, g_t, *e),
+                })
+                .collect();
+            sum += cost(g_s, g_t, &row, &expected);
+            on_test += cost(g_s, g_t, &row, &held_out);
+            if variance != VarianceKind::Posterior {
+                ratios.extend(row);
+            }
+        }
+        let unit = self.bits_per_nat();
+        let (first, last) = end_points(&gamma)?;
+        Ok(Table {
+            path,
+            variance,
+            steps,
+            gamma,
+            expected_bits_per_dim: (sum + self.ends_between(&self.ends, first, last)) * unit,
+            test_bits_per_dim: (on_test + self.ends_between(&self.test_ends, first, last)) * unit,
+            test_diffusion: on_test * unit,
+            ratios,
+            basis: match errors.basis {
+                Some(u) => u.transpose().as_slice().to_vec(),
+                None => Vec::new(),
+            },
+        })
+    }
+
+    fn errors(&self, variance: VarianceKind, steps: usize) -> Result<Errors<'_>> {
         let basis = match variance {
             VarianceKind::Rotated => Some(&self.basis),
             _ => None,
         };
-        let learnt = self.train.diagonals(basis);
+        let learned = self.train.diagonals(basis);
         let expected = match &self.validation {
-            None => learnt,
-            Some(halves) => shrink::expected(&learnt, halves, basis, &even(ends(&self.learned)?, steps)),
+            None => learned,
+            Some(halves) => expect_unseen(&learned, halves, basis, &even(end_points(&self.learned)?, steps)),
         };
-        let test = self.test.diagonals(basis);
-        let gamma = match path {
-            Path::Even => even(ends(&self.learned)?, steps),
-            Path::Cosine => cosine(ends(&self.learned)?, steps),
+        Ok(Errors {
+            expected,
+            test: self.test.diagonals(basis),
+            basis,
+        })
+    }
+
+    fn gamma(&self, path: Path, variance: VarianceKind, steps: usize, expected: &Diagonals) -> Result<Vec<f64>> {
+        let ends = end_points(&self.learned)?;
+        Ok(match path {
+            Path::Even => even(ends, steps),
+            Path::Cosine => cosine(ends, steps),
             Path::Learned => resample(&self.learned, steps),
             Path::Best => {
                 ensure!(
@@ -121,106 +205,63 @@ impl Study {
                     "{steps} steps need a grid of more than {} points: give --grid",
                     self.train.gamma.len()
                 );
-                let grid = &self.train.gamma;
-                let path = search::cheapest(
-                    grid.len(),
-                    steps,
-                    |i| at(&self.ends.reconstruction, i),
-                    |s, t| {
-                        let (g_s, g_t) = (at(grid, s), at(grid, t));
-                        let errors = expected.row(t);
-                        match variance {
-                            VarianceKind::Posterior => loss(g_s, g_t, errors),
-                            _ => best_cost(g_s, g_t, errors),
-                        }
-                    },
-                    |i| at(&self.ends.prior, i),
-                );
-                path.into_iter().map(|i| at(grid, i)).collect()
+                self.cheapest_gamma(variance, steps, expected)
             }
-        };
-        let mut ratios = Vec::new();
-        let (mut sum, mut on_test) = (0.0, 0.0);
-        for pair in gamma.windows(2) {
-            let [g_s, g_t] = *pair else { continue };
-            let (errors, held_out) = (expected.at(g_t), test.at(g_t));
-            let row: Vec<f64> = errors
-                .iter()
-                .map(|e| match variance {
-                    VarianceKind::Posterior => 1.0,
-                    _ => ratio(g_s, g_t, *e),
-                })
-                .collect();
-            sum += cost(g_s, g_t, &row, &errors);
-            on_test += cost(g_s, g_t, &row, &held_out);
-            if variance != VarianceKind::Posterior {
-                ratios.extend(row);
-            }
-        }
-        let unit = self.unit();
-        let (first, last) = ends(&gamma)?;
-        let at_ends = |ends: &Ends| {
-            let of = |values: &[f64], gamma: f64| {
-                let (index, share) = residuals::place(&self.train.gamma, gamma);
-                let low = at(values, index);
-                low + share * (values.get(index + 1).copied().unwrap_or(low) - low)
-            };
-            of(&ends.reconstruction, first) + of(&ends.prior, last)
-        };
-        Ok(Table {
-            path,
-            variance,
-            steps,
-            gamma,
-            expected_bits_per_dim: (sum + at_ends(&self.ends)) * unit,
-            test_bits_per_dim: (on_test + at_ends(&self.test_ends)) * unit,
-            test_diffusion: on_test * unit,
-            ratios,
-            basis: match basis {
-                Some(u) => u.transpose().as_slice().to_vec(),
-                None => Vec::new(),
-            },
         })
     }
-}
 
-/// Gives a run with variances of its own those that the errors at its own γ ask for, where rows for validation can tell: parameters that were
-/// learned with the network are too small for rows that it has not learnt. Averaged parameters in place, before and after.
-pub fn refit(run: &mut Run, split: &Split, settings: &Settings) -> Result<()> {
-    let Some(variance) = &run.variance else { return Ok(()) };
-    if split.validation.is_empty() {
-        return Ok(());
+    /// Returns the γ of least cost among the points of the grid.
+    fn cheapest_gamma(&self, variance: VarianceKind, steps: usize, expected: &Diagonals) -> Vec<f64> {
+        let grid = &self.train.gamma;
+        let path = cheapest(
+            grid.len(),
+            steps,
+            |i| value_or_nan(&self.ends.reconstruction, i),
+            |s, t| {
+                let (g_s, g_t) = (value_or_nan(grid, s), value_or_nan(grid, t));
+                match variance {
+                    VarianceKind::Posterior => posterior_cost(g_s, g_t, expected.row(t)),
+                    _ => best_cost(g_s, g_t, expected.row(t)),
+                }
+            },
+            |i| value_or_nan(&self.ends.prior, i),
+        );
+        path.into_iter().map(|i| value_or_nan(grid, i)).collect()
     }
-    let gamma = run.gamma.wide()?;
-    let spec = variance.spec()?;
-    let basis = (!spec.basis.is_empty()).then(|| DMatrix::from_row_slice(run.dim, run.dim, &spec.basis));
-    let learnt =
-        residuals::measure(run, &split.train, &gamma, settings.draws, settings.seed)?.diagonals(basis.as_ref());
-    let expected = match halves(run, split, &gamma, settings)? {
-        None => learnt,
-        Some(halves) => shrink::expected(&learnt, &halves, basis.as_ref(), &gamma),
-    };
-    let pairs = gamma.windows(2).enumerate();
-    let ratios = pairs.flat_map(|(s, pair)| {
-        let (g_s, g_t) = (at(pair, 0), at(pair, 1));
-        expected.row(s + 1).iter().map(move |e| ratio(g_s, g_t, *e))
-    });
-    variance.set(&VarianceSpec {
-        ratios: ratios.collect(),
-        basis: spec.basis,
-    })?;
-    run.adopt()
+
+    /// Cost of the two ends of a chain, linear between the points of the grid.
+    fn ends_between(&self, ends: &EndCosts, first: f64, last: f64) -> f64 {
+        let interpolate = |values: &[f64], gamma: f64| {
+            let (index, share) = locate(&self.train.gamma, gamma);
+            let low = value_or_nan(values, index);
+            low + share * (values.get(index + 1).copied().unwrap_or(low) - low)
+        };
+        interpolate(&ends.reconstruction, first) + interpolate(&ends.prior, last)
+    }
 }
 
-/// The errors on two halves of the rows for validation, if there are any.
-fn halves(run: &Run, split: &Split, grid: &[f64], settings: &Settings) -> Result<Option<[Residuals; 2]>> {
-    let measured = |part: usize| {
+/// Returns the table that is expected to be the cheapest.
+pub fn cheapest_table(tables: &[Table]) -> Option<&Table> {
+    tables
+        .iter()
+        .min_by(|a, b| a.expected_bits_per_dim.total_cmp(&b.expected_bits_per_dim))
+}
+
+/// Measures the errors on two halves of the validation rows, if there are any.
+pub(crate) fn measure_halves(
+    run: &Run,
+    split: &Split,
+    grid: &[f64],
+    settings: &SearchSettings,
+    progress: &Progress,
+) -> Result<Option<[Residuals; 2]>> {
+    let measure = |part: usize| {
         let rows: Vec<usize> = (part..split.validation.len()).step_by(2).collect();
-        let seed = settings.seed + 2 + part as u64;
-        residuals::measure(run, &split.validation.select(&rows), grid, settings.draws, seed)
+        let noise = (settings.draws, settings.seed + 2 + part as u64);
+        measure_residuals(run, &split.validation.select(&rows), grid, noise, progress)
     };
     Ok(match split.validation.len() {
         0 | 1 => None,
-        _ => Some([measured(0)?, measured(1)?]),
+        _ => Some([measure(0)?, measure(1)?]),
     })
 }

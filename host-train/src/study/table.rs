@@ -1,37 +1,37 @@
-//! A table of steps, and its cost.
+//! A table of steps and its cost.
 
 use super::paths::Path;
 use crate::model::variance::VarianceKind;
 use ancestral::model::VarianceSpec;
 use serde::Serialize;
 
-/// A table of steps, and what it costs.
+/// A table of steps and its cost.
 #[derive(Clone, Debug, Serialize)]
 pub struct Table {
-    /// Where its γ lie.
+    /// Placement of its γ.
     pub path: Path,
     /// Its reverse variance.
     pub variance: VarianceKind,
-    /// T.
+    /// Number of steps T.
     pub steps: usize,
     /// γ_0 ..= γ_T.
     pub gamma: Vec<f64>,
-    /// The negative ELBO in bits per dimension that is expected from the errors that the table was chosen by.
+    /// Negative ELBO in bits per dimension, expected from the errors that the table was chosen by.
     pub expected_bits_per_dim: f64,
     /// The same measured on the held-out rows.
     pub test_bits_per_dim: f64,
-    /// The diffusion term's part of that.
+    /// Diffusion term of `test_bits_per_dim`.
     pub test_diffusion: f64,
-    /// By the posterior's own variance, `T × D`; empty where it is that.
+    /// Reverse variance as a multiple of the posterior's own, `T × D`; empty for the posterior's own.
     #[serde(skip)]
     pub ratios: Vec<f64>,
-    /// The basis, row-major; empty for the identity.
+    /// Basis, row-major; empty for the identity.
     #[serde(skip)]
     pub basis: Vec<f64>,
 }
 
 impl Table {
-    /// For a model file.
+    /// Returns the reverse variance for a model file, if it is not the posterior's own.
     pub fn variance(&self) -> Option<VarianceSpec> {
         (!self.ratios.is_empty()).then(|| VarianceSpec {
             ratios: self.ratios.clone(),

@@ -11,7 +11,7 @@ use super::update::update;
 use crate::data::Dataset;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::draw::{Draw, quantiles};
-use crate::fused::device::update::Progress;
+use crate::fused::device::progress::Progress;
 use crate::fused::graph::Graph;
 use crate::fused::index::Index;
 use crate::optimizer::gpu::Updates;
@@ -81,7 +81,7 @@ impl GpuStepper {
         draw.rows(gpu, Held::new(&self.data)?.span()?, run.dim, Held::new(&x)?.span()?)?;
         draw.normals(gpu, Purpose::Noise, Held::new(&noise)?.span()?)?;
         draw.normals(gpu, Purpose::FirstNoise, Held::new(&first_noise)?.span()?)?;
-        let steps = gpu.room::<u32>(n)?;
+        let steps = gpu.alloc::<u32>(n)?;
         draw.times(gpu, run.gamma.steps(), gpu.span(&steps))?;
         let mut masks = Vec::new();
         if train.dropout > 0.0 {

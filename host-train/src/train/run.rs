@@ -3,7 +3,7 @@
 use super::config::{Config, TrainConfig};
 use super::loss::Objective;
 use super::pending::PendingLoss;
-use crate::data::{Kind, Split};
+use crate::data::{Split, ValueKind};
 use crate::model::gamma::GammaTable;
 use crate::model::network::{Network, NetworkShape};
 use crate::model::variance::{VarianceKind, VarianceTable};
@@ -20,7 +20,7 @@ pub struct Run {
     /// Dimensions of the data.
     pub dim: usize,
     /// Meaning of the data's values.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// The network.
     pub network: Network,
     /// The schedule.
@@ -37,7 +37,7 @@ pub struct Run {
 
 impl Run {
     /// A run before its first step.
-    pub fn new(config: Config, dim: usize, kind: Kind, device: &Device) -> Result<Self> {
+    pub fn new(config: Config, dim: usize, kind: ValueKind, device: &Device) -> Result<Self> {
         let mut rng = TrainRng::new(config.seed);
         let shape = NetworkShape {
             dim,
@@ -75,13 +75,13 @@ impl Run {
     /// # Errors
     /// Fails if the configuration does not suit the data, or if a model file cannot hold it.
     pub fn for_data(config: Config, split: &Split, device: &Device) -> Result<Self> {
-        if let Kind::Continuous { .. } = split.train.kind {
+        if let ValueKind::Continuous { .. } = split.train.kind {
             ensure!(
                 !config.model.clip,
                 "model.clip is true, but the data is continuous and has no range to clip to: set it to false"
             );
         }
-        if let Kind::Levels { levels } = split.train.kind {
+        if let ValueKind::Levels { levels } = split.train.kind {
             ensure!(
                 levels <= 256,
                 "data.levels is {levels}: the runtime holds a level in a byte, so at most 256"

@@ -1,12 +1,17 @@
-//! Everything random in a step: the rows, their times, the noise and dropout's masks, as [`crate::rng::Counter`] has them.
+//! Everything random in a step: the rows, their times, the noise and the masks of dropout.
+//!
+//! The numbers are those of [`crate::rng::Counter`].
+#![allow(unsafe_code)] // Kernels run on plain addresses, for which this file answers.
 
+use super::launch::{blocks, check, launch};
 use super::params::{Gather, Masks, Normals, Source, Times};
-use super::{Queue, Span, blocks, check, launch};
+use super::queue::Queue;
+use super::span::Span;
 use crate::rng::Purpose;
 use ancestral::noise::{OCTAVES, SEGMENTS, TABLE};
 use candle_core::Result;
 
-/// The table of the normal's quantiles as the kernel takes it: value, slope and curve of each segment, 8 bytes together.
+/// Returns the table of the normal's quantiles as the kernel takes it: value, slope and curve of each segment in 8 bytes.
 pub fn quantiles() -> Vec<u32> {
     let segment = |s: &ancestral::noise::Segment| {
         let (slope, curve) = (s.slope as u16, s.curve as u16);
@@ -18,11 +23,11 @@ pub fn quantiles() -> Vec<u32> {
 /// A generator on the device.
 #[derive(Clone, Copy)]
 pub struct Draw<'a> {
-    /// Of the run.
+    /// Seed of the run.
     pub seed: u64,
-    /// Where the number of the step lies, in two halves.
+    /// Number of the step.
     pub step: Span<'a, u64>,
-    /// [`quantiles`].
+    /// The table of [`quantiles`].
     pub table: Span<'a, u32>,
 }
 
@@ -66,7 +71,7 @@ impl Draw<'_> {
         unsafe { launch(queue, blocks(out.len().div_ceil(4))?, &params) }
     }
 
-    /// Stratified steps, `1..=steps`, ascending, into `t`.
+    /// Draws stratified steps, `1..=steps`, in ascending order into `t`.
     pub fn times<Q: Queue>(&self, queue: &Q, steps: usize, t: Span<'_, u32>) -> Result<()> {
         check(steps > 0, "steps")?;
         let params = Times {
@@ -79,7 +84,7 @@ impl Draw<'_> {
         unsafe { launch(queue, blocks(t.len())?, &params) }
     }
 
-    /// Rows of `data`, each any of them with the same chance, into `out`; both have rows of `dim`.
+    /// Draws rows of `data` uniformly with replacement into `out`; both have rows of `dim`.
     pub fn rows<Q: Queue>(&self, queue: &Q, data: Span<'_, f32>, dim: usize, out: Span<'_, f32>) -> Result<()> {
         let whole = dim > 0 && !data.is_empty() && data.len().is_multiple_of(dim) && out.len().is_multiple_of(dim);
         check(whole, "rows")?;

@@ -1,9 +1,13 @@
-//! The diffusion term's ends of the network, and the squared error: see [`super::super::elbo`] and [`super::super::square`].
+//! The noised state, the cost of the diffusion term, and the squared error, as in `fused::elbo` and `fused::square`.
+#![allow(unsafe_code)] // Kernels run on plain addresses, for which this file answers.
 
+use super::launch::{blocks, check, grid, launch, narrow};
 use super::params::{
-    Cost, CostGradient, ROWS, Square, SquareGradient, State, StateGradient, TableGradient, TermsOf, Total,
+    BLOCK_ROWS, Cost, CostGradient, MAX_PARTS, Square, SquareGradient, State, StateGradient, TableGradient, TermsOf,
+    Total,
 };
-use super::{Queue, Span, across, blocks, check, launch, narrow};
+use super::queue::Queue;
+use super::span::Span;
 use ancestral::schedule::Prediction;
 use candle_core::Result;
 
@@ -11,23 +15,21 @@ use candle_core::Result;
 const TERMS: usize = 11 * 8;
 /// `sizeof(Share)` there.
 const SHARE: usize = 2 * 8;
-/// Blocks that a sum over everything is cut into.
-pub(super) const PARTS: usize = 1024;
 
-/// What the operations share.
+/// Operands that all operations have in common.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
-    /// `(n, D)`.
+pub struct RowSpans<'a> {
+    /// Data, `(n, D)`.
     pub x: Span<'a, f32>,
-    /// `(n, D)`.
+    /// Noise, `(n, D)`.
     pub noise: Span<'a, f32>,
-    /// n steps, `1..=T`, ascending.
+    /// Step of each row, `1..=T`, in ascending order.
     pub t: Span<'a, u32>,
-    /// γ_0 ..= γ_T.
+    /// Table of γ, γ_0 ..= γ_T.
     pub table: Span<'a, f32>,
 }
 
-impl Rows<'_> {
+impl RowSpans<'_> {
     fn n(&self) -> usize {
         self.t.len()
     }
@@ -45,7 +47,7 @@ impl Rows<'_> {
         check(fits && self.steps() > 0, "rows")
     }
 
-    /// Reserves and fills the table of what follows from each step.
+    /// Reserves and fills the table of each step's constants.
     fn terms<Q: Queue>(&self, queue: &Q, prediction: Prediction) -> Result<Q::Memory> {
         self.check()?;
         let memory = queue.reserve(self.steps() * TERMS)?;
@@ -68,7 +70,7 @@ impl Rows<'_> {
         self.steps() as f64 / self.n() as f64
     }
 
-    /// `z_t = α_t x + σ_t ε` into `z`, `(n, D)`.
+    /// Computes `z_t = α_t x + σ_t ε` into `z`, `(n, D)`.
     pub fn state<Q: Queue>(&self, queue: &Q, z: Span<'_, f32>) -> Result<()> {
         let terms = self.terms(queue, Prediction::V)?;
         check(z.len() == self.x.len(), "state")?;
@@ -86,7 +88,7 @@ impl Rows<'_> {
         unsafe { launch(queue, blocks(z.len())?, &params) }
     }
 
-    /// The gradient of γ by that of z, into `out`, `(T + 1)`.
+    /// Computes the gradient of γ from that of z, into `out`, `(T + 1)`.
     pub fn state_gradient<Q: Queue>(&self, queue: &Q, gradient: Span<'_, f32>, out: Span<'_, f32>) -> Result<()> {
         let terms = self.terms(queue, Prediction::V)?;
         check(
@@ -106,11 +108,12 @@ impl Rows<'_> {
             steps: narrow(self.steps())?,
         };
         // SAFETY: as in `state`; each row has a share.
-        unsafe { launch(queue, across(self.n().div_ceil(ROWS), 1)?, &params)? };
-        self.by_table(queue, params.shares, None, 1.0, out)
+        unsafe { launch(queue, grid(self.n().div_ceil(BLOCK_ROWS), 1)?, &params)? };
+        self.sum_by_table(queue, params.shares, None, 1.0, out)
     }
 
-    fn by_table<Q: Queue>(
+    /// Sums the rows' shares into the gradient of the table.
+    fn sum_by_table<Q: Queue>(
         &self,
         queue: &Q,
         shares: u64,
@@ -127,12 +130,12 @@ impl Rows<'_> {
             n: self.n() as u64,
         };
         // SAFETY: one share per row; a block per entry of the table, all of which `out` has.
-        unsafe { launch(queue, across(out.len(), 1)?, &params) }
+        unsafe { launch(queue, grid(out.len(), 1)?, &params) }
     }
 
-    /// T times the mean cost of the steps drawn, in nats per row, into `out`, one number.
+    /// Computes T times the mean cost of the drawn steps in nats per row, into the one number of `out`.
     ///
-    /// * `output`: of the network, `(n, D)`.
+    /// * `output`: the network's, `(n, D)`.
     pub fn cost<Q: Queue>(
         &self,
         queue: &Q,
@@ -155,13 +158,13 @@ impl Rows<'_> {
             steps: narrow(self.steps())?,
         };
         // SAFETY: as in `state`; a number of nats per row.
-        unsafe { launch(queue, across(self.n().div_ceil(ROWS), 1)?, &params)? };
+        unsafe { launch(queue, grid(self.n().div_ceil(BLOCK_ROWS), 1)?, &params)? };
         total(queue, params.nats, self.n(), self.share(), out)
     }
 
-    /// The gradients of the cost: of the output into `by_output`, `(n, D)`, and of γ into `by_table`, `(T + 1)`.
+    /// Computes the gradients of the cost by the output, into `by_output`, `(n, D)`, and by γ, into `by_table`, `(T + 1)`.
     ///
-    /// * `upstream`: what they are multiplied with, one number.
+    /// * `upstream`: one number, by which both are multiplied.
     pub fn cost_gradient<Q: Queue>(
         &self,
         queue: &Q,
@@ -193,12 +196,12 @@ impl Rows<'_> {
             steps: narrow(self.steps())?,
         };
         // SAFETY: as in `state`; each row has a share.
-        unsafe { launch(queue, across(self.n().div_ceil(ROWS), 1)?, &params)? };
-        self.by_table(queue, params.shares, Some(upstream), self.share(), by_table)
+        unsafe { launch(queue, grid(self.n().div_ceil(BLOCK_ROWS), 1)?, &params)? };
+        self.sum_by_table(queue, params.shares, Some(upstream), self.share(), by_table)
     }
 }
 
-/// `factor · Σ values` into `out`.
+/// Computes `factor · Σ values` into `out`.
 fn total<Q: Queue>(queue: &Q, values: u64, count: usize, factor: f64, out: Span<'_, f32>) -> Result<()> {
     let params = Total {
         values,
@@ -210,7 +213,7 @@ fn total<Q: Queue>(queue: &Q, values: u64, count: usize, factor: f64, out: Span<
     unsafe { launch(queue, [1, 1], &params) }
 }
 
-/// `mean (output − target)²` into `out`, one number.
+/// Computes `mean (output − target)²` into the one number of `out`.
 pub fn mean_square<Q: Queue>(
     queue: &Q,
     output: Span<'_, f32>,
@@ -219,7 +222,7 @@ pub fn mean_square<Q: Queue>(
 ) -> Result<()> {
     let n = output.len();
     check(n > 0 && target.len() == n && out.len() == 1, "target")?;
-    let launched = blocks(n)?[0].min(PARTS as u32);
+    let launched = blocks(n)?[0].min(MAX_PARTS as u32);
     let parts = queue.reserve(launched as usize * 8)?;
     let params = Square {
         output: output.address(),
@@ -232,7 +235,7 @@ pub fn mean_square<Q: Queue>(
     total(queue, params.parts, launched as usize, 1.0 / n as f64, out)
 }
 
-/// Its gradient by the output into `out`, times `upstream`, one number.
+/// Computes the gradient of [`mean_square`] by the output into `out`, times the one number of `upstream`.
 pub fn mean_square_gradient<Q: Queue>(
     queue: &Q,
     output: Span<'_, f32>,

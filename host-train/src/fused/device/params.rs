@@ -1,18 +1,22 @@
-//! The kernels' parameters, field by field as in `cuda/*.cu`, where each is explained. Addresses are 0 for none.
+//! Parameters of the kernels, field by field as in `cuda/*.cu`, which documents each. Address 0 stands for none.
+#![allow(unsafe_code)] // `Kernel` is an unsafe trait: its layouts are promises.
 
 /// Threads of every block; also in `cuda/base.h`.
 pub const THREADS: usize = 256;
 /// Threads that share a row; also in `cuda/base.h`.
 pub const LANES: usize = 32;
-/// Rows of a block whose threads share rows.
-pub const ROWS: usize = THREADS / LANES;
-/// Parameters of one update; also in `cuda/update.cu`.
+/// Rows of a block in which [`LANES`] threads share a row; `ROWS` in `cuda/base.h`.
+pub const BLOCK_ROWS: usize = THREADS / LANES;
+/// Parameters of the network in one launch; also in `cuda/update.cu`.
 pub const SLOTS: usize = 48;
+
+/// Parts that a sum over everything is cut into at most, one for each block.
+pub const MAX_PARTS: usize = 1024;
 
 /// A structure of parameters.
 ///
 /// # Safety
-/// It must be laid out as the structure that the kernel of this name takes.
+/// The structure must have the layout of the one that the kernel of this name takes.
 pub unsafe trait Kernel: Copy {
     const NAME: &'static str;
 }
@@ -31,7 +35,7 @@ macro_rules! kernels {
     )*};
 }
 
-/// Where random words come from.
+/// Source of random words.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
@@ -41,7 +45,7 @@ pub struct Source {
     pub unused: u32,
 }
 
-/// What [`SquaredNorm`] and [`AdamW`] go over.
+/// Parameters of the network that [`SquaredNorm`] and [`AdamW`] work on.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Slots {
@@ -58,15 +62,15 @@ kernels! {
     "times" Times { source: Source, t: u64, count: u64, steps: u64 }
     "gather" Gather { source: Source, data: u64, out: u64, total: u64, count: u64, dim: u64 }
     "activate" Activate {
-        sums: u64, out: u64, biases: u64, index: u64, mask: u64, residual: u64, n: u64, width: u32, stride: u32, first: u32,
-        entries: u32, activation: u32, half: u32,
+        sums: u64, out: u64, biases: u64, index: u64, mask: u64, residual: u64, n: u64, width: u32, stride: u32,
+        first: u32, entries: u32, activation: u32, bf16: u32,
     }
     "add_biases" AddBiases {
         out: u64, biases: u64, index: u64, n: u64, width: u32, stride: u32, first: u32, entries: u32,
     }
-    "combine" Combine { a: u64, b: u64, count: u64, half_a: u32, half_b: u32, what: u32, unused: u32 }
+    "combine" Combine { a: u64, b: u64, count: u64, bf16_a: u32, bf16_b: u32, operation: u32, unused: u32 }
     "bias_parts" BiasParts {
-        values: u64, parts: u64, index: u64, n: u64, width: u32, entries: u32, cuts: u32, half: u32,
+        values: u64, parts: u64, index: u64, n: u64, width: u32, entries: u32, cuts: u32, bf16: u32,
     }
     "bias_sums" BiasSums {
         out: u64, parts: u64, width: u32, entries: u32, cuts: u32, stride: u32, first: u32, unused: u32,
@@ -80,8 +84,8 @@ kernels! {
         terms: u64, t: u64, x: u64, noise: u64, output: u64, nats: u64, n: u64, dim: u32, steps: u32,
     }
     "cost_gradient" CostGradient {
-        terms: u64, t: u64, x: u64, noise: u64, output: u64, upstream: u64, factor: f64, by_output: u64, shares: u64, n: u64,
-        dim: u32, steps: u32,
+        terms: u64, t: u64, x: u64, noise: u64, output: u64, upstream: u64, factor: f64, by_output: u64, shares: u64,
+        n: u64, dim: u32, steps: u32,
     }
     "table_gradient" TableGradient { shares: u64, t: u64, upstream: u64, factor: f64, out: u64, n: u64 }
     "total" Total { values: u64, out: u64, count: u64, factor: f64 }

@@ -1,29 +1,31 @@
-//! Products of row-major matrices as a library takes them that thinks in columns.
+//! Products of row-major matrices for a library that counts by columns.
 
-use super::Products;
+use super::products::Products;
 
-/// A matrix.
+/// A matrix in device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operand {
-    /// Where it begins.
+    /// Address of its first element.
     pub address: u64,
     /// Elements from one of its rows to the next.
     pub stride: usize,
-    /// Whether its elements are bf16; f32 otherwise.
-    pub half: bool,
+    /// Whether its elements are bf16; otherwise they are f32.
+    pub bf16: bool,
 }
 
-/// `c = a'·b'`, or `c += a'·b'`, of matrices by columns, as BLAS has it: a' is `m × k`, b' is `k × n`, c is `m × n`, where a' is a or its
-/// transpose. A row-major matrix is its own transpose by columns, so a product of rows is one of columns with the factors exchanged.
+/// A product `c = a'·b'`, or `c += a'·b'`, of column-major matrices as in BLAS: a' is `m × k`, b' is `k × n`, c is `m × n`.
+///
+/// A factor is the matrix or its transpose. A row-major matrix read by columns is its own transpose, so a product of
+/// row-major matrices is one of column-major matrices with the factors exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Product {
     /// The first factor, and whether it is transposed.
     pub a: (Operand, bool),
     /// The second factor, and whether it is transposed.
     pub b: (Operand, bool),
-    /// Where the product goes.
+    /// Place of the product.
     pub c: Operand,
-    /// Rows of c by columns.
+    /// Rows of c.
     pub m: usize,
     /// Columns of c.
     pub n: usize,
@@ -31,20 +33,20 @@ pub struct Product {
     pub k: usize,
     /// Whether c is added to.
     pub add: bool,
-    /// How it is computed.
+    /// Number format of the product.
     pub products: Products,
 }
 
 /// Sizes of a layer and a batch.
 #[derive(Clone, Copy)]
-pub(super) struct Sizes {
+pub(super) struct ProductSizes {
     pub batch: usize,
     pub rows: usize,
     pub columns: usize,
     pub products: Products,
 }
 
-impl Sizes {
+impl ProductSizes {
     /// `out (batch, rows) = input (batch, columns) · weightsᵀ (columns, rows)`.
     pub fn forward(self, weights: Operand, input: Operand, out: Operand) -> Product {
         Product {
@@ -59,7 +61,9 @@ impl Sizes {
         }
     }
 
-    /// `out (batch, columns) = gradient (batch, rows) · weights (rows, columns)`, added to what is there for a residual layer.
+    /// `out (batch, columns) = gradient (batch, rows) · weights (rows, columns)`.
+    ///
+    /// * `add`: whether to add to `out`, as for a residual layer.
     pub fn descent(self, weights: Operand, gradient: Operand, out: Operand, add: bool) -> Product {
         Product {
             a: (weights, false),

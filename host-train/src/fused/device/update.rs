@@ -1,87 +1,42 @@
-//! The end of a step: whether everything is finite, the gradient's norm, AdamW, clipping and the moving average of all parameters at once,
-//! and the sums that are logged. Nothing of it waits for the host.
+//! The end of a step: the gradient's norm, the check for finite numbers, AdamW, clipping and the moving average of all
+//! parameters, and the sums for the log. Nothing waits for the host.
+#![allow(unsafe_code)] // Kernels run on plain addresses, for which this file answers.
 
-use super::elbo::PARTS;
-use super::params::{AdamW, Judge, SLOTS, Slots, SquaredNorm, Tick};
-use super::{Queue, Span, blocks, check, launch};
+use super::launch::{blocks, check, launch};
+use super::params::{AdamW, Judge, MAX_PARTS, SLOTS, Slots, SquaredNorm, Tick};
+use super::progress::Progress;
+use super::queue::Queue;
+use super::span::Span;
 use crate::fused::adamw::Adam;
+#[cfg(doc)]
+use crate::fused::adamw::StepFactors;
 use candle_core::Result;
 
-/// How far training has come, as it lies on the device (`cuda/update.cu`).
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Progress {
-    /// Updates made.
-    pub step: u64,
-    /// The first step that was not finite, from 1; 0 for none. From there on nothing changes.
-    pub bad: u64,
-    /// Steps in `sums`.
-    pub count: u64,
-    /// The step that the plan's first row is for.
-    pub planned: u64,
-    /// Of the terms of the loss, in bits/dim.
-    pub sums: [f64; 3],
-    /// The gradient's, before clipping.
-    pub norm: f64,
-    /// What gradients are multiplied with.
-    pub scale: f64,
-}
-
-impl Progress {
-    /// Place of `count` among [`Self::words`].
-    pub const COUNT: usize = 2;
-    /// Place of `planned`.
-    pub const PLANNED: usize = 3;
-    /// Place of the first of `sums`.
-    pub const SUMS: usize = 4;
-
-    /// Its nine numbers of 64 bits.
-    pub fn words(&self) -> [u64; 9] {
-        let [a, b, c] = self.sums.map(f64::to_bits);
-        let [norm, scale] = [self.norm, self.scale].map(f64::to_bits);
-        [self.step, self.bad, self.count, self.planned, a, b, c, norm, scale]
-    }
-
-    /// From its nine numbers of 64 bits.
-    pub fn of(words: [u64; 9]) -> Self {
-        let [step, bad, count, planned, a, b, c, norm, scale] = words;
-        Self {
-            step,
-            bad,
-            count,
-            planned,
-            sums: [a, b, c].map(f64::from_bits),
-            norm: f64::from_bits(norm),
-            scale: f64::from_bits(scale),
-        }
-    }
-}
-
-/// A parameter.
-pub struct Slot<'a> {
-    /// Its gradient; without one it stays as it is.
+/// A parameter of the network.
+pub struct ParameterSpans<'a> {
+    /// Gradient; a parameter without one does not change.
     pub gradient: Option<Span<'a, f32>>,
-    /// Its value, which the update writes.
+    /// Value, which the update writes.
     pub value: Span<'a, f32>,
-    /// Multiplies the learning rate.
+    /// Factor of the learning rate.
     pub rate_scale: f64,
     /// Weight decay.
     pub decay: f64,
 }
 
 /// One update of all parameters.
-pub struct Update<'a> {
-    /// The parameters, as they lie in `state` one after another.
-    pub slots: Vec<Slot<'a>>,
-    /// Of each parameter: values, first moments, second moments, averages.
+pub struct ParameterUpdate<'a> {
+    /// The parameters, in the order of `state`.
+    pub parameters: Vec<ParameterSpans<'a>>,
+    /// Values, first moments, second moments and averages of one parameter after another.
     pub state: Span<'a, f32>,
-    /// [`Progress::words`].
+    /// The words of the [`Progress`].
     pub progress: Span<'a, u64>,
-    /// [`Row::words`] of the steps from [`Progress::planned`] on.
+    /// [`StepFactors::words`] of the steps from [`Progress::planned`] on.
     pub plan: Span<'a, u64>,
     /// The terms of the loss, one number each, in nats per row.
     pub terms: [Option<Span<'a, f32>>; 3],
-    /// From those to bits/dim.
+    /// Factor from those to bits/dim.
     pub unit: f64,
     /// Largest norm of the gradient.
     pub clip: f64,
@@ -89,49 +44,23 @@ pub struct Update<'a> {
     pub adam: Adam,
 }
 
-impl Update<'_> {
-    /// Launches it. The plan must have a row for the step that is now made.
+impl ParameterUpdate<'_> {
+    /// Launches the update. The plan must have a row for this step.
     pub fn run<Q: Queue>(&self, queue: &Q) -> Result<()> {
-        let total: usize = self.slots.iter().map(|slot| slot.value.len()).sum();
-        let fits = self.slots.iter().all(|slot| {
-            let own = slot.value.len();
-            slot.gradient.is_none_or(|g| g.len() == own)
-        });
-        let words = Progress::default().words().len();
-        check(
-            fits && self.state.len() == 4 * total && self.progress.len() == words && !self.plan.is_empty(),
-            "state of the parameters",
-        )?;
+        self.check()?;
         let launches = self.launches();
-        let parts_each = |count: usize| -> Result<u32> { Ok(blocks(count)?[0].min(PARTS as u32)) };
-        let mut all = 0;
-        for (_, _, count) in &launches {
-            all += parts_each(*count)? as usize;
-        }
-        let parts = queue.reserve(all.max(1) * 8)?;
-        let mut at = queue.address(&parts);
-        for (slots, _, count) in &launches {
-            let params = SquaredNorm {
-                slots: *slots,
-                parts: at,
-                count: *count as u64,
-            };
-            let launched = parts_each(*count)?;
-            // SAFETY: every gradient was found as long as its parameter, and each block has a part.
-            unsafe { launch(queue, [launched, 1], &params)? };
-            at += u64::from(launched) * 8;
-        }
         let term = self.terms.map(|term| term.map_or(0, |term| term.address()));
+        let (parts, count) = sum_squares(queue, &launches)?;
         let judge = Judge {
             progress: self.progress.address(),
             parts: queue.address(&parts),
             term,
             clip: self.clip,
-            count: all as u64,
+            count: count as u64,
         };
-        // SAFETY: the progress has its size, and a term is one number.
+        // SAFETY: the progress has its size, there are `count` parts, and a term is one number.
         unsafe { launch(queue, [1, 1], &judge)? };
-        for (slots, from, count) in launches {
+        for Launch { slots, from, count } in launches {
             let params = AdamW {
                 slots,
                 progress: self.progress.address(),
@@ -154,10 +83,23 @@ impl Update<'_> {
         unsafe { launch(queue, [1, 1], &tick) }
     }
 
-    /// As few groups of parameters as their number allows: what a kernel takes, where they begin, and how many numbers they have.
-    fn launches(&self) -> Vec<(Slots, usize, usize)> {
+    fn check(&self) -> Result<()> {
+        let total: usize = self.parameters.iter().map(|p| p.value.len()).sum();
+        let fits = |p: &ParameterSpans<'_>| p.gradient.is_none_or(|g| g.len() == p.value.len());
+        let words = Progress::default().words().len();
+        check(
+            self.parameters.iter().all(fits)
+                && self.state.len() == 4 * total
+                && self.progress.len() == words
+                && !self.plan.is_empty(),
+            "state of the parameters",
+        )
+    }
+
+    /// Groups the parameters into as few launches as possible.
+    fn launches(&self) -> Vec<Launch> {
         let mut from = 0;
-        let group = |group: &[Slot<'_>]| {
+        let group = |group: &[ParameterSpans<'_>]| {
             let mut slots = Slots {
                 gradient: [0; SLOTS],
                 value: [0; SLOTS],
@@ -166,18 +108,50 @@ impl Update<'_> {
                 decay: [0.0; SLOTS],
             };
             let mut count = 0;
-            for (i, slot) in group.iter().enumerate() {
-                count += slot.value.len();
-                slots.gradient[i] = slot.gradient.map_or(0, |g| g.address());
-                slots.value[i] = slot.value.address();
+            for (i, parameter) in group.iter().enumerate() {
+                count += parameter.value.len();
+                slots.gradient[i] = parameter.gradient.map_or(0, |g| g.address());
+                slots.value[i] = parameter.value.address();
                 slots.end[i] = count as u64;
-                slots.rate_scale[i] = slot.rate_scale;
-                slots.decay[i] = slot.decay;
+                slots.rate_scale[i] = parameter.rate_scale;
+                slots.decay[i] = parameter.decay;
             }
-            let start = from;
+            let launch = Launch { slots, from, count };
             from += count;
-            (slots, start, count)
+            launch
         };
-        self.slots.chunks(SLOTS).map(group).collect()
+        self.parameters.chunks(SLOTS).map(group).collect()
     }
+}
+
+/// Parameters that one launch takes.
+struct Launch {
+    slots: Slots,
+    /// Numbers in the parameters of the launches before.
+    from: usize,
+    /// Numbers in these parameters.
+    count: usize,
+}
+
+/// Launches the partial sums of the squared norm of all gradients; returns them and their number.
+fn sum_squares<Q: Queue>(queue: &Q, launches: &[Launch]) -> Result<(Q::Memory, usize)> {
+    let parts_of = |launch: &Launch| -> Result<u32> { Ok(blocks(launch.count)?[0].min(MAX_PARTS as u32)) };
+    let mut all = 0;
+    for launch in launches {
+        all += parts_of(launch)? as usize;
+    }
+    let parts = queue.reserve(all.max(1) * 8)?;
+    let mut next = queue.address(&parts);
+    for own in launches {
+        let params = SquaredNorm {
+            slots: own.slots,
+            parts: next,
+            count: own.count as u64,
+        };
+        let launched = parts_of(own)?;
+        // SAFETY: every gradient was found as long as its parameter, and each block has a part.
+        unsafe { launch(queue, [launched, 1], &params)? };
+        next += u64::from(launched) * 8;
+    }
+    Ok((parts, all))
 }

@@ -1,7 +1,7 @@
 //! Reading a run from a checkpoint.
 
 use super::file::{CHECKPOINT, CheckpointFile, Contents, WEIGHTS};
-use crate::data::Kind;
+use crate::data::ValueKind;
 use crate::optimizer::Slot;
 use crate::train::config::Config;
 use crate::train::run::Run;
@@ -60,10 +60,10 @@ fn read(path: &Path, device: &Device) -> Result<(Run, Contents)> {
 fn restore(file: &CheckpointFile<'_>, device: &Device) -> Result<Run> {
     let config = Config::parse(file.entry("config")?)?;
     let kind = match file.optional_entry("levels") {
-        Some(levels) => Kind::Levels {
+        Some(levels) => ValueKind::Levels {
             levels: levels.parse()?,
         },
-        None => Kind::Continuous {
+        None => ValueKind::Continuous {
             mean: serde_json::from_str(file.entry("mean")?)?,
             scale: serde_json::from_str(file.entry("scale")?)?,
         },

@@ -1,7 +1,7 @@
 //! Writing a run into a checkpoint.
 
 use super::file::{Contents, write};
-use crate::data::Kind;
+use crate::data::ValueKind;
 use crate::train::run::Run;
 use anyhow::Result;
 use std::collections::HashMap;
@@ -39,11 +39,11 @@ fn describe(run: &Run) -> Result<HashMap<String, String>> {
         ("dim".to_owned(), run.dim.to_string()),
     ]);
     match &run.kind {
-        Kind::Continuous { mean, scale } => {
+        ValueKind::Continuous { mean, scale } => {
             metadata.insert("mean".into(), serde_json::to_string(mean)?);
             metadata.insert("scale".into(), serde_json::to_string(scale)?);
         }
-        Kind::Levels { levels } => {
+        ValueKind::Levels { levels } => {
             metadata.insert("levels".into(), levels.to_string());
         }
     }

@@ -1,40 +1,27 @@
-//! What a run leaves for a person to look at: a picture of samples and one self-contained page.
+//! Contents of a report.
 
-mod canvas;
-mod charts;
-mod grid;
-mod html;
-mod losses;
-mod steps;
-mod traces;
-
+use crate::report::losses::LossRow;
+use crate::runtime::evaluate::Evaluation;
 use std::path::PathBuf;
 
-pub use charts::{Line, elbo_chart, gamma_chart, lines_chart, loss_chart};
-pub use grid::{Panel, write_grid};
-pub use html::write_report;
-pub use losses::{LossRow, read_losses};
-pub use steps::steps_chart;
-pub use traces::{Traces, write_traces};
-
-/// Everything that a report shows. A part that is empty leaves its section out.
+/// Contents of a report. A part that is empty leaves its section out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReportInput {
     /// Heading of the page.
     pub title: String,
     /// The picture; absent for data that is no image.
     pub grid_png: Option<PathBuf>,
-    /// The trainer's log.
+    /// Loss log of the training.
     pub losses: Vec<LossRow>,
     /// γ_0..=γ_T of the schedule: `T + 1` values.
     pub gamma: Vec<f64>,
     /// One row for every exported file that was evaluated.
     pub formats: Vec<FormatRow>,
-    /// The run's configuration, as it was written.
+    /// Configuration of the run, as it was written.
     pub config_toml: String,
     /// Remarks and warnings, a sentence each.
     pub notes: Vec<String>,
-    /// Command lines that make all of this again.
+    /// Command lines that reproduce the numbers.
     pub commands: Vec<String>,
 }
 
@@ -51,11 +38,11 @@ pub struct FormatRow {
     pub rows: usize,
     /// The negative ELBO in bits per dimension.
     pub bits_per_dim: f64,
-    /// Its reconstruction term, in bits per dimension.
+    /// Reconstruction term, in bits per dimension.
     pub reconstruction: f64,
-    /// Its prior term, in bits per dimension.
+    /// Prior term, in bits per dimension.
     pub prior: f64,
-    /// Its diffusion term, in bits per dimension.
+    /// Diffusion term, in bits per dimension.
     pub diffusion: f64,
     /// Size of the file, in bytes.
     pub file_bytes: u64,
@@ -63,9 +50,27 @@ pub struct FormatRow {
     pub prior_nats_per_dim: f64,
 }
 
+impl From<Evaluation> for FormatRow {
+    fn from(score: Evaluation) -> Self {
+        Self {
+            file: score.file,
+            format: score.format,
+            steps: score.steps,
+            rows: score.rows,
+            bits_per_dim: score.bits_per_dim,
+            reconstruction: score.reconstruction,
+            prior: score.prior,
+            diffusion: score.diffusion,
+            file_bytes: score.file_bytes as u64,
+            prior_nats_per_dim: score.prior_nats_per_dim,
+        }
+    }
+}
+
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
+pub(crate) mod examples {
+    use super::FormatRow;
+    use crate::report::losses::LossRow;
 
     /// A log that falls from 12 to about 2.5 bits/dim.
     pub fn losses(count: u64) -> Vec<LossRow> {

@@ -1,11 +1,11 @@
-//! From the file's units to the model's.
+//! Conversion from the file's units to the model's.
 
-use super::dataset::{Dataset, Kind};
+use super::dataset::{Dataset, ValueKind};
 use super::error::{DataError, LevelFault};
 use super::table::Table;
 
 /// Checks that every number of `table` is a level, `0..levels` with at least two of them.
-pub(super) fn levels(table: &Table, levels: u16) -> Result<Kind, DataError> {
+pub(super) fn levels(table: &Table, levels: u16) -> Result<ValueKind, DataError> {
     let highest = levels - 1;
     for (index, row) in table.row_numbers.iter().enumerate() {
         for (column, &value) in table.row(index).iter().enumerate() {
@@ -26,21 +26,21 @@ pub(super) fn levels(table: &Table, levels: u16) -> Result<Kind, DataError> {
             });
         }
     }
-    Ok(Kind::Levels { levels })
+    Ok(ValueKind::Levels { levels })
 }
 
-/// Mean and standard deviation of each column over the rows `train` (at least one).
-pub(super) fn continuous(table: &Table, train: &[usize]) -> Result<Kind, DataError> {
+/// Measures mean and standard deviation of each column over the rows `train` (at least one).
+pub(super) fn continuous(table: &Table, train: &[usize]) -> Result<ValueKind, DataError> {
     let column_mean = |column: usize, of: &dyn Fn(f64) -> f64| {
         train.iter().map(|&row| of(table.row(row)[column])).sum::<f64>() / train.len() as f64
     };
     let mut mean = Vec::with_capacity(table.dim);
     let mut scale = Vec::with_capacity(table.dim);
     for column in 0..table.dim {
-        let centre = column_mean(column, &|x| x);
-        let deviation = column_mean(column, &|x| (x - centre) * (x - centre)).sqrt();
+        let center = column_mean(column, &|x| x);
+        let deviation = column_mean(column, &|x| (x - center) * (x - center)).sqrt();
         // Smaller than an f32's step at the mean, or than the smallest f32: nothing that f32 could show.
-        let resolution = (centre.abs() * f64::from(f32::EPSILON)).max(f64::from(f32::MIN_POSITIVE));
+        let resolution = (center.abs() * f64::from(f32::EPSILON)).max(f64::from(f32::MIN_POSITIVE));
         if deviation < resolution {
             let value = table.row(train[0])[column].to_string();
             return Err(DataError::ConstantColumn {
@@ -49,14 +49,14 @@ pub(super) fn continuous(table: &Table, train: &[usize]) -> Result<Kind, DataErr
                 value,
             });
         }
-        mean.push(centre as f32);
+        mean.push(center as f32);
         scale.push(deviation as f32);
     }
-    Ok(Kind::Continuous { mean, scale })
+    Ok(ValueKind::Continuous { mean, scale })
 }
 
-/// The rows `rows` of `table` in model units.
-pub(super) fn dataset(name: &str, kind: &Kind, table: &Table, rows: &[usize]) -> Dataset {
+/// Returns the rows `rows` of `table` in model units.
+pub(super) fn dataset(name: &str, kind: &ValueKind, table: &Table, rows: &[usize]) -> Dataset {
     let model_row = |&row: &usize| {
         table
             .row(row)

@@ -1,30 +1,30 @@
-//! What the two ends of a chain cost, over a grid of γ: the reconstruction where it begins there, the prior where it ends there.
+//! Costs of the two ends of a chain over a grid of γ: reconstruction if it begins there, prior if it ends there.
 
-use crate::data::{Dataset, Kind};
+use crate::data::{Dataset, ValueKind};
 use crate::rng::TrainRng;
 use ancestral::decoder::Decoder;
 use ancestral::schedule::{alpha, prior_nats, sigma, snr};
 use rayon::prelude::*;
 use std::marker::PhantomData;
 
-/// Nats per row.
+/// Costs of beginning and of ending at each point of a grid, in nats per row.
 #[derive(Clone, Debug)]
-pub struct Ends {
-    /// `⟨−ln p(x | z_0)⟩` if γ_0 is that point of the grid.
+pub struct EndCosts {
+    /// `⟨−ln p(x | z_0)⟩` with γ_0 at that point.
     pub reconstruction: Vec<f64>,
-    /// `⟨D_KL(q(z_T | x) ‖ N(0, I))⟩` if γ_T is.
+    /// `⟨D_KL(q(z_T | x) ‖ N(0, I))⟩` with γ_T at that point.
     pub prior: Vec<f64>,
 }
 
-/// Over the rows of `data`, each noised once, with the same noise at every point.
-pub fn measure(data: &Dataset, grid: &[f64], seed: u64) -> Ends {
+/// Measures the costs on the rows of `data`, each noised once, with the same noise at every point.
+pub fn measure_ends(data: &Dataset, grid: &[f64], seed: u64) -> EndCosts {
     let rows = data.len().max(1) as f64;
     let mut rng = TrainRng::new(seed ^ 0xE4D5);
     let noise = rng.matched_normals(data.len(), data.dim);
     let energy: f64 = data.rows.iter().map(|x| f64::from(*x).powi(2)).sum();
     let (levels, mean, scale): (u16, &[f32], &[f32]) = match &data.kind {
-        Kind::Levels { levels } => (*levels, &[], &[]),
-        Kind::Continuous { mean, scale } => (0, mean, scale),
+        ValueKind::Levels { levels } => (*levels, &[], &[]),
+        ValueKind::Continuous { mean, scale } => (0, mean, scale),
     };
     let reconstruction = grid.par_iter().map(|&gamma| {
         let (alpha, sigma) = (alpha(gamma), sigma(gamma));
@@ -49,7 +49,7 @@ pub fn measure(data: &Dataset, grid: &[f64], seed: u64) -> Ends {
         });
         nats.sum::<f64>() / rows
     });
-    Ends {
+    EndCosts {
         reconstruction: reconstruction.collect(),
         prior: grid
             .iter()

@@ -12,7 +12,7 @@ use host_train::export::quantize::finetune::{Batch, FineTune, Student, run as fi
 use host_train::export::quantize::integers::{IntegerFormat, Network};
 use host_train::export::quantize::states::{Amount, States, Teacher, collect};
 use host_train::export::quantize::{Summary, assemble, calibrate, moments, proof, quantise};
-use host_train::export::{float_spec, half};
+use host_train::export::{float_spec, half::round_to_half};
 use host_train::train::checkpoint::Run;
 use host_train::train::{Session, train};
 use std::sync::atomic::AtomicBool;
@@ -249,7 +249,7 @@ fn half_precision_has_a_range_too() {
     let (spec, _) = trained();
     let mut spec = spec.clone();
     spec.layers[1].weights[2 * 16] = 1e5;
-    let error = half(&spec).unwrap_err().to_string();
+    let error = round_to_half(&spec).unwrap_err().to_string();
     assert!(
         error.contains("layer 1, row 2") && error.contains("half precision"),
         "{error}"

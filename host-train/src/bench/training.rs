@@ -1,80 +1,22 @@
-//! This program's side of the comparison.
+//! This program as a contender: the training.
 
 #[cfg(feature = "cuda")]
 use super::gpu;
-use super::{Name, Request, Task, rate};
+use super::task::Task;
 use crate::fused::adamw::Adam;
+use crate::fused::device::Products;
+use crate::fused::lanes::Activation;
 use crate::fused::mlp::Mlp;
 use crate::fused::square::mean_square;
-use crate::fused::stack::Layer;
+use crate::fused::stack::LayerShape;
 use crate::model::parameter::Parameter;
 use crate::optimizer::{Optimizer, Update};
-use crate::train::device;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, Var};
-use serde_json::{Value, json};
-use std::io::{BufRead, Write};
 use std::path::Path;
-use std::time::Instant;
 
-/// Answers requests from standard input on standard output until it ends.
-///
-/// * `cuda`: on the first NVIDIA GPU.
-pub fn serve(input: impl BufRead, mut output: impl Write, cuda: bool) -> Result<()> {
-    let mut answer = |value: &Value| -> Result<()> {
-        writeln!(output, "{value}")?;
-        Ok(output.flush()?)
-    };
-    let device = match device::select_device(cuda) {
-        Ok(device) => device,
-        Err(error) => return answer(&json!({"error": format!("{error:#}")})),
-    };
-    answer(&json!({"name": concat!("host-train ", env!("CARGO_PKG_VERSION"))}))?;
-    let mut training = None;
-    for line in input.lines() {
-        let reply = match serde_json::from_str(&line?).map_err(Into::into) {
-            Ok(request) => handle(request, &mut training, &device),
-            Err(error) => Err(error),
-        };
-        answer(&reply.unwrap_or_else(|error| json!({"error": format!("{error:#}")})))?;
-    }
-    Ok(())
-}
-
-fn handle(request: Request, training: &mut Option<Training>, device: &Device) -> Result<Value> {
-    match request {
-        Request::Prepare { mode, task, folder } => {
-            // Its memory first: a GPU may not hold two.
-            *training = None;
-            let advice = format!("take a smaller batch than {}", task.batch);
-            let made = Training::new(&mode, &task, &folder, device);
-            *training = Some(made.map_err(|error| device::explain_memory_error(error, &advice))?);
-            Ok(json!({}))
-        }
-        Request::Losses { steps } => {
-            let training = training.as_mut().context("nothing is prepared")?;
-            let losses: Result<Vec<f32>> = (0..steps).map(|_| training.loss_of_step()).collect();
-            Ok(json!({"losses": losses?}))
-        }
-        Request::Time { steps } => {
-            let training = training.as_mut().context("nothing is prepared")?;
-            training.wait()?;
-            let begin = Instant::now();
-            for _ in 0..steps {
-                training.step()?;
-            }
-            training.wait()?;
-            Ok(json!({"seconds": begin.elapsed().as_secs_f64()}))
-        }
-        Request::Rate => {
-            let training = training.as_ref().context("nothing is prepared")?;
-            Ok(json!({"flops": rate::measured(device, training.task.products)?}))
-        }
-    }
-}
-
-/// All weights in one parameter, all biases in another.
-struct Training {
+/// A prepared training: all weights in one parameter, all biases in another.
+pub(super) struct Training {
     task: Task,
     fused: Option<Mlp>,
     weights: Var,
@@ -88,37 +30,20 @@ struct Training {
 }
 
 impl Training {
-    fn new(mode: &str, task: &Task, folder: &Path, device: &Device) -> Result<Self> {
-        let layers: Vec<Layer> = task
-            .widths
-            .iter()
-            .zip(task.widths.iter().skip(1))
-            .map(|(&columns, &rows)| Layer {
-                rows,
-                columns,
-                residual: false,
-            })
-            .collect();
+    /// Reads the files that [`Task::write`] wrote into `folder`.
+    pub(super) fn new(mode: &str, task: &Task, folder: &Path, device: &Device) -> Result<Self> {
         let read = |name: &str| read(folder, name, device);
         let (weights, biases) = (read("weights")?, read("biases")?);
         let (ends, n) = ((task.widths.first(), task.widths.last()), task.batch);
         let (Some(&first), Some(&last)) = ends else {
-            bail!("a network has widths")
+            bail!("the task has no widths: give at least those of the inputs and outputs")
         };
         let shaped = |name: &str, width| -> Result<Tensor> { Ok(read(name)?.reshape((task.batches, n, width))?) };
         let fused = match mode {
             "candle" => None,
-            "fused" => Some(()),
-            "graphs" if device.is_cuda() => Some(()),
+            "fused" => Some(fused_network(task)?),
+            "graphs" if device.is_cuda() => Some(fused_network(task)?),
             other => bail!("there is no mode `{other}` on this device"),
-        };
-        let fused = match fused {
-            Some(()) => {
-                let mut mlp = Mlp::new(layers, task.activation.into())?;
-                mlp.set_products(task.products);
-                Some(mlp)
-            }
-            None => None,
         };
         let biases = biases.reshape((1, ()))?;
         let (weights, biases) = (Var::from_tensor(&weights)?, Var::from_tensor(&biases)?);
@@ -148,9 +73,15 @@ impl Training {
         })
     }
 
-    /// One step; its loss, where that is not left on a GPU. The moving average and the norm that clipping asks for are computed too, as
-    /// in every training here.
-    fn step(&mut self) -> Result<Option<Tensor>> {
+    /// Number format of a GPU's products.
+    pub(super) fn products(&self) -> Products {
+        self.task.products
+    }
+
+    /// Makes one step. Returns its loss, unless that is left on a GPU.
+    ///
+    /// The moving average and the norm for clipping are computed too, as in every training here.
+    pub(super) fn step(&mut self) -> Result<Option<Tensor>> {
         let batch = self.done % self.task.batches;
         let (z, target) = (self.inputs.get(batch)?, self.targets.get(batch)?);
         #[cfg(feature = "cuda")]
@@ -177,22 +108,27 @@ impl Training {
         Ok(Some(loss))
     }
 
-    fn loss_of_step(&mut self) -> Result<f32> {
+    /// Makes one step and returns its loss.
+    pub(super) fn loss_of_step(&mut self) -> Result<f32> {
         match self.step()? {
             Some(loss) => Ok(loss.to_scalar()?),
             #[cfg(feature = "cuda")]
-            None => self.on_gpu.as_mut().context("the loss is nowhere")?.loss(),
+            None => self
+                .on_gpu
+                .as_mut()
+                .context("the step left its loss on a GPU, and this training is not on one")?
+                .loss(),
             #[cfg(not(feature = "cuda"))]
-            None => bail!("the loss is nowhere"),
+            None => bail!("the step left its loss on a GPU, and this training is not on one"),
         }
     }
 
-    /// Waits until everything that was asked for is done.
-    fn wait(&self) -> Result<()> {
+    /// Waits until everything that was launched is done.
+    pub(super) fn wait(&self) -> Result<()> {
         Ok(self.weights.device().synchronize()?)
     }
 
-    /// The outputs from candle's own operations.
+    /// Returns the outputs, computed by candle's own operations.
     fn plain(&self, z: &Tensor) -> Result<Tensor> {
         let (mut h, mut weight, mut bias) = (z.clone(), 0, 0);
         let layers = self.task.widths.len() - 1;
@@ -207,20 +143,32 @@ impl Training {
             (weight, bias) = (weight + rows * columns, bias + rows);
             h = match self.task.activation {
                 _ if i + 1 == layers => sum,
-                Name::Relu => sum.relu()?,
-                Name::Silu => sum.silu()?,
+                Activation::Relu => sum.relu()?,
+                Activation::Silu => sum.silu()?,
             };
         }
         Ok(h)
     }
 }
 
-/// Of every update.
+fn fused_network(task: &Task) -> Result<Mlp> {
+    let widths = task.widths.iter().zip(task.widths.iter().skip(1));
+    let layer = |(&columns, &rows): (&usize, &usize)| LayerShape {
+        rows,
+        columns,
+        residual: false,
+    };
+    let mut mlp = Mlp::new(widths.map(layer).collect(), task.activation)?;
+    mlp.set_products(task.products);
+    Ok(mlp)
+}
+
+/// Returns the settings of every update.
 fn settings(task: &Task) -> Update {
     Update {
         rate: task.rate,
         decay: task.decay,
-        // The other side does not clip.
+        // PyTorch's side does not clip.
         clip_norm: f64::from(f32::MAX),
         ema: 0.999,
         adam: Adam {
@@ -235,7 +183,11 @@ fn read(folder: &Path, name: &str, device: &Device) -> Result<Tensor> {
     let path = folder.join(name);
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let (chunks, rest) = bytes.as_chunks::<4>();
-    ensure!(rest.is_empty(), "{} does not hold whole numbers", path.display());
+    ensure!(
+        rest.is_empty(),
+        "{} does not hold a whole number of f32: write the task again",
+        path.display()
+    );
     let values: Vec<f32> = chunks.iter().map(|b| f32::from_ne_bytes(*b)).collect();
     let n = values.len();
     Ok(Tensor::from_vec(values, n, device)?)

@@ -1,0 +1,77 @@
+//! The commands.
+
+use super::{
+    bench, compare, distill, evaluate, export, fit, loss_variance, quantize, report, sample, steps, sweep, train,
+};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use host_train::train::advice::OUT_OF_MEMORY_ADVICE;
+use host_train::train::device;
+use std::process::ExitCode;
+
+/// Trains variational diffusion models and exports them for microcontrollers
+#[derive(Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print no progress. Otherwise standard error shows a bar in a terminal, or else a line every 5 seconds
+    /// (HOST_TRAIN_PROGRESS_SECONDS sets another number)
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model, export it, score it, draw samples and write a report, all in one
+    Fit(fit::Args),
+    /// Train a model from a configuration, or resume a run
+    Train(train::Args),
+    /// Score held-out rows with a model file by its exact ELBO
+    Evaluate(evaluate::Args),
+    /// Export a checkpoint as a model file
+    Export(export::Args),
+    /// Export a checkpoint as a model file in an integer format: calibrate, and fine-tune on request
+    Quantize(quantize::Args),
+    /// Choose the steps and the reverse variance by the ELBO, and export a model with the cheapest
+    #[command(alias = "schedule")]
+    ChooseSteps(steps::Args),
+    /// Measure the variance of the training loss along linear, cosine and learned schedules
+    #[command(alias = "variance")]
+    LossVariance(loss_variance::Args),
+    /// Train students that draw samples in far fewer steps; they have no ELBO
+    Distill(distill::Args),
+    /// Draw samples from a model file
+    Sample(sample::Args),
+    /// Compare model files of one data set: ELBO, size, work, sample quality
+    Compare(compare::Args),
+    /// Write an HTML report of a run, and a picture if the data is square
+    Report(report::Args),
+    /// Train many configurations, from a grid or from random draws
+    Sweep(sweep::Args),
+    /// Measure the speed of training beside PyTorch
+    Bench(bench::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode> {
+        let quiet = self.quiet;
+        let result = match self.command {
+            Command::Fit(args) => args.run(quiet),
+            Command::Train(args) => args.run(quiet),
+            Command::Evaluate(args) => args.run(quiet),
+            Command::Export(args) => args.run(quiet),
+            Command::Quantize(args) => args.run(quiet),
+            Command::ChooseSteps(args) => args.run(quiet),
+            Command::LossVariance(args) => args.run(quiet),
+            Command::Distill(args) => args.run(quiet),
+            Command::Sample(args) => args.run(quiet),
+            Command::Compare(args) => args.run(quiet),
+            Command::Report(args) => args.run(quiet),
+            Command::Sweep(args) => args.run(quiet),
+            Command::Bench(args) => args.run(quiet),
+        };
+        result.map_err(|error| device::explain_memory_error(error, OUT_OF_MEMORY_ADVICE))
+    }
+}

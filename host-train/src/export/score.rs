@@ -1,0 +1,34 @@
+//! The score of a run that has ended.
+
+use crate::data::Split;
+use crate::export::source::float_model;
+use crate::progress::Progress;
+use crate::runtime::evaluate::{Evaluation, evaluate};
+use crate::study::refit::refit_variances;
+use crate::study::step_search::SearchSettings;
+use crate::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
+use anyhow::Result;
+use candle_core::Device;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Scores the weights in a run's folder on held-out rows, in `f32`. Variances that were learned are fitted first.
+pub fn score_weights(split: &Split, folder: &Path, progress: &Progress) -> Result<Evaluation> {
+    let weights = folder.join(WEIGHTS);
+    let mut averaged = Run::averaged(&weights, &Device::Cpu)?;
+    if averaged.variance.is_some() {
+        refit_variances(&mut averaged, split, &SearchSettings::default(), progress)?;
+        averaged.save_weights(&weights)?;
+    }
+    evaluate(&float_model(&averaged, &weights)?, &split.test, 1, 0, progress)
+}
+
+/// The result of a run as JSON.
+pub fn run_result(run: &Run, folder: &Path, score: &Evaluation) -> Value {
+    json!({
+        "steps_trained": run.optimizer.step,
+        "checkpoint": folder.join(CHECKPOINT),
+        "weights": folder.join(WEIGHTS),
+        "held_out": score,
+    })
+}

@@ -1,0 +1,34 @@
+//! A run that begins with the network of another.
+
+use super::paths::Path as GammaPath;
+use super::step_search::{SearchSettings, StepSearch};
+use crate::data::Split;
+use crate::progress::Progress;
+use crate::train::checkpoint::Run;
+use crate::train::config::{Config, Time};
+use anyhow::{Context, Result, ensure};
+use candle_core::Device;
+use std::path::Path;
+
+/// Begins a run with the network of `base`, and with the table of steps that is cheapest for it.
+///
+/// # Errors
+///
+/// If `base` was trained on other data, or its network has other widths than `config` asks for.
+pub fn continue_from(config: Config, base: &Path, split: &Split, device: &Device, progress: &Progress) -> Result<Run> {
+    let run = Run::averaged(base, device)?;
+    ensure!(
+        run.dim == split.train.dim && run.kind == split.train.kind,
+        "{} was not trained on the data of the configuration: name a run of the same data with --from",
+        base.display()
+    );
+    let search = StepSearch::new(&run, split, &SearchSettings::default(), progress)?;
+    // In the limit there is no best path; the learned one is as good a beginning as any.
+    let path = match config.model.time {
+        Time::Discrete => GammaPath::Best,
+        Time::Continuous => GammaPath::Learned,
+    };
+    let table = search.table(path, config.model.variance, config.model.steps)?;
+    Run::continued(config, &run, &table.gamma, table.variance().as_ref())
+        .with_context(|| format!("cannot go on from {}", base.display()))
+}

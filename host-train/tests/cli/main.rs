@@ -1,0 +1,11 @@
+//! The program as a person uses it, and its error sentences.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod faults;
+mod few;
+mod fit;
+mod progress;
+mod support;
+mod training;
+mod whole;
