@@ -1,8 +1,8 @@
 //! Training operations that do in one pass what candle does in many, on the CPU and, with the feature `cuda`, on a GPU.
 //!
 //! A small network spends most of its time outside the products: an allocation for every tensor, a pass over memory for
-//! every sum, product and activation. So the operations of a training step are candle operations with gradients of their
-//! own:
+//! every sum, product and activation. So the operations of a training step are candle operations with gradients of
+//! their own:
 //!
 //! | operation | replaces |
 //! |---|---|
@@ -16,11 +16,11 @@
 //! instructions ([`lanes`]). Work is cut by shape, not by threads ([`pieces`]): the bits are the same on any number of
 //! them.
 //!
-//! On a GPU the same operations launch the kernels of `cuda/*.cu`: [`device`] says which and in what order, the queue in
-//! `cuda` runs them, and `graph` launches a whole step at once.
+//! On a GPU the same operations launch the kernels of `cuda/*.cu`: [`device`] says which and in what order, the queue
+//! in `cuda` runs them, and `graph` launches a whole step at once.
 //!
-//! candle's own operations remain the definition: tests compare each of these with them, in f64 and over a hundred steps
-//! of training.
+//! candle's own operations remain the definition: tests compare each of these with them, in f64 and over a hundred
+//! steps of training.
 
 pub mod adamw;
 #[cfg(feature = "cuda")]

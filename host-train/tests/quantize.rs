@@ -1,4 +1,5 @@
-//! Quantisation: what is trained is what the core computes, it helps, and what a format cannot run is refused by name.
+//! Quantization: the trained forward pass is the core's, it reduces the error, and models that a format cannot run are
+//! refused by name.
 
 mod common;
 
@@ -8,10 +9,12 @@ use ancestral::storage::{Buffers, Heap, Storage};
 use ancestral::{F32, Model, Q3_12, W4A8, W8A8, W8A16};
 use candle_core::Device;
 use host_train::data::{Dataset, Split};
-use host_train::export::quantize::finetune::{Batch, FineTune, Student, run as finetune};
-use host_train::export::quantize::integers::{IntegerFormat, Network};
-use host_train::export::quantize::states::{Amount, States, Teacher, collect};
-use host_train::export::quantize::{Summary, assemble, calibrate, moments, proof, quantise};
+use host_train::export::quantize::finetune::{FineTune, StateBatch, Student, finetune};
+use host_train::export::quantize::formats::IntegerFormat;
+use host_train::export::quantize::integers::ScaledNetwork;
+use host_train::export::quantize::states::{Amount, States, collect};
+use host_train::export::quantize::teacher::Teacher;
+use host_train::export::quantize::{Summary, assemble, calibrate, moments, proof, quantize_model};
 use host_train::export::{float_spec, half::round_to_half};
 use host_train::train::checkpoint::Run;
 use host_train::train::{Session, train};
@@ -47,7 +50,7 @@ fn states(spec: &ModelSpec<F32>, data: &Dataset) -> States {
     with_float(spec, |model| collect(model, data, &SOME))
 }
 
-fn calibrated<F: IntegerFormat>(spec: &ModelSpec<F32>, data: &Dataset) -> Network {
+fn calibrated<F: IntegerFormat>(spec: &ModelSpec<F32>, data: &Dataset) -> ScaledNetwork {
     let (moments, teacher) = with_float(spec, |model| {
         let states = collect(model, data, &SOME);
         (moments::measure(model, &states).unwrap(), Teacher::new(model, states))
@@ -55,9 +58,9 @@ fn calibrated<F: IntegerFormat>(spec: &ModelSpec<F32>, data: &Dataset) -> Networ
     calibrate::<F>(spec, &moments, &teacher).unwrap().network
 }
 
-/// The integers of the core on every state.
-fn core_outputs<F: IntegerFormat>(spec: &ModelSpec<F32>, network: &Network, states: &States) -> Vec<i16> {
-    let bytes = assemble(spec, network.quantise::<F>().unwrap()).to_bytes().unwrap();
+/// The core's integers on every state.
+fn core_outputs<F: IntegerFormat>(spec: &ModelSpec<F32>, network: &ScaledNetwork, states: &States) -> Vec<i16> {
+    let bytes = assemble(spec, network.to_integers::<F>().unwrap()).to_bytes().unwrap();
     let bytes = AlignedBytes::new(&bytes);
     let model = Model::<F>::parse(&bytes).unwrap();
     let mut heap = Heap::for_model(&model);
@@ -80,7 +83,7 @@ fn same_bits<F: IntegerFormat>() {
     if F::EXPONENTS {
         network.exponents = vec![0, 1, 2, 0, 3, 1, 0, 2];
     }
-    // Off the grid that calibration left: weights, biases and units have all moved.
+    // Leaves the grid of calibration: weights, biases and units all move.
     let settings = FineTune {
         steps: 12,
         batch: 64,
@@ -88,12 +91,12 @@ fn same_bits<F: IntegerFormat>() {
         seed: 1,
     };
     let newest = Mutex::new(None);
-    // The newest network, not the best.
-    let judge = |candidate: &Network| {
+    // Keeps the newest network, not the best.
+    let error_of = |candidate: &ScaledNetwork| {
         *newest.lock().unwrap() = Some(candidate.clone());
         Ok(0.0)
     };
-    finetune::<F>(&mut network, spec, &split.train, &settings, judge, |_, _| {}).unwrap();
+    finetune::<F>(&mut network, spec, &split.train, &settings, error_of, |_, _| {}).unwrap();
     let moved = newest.into_inner().unwrap().unwrap();
     assert!(moved.hidden_unit != network.hidden_unit);
     for network in [&network, &moved] {
@@ -101,7 +104,7 @@ fn same_bits<F: IntegerFormat>() {
         // Parameters go through logarithms, so the student's own network is the one to compare with.
         let own = student.network().unwrap();
         let core = core_outputs::<F>(spec, &own, &states);
-        let batch = Batch::new(&states, &everything, &Device::Cpu).unwrap();
+        let batch = StateBatch::new(&states, &everything, &Device::Cpu).unwrap();
         let trained: Vec<f64> = student
             .forward(&batch)
             .unwrap()
@@ -125,7 +128,9 @@ fn the_trained_forward_pass_is_the_cores_to_the_bit() {
 
 fn summary<F: IntegerFormat>(settings: Option<&FineTune>) -> Summary {
     let (spec, split) = trained();
-    quantise::<F>(spec, &split.train, settings, |_, _| {}).unwrap().summary
+    quantize_model::<F>(spec, &split.train, settings, |_, _| {})
+        .unwrap()
+        .summary
 }
 
 #[test]
@@ -144,17 +149,18 @@ fn finetuning_wins_back_much_of_what_four_bits_lose() {
         learning_rate: Some(1e-3),
         seed: 1,
     };
-    let made = summary::<W4A8>(Some(&settings));
-    let after = made.finetuned_nats_per_dim.unwrap();
-    assert!(after < 0.8 * made.calibrated_nats_per_dim, "{made:?}");
+    let summary = summary::<W4A8>(Some(&settings));
+    let after = summary.finetuned_nats_per_dim.unwrap();
+    assert!(after < 0.8 * summary.calibrated_nats_per_dim, "{summary:?}");
 }
 
-/// Where the range of the activations depends on the step, so does their unit, and that is worth it.
+/// If the range of the activations depends on the step, so does their unit, which reduces the error.
 #[test]
 fn steps_with_small_activations_get_a_small_unit() {
     let (spec, split) = trained();
     let mut spec = spec.clone();
-    // At the last two steps the first layer's outputs are many times as large, in directions that the output does not see.
+    // At the last two steps the first layer's outputs are many times as large, in directions that hardly reach the
+    // output.
     let (rows, steps) = (16, 8);
     for step in 6..steps {
         for row in 0..4 {
@@ -166,9 +172,9 @@ fn steps_with_small_activations_get_a_small_unit() {
             weights[..4].iter_mut().for_each(|w| *w *= 0.02);
         }
     }
-    let made = quantise::<W8A8>(&spec, &split.train, None, |_, _| {}).unwrap();
-    let summary = &made.summary;
-    assert_eq!(made.spec.exponents, summary.exponents);
+    let quantized = quantize_model::<W8A8>(&spec, &split.train, None, |_, _| {}).unwrap();
+    let summary = &quantized.summary;
+    assert_eq!(quantized.spec.exponents, summary.exponents);
     assert!(
         summary.exponents[..6].iter().all(|e| *e > summary.exponents[7]),
         "{summary:?}"
@@ -179,7 +185,7 @@ fn steps_with_small_activations_get_a_small_unit() {
     );
 }
 
-/// Rates that are far too high must not make the model worse than calibration left it.
+/// A rate that is far too high must not make the model worse than calibration did.
 #[test]
 fn finetuning_that_fails_changes_nothing() {
     let (spec, split) = trained();
@@ -191,9 +197,9 @@ fn finetuning_that_fails_changes_nothing() {
         learning_rate: Some(0.5),
         seed: 1,
     };
-    let judge = |network: &Network| Ok((network.hidden_unit / before).ln().abs());
-    // Whether it ends with an error (a bias that no longer fits) or not, the network is the one before.
-    let _ = finetune::<W8A16>(&mut network, spec, &split.train, &settings, judge, |_, _| {});
+    let error_of = |network: &ScaledNetwork| Ok((network.hidden_unit / before).ln().abs());
+    // With or without an error (a bias that no longer fits), the network is the one before.
+    let _ = finetune::<W8A16>(&mut network, spec, &split.train, &settings, error_of, |_, _| {});
     assert_eq!(network.hidden_unit, before);
 }
 
@@ -201,14 +207,14 @@ fn refused<F: IntegerFormat>(change: impl FnOnce(&mut ModelSpec<F32>)) -> String
     let (spec, split) = trained();
     let mut spec = spec.clone();
     change(&mut spec);
-    match quantise::<F>(&spec, &split.train, None, |_, _| {}) {
+    match quantize_model::<F>(&spec, &split.train, None, |_, _| {}) {
         Ok(_) => panic!("it was accepted"),
         Err(error) => format!("{error:#}"),
     }
 }
 
 #[test]
-fn what_a_format_cannot_run_is_refused_with_layer_and_row() {
+fn unusable_models_are_refused_with_layer_and_row() {
     let error = refused::<W8A8>(|spec| spec.layers[1].weights[3 * 16 + 7] = f32::INFINITY);
     assert!(
         error.contains("layer 1, row 3, column 7") && error.contains("not finite"),
@@ -223,7 +229,7 @@ fn what_a_format_cannot_run_is_refused_with_layer_and_row() {
     );
     let error = refused::<W8A8>(|spec| spec.layers[0].biases.fill(-1e3));
     assert!(error.contains("layer 0") && error.contains("dead"), "{error}");
-    // A dead residual layer hands its input on, so its output is not 0.
+    // A dead residual layer passes its input on, so its output is not 0.
     let error = refused::<W8A8>(|spec| spec.layers[1].biases.fill(-1e3));
     assert!(error.contains("layer 1") && error.contains("dead"), "{error}");
     // A row of the last layer whose outputs are a million times the state's range.
@@ -266,9 +272,9 @@ fn a_row_that_can_overflow_is_named() {
         (wide.rows, wide.columns, wide.residual) = (2, 600, false);
         wide.weights = [[1.0, 0.0].repeat(300), vec![1.0; 600]].concat();
         wide.biases = vec![0.0; 2];
-        let mut network = Network::from_float::<F>(&spec);
+        let mut network = ScaledNetwork::from_float::<F>(&spec);
         network.hidden_unit = 0.01;
-        proof::check_integers(&network.quantise::<F>()?)
+        proof::check_integers(&network.to_integers::<F>()?)
     }
     let error = layer_of::<W8A16>().unwrap_err().to_string();
     assert!(

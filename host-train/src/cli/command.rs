@@ -9,14 +9,18 @@ use host_train::train::advice::OUT_OF_MEMORY_ADVICE;
 use host_train::train::device;
 use std::process::ExitCode;
 
-/// Trains variational diffusion models and exports them for microcontrollers
+/// Help about progress.
+const PROGRESS: &str = "\
+Progress: a bar on standard error if that is a terminal, otherwise a line every 5 seconds. \
+HOST_TRAIN_PROGRESS_SECONDS sets another number of seconds.";
+
+/// Trains variational diffusion models and exports them for microcontrollers.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about = "Trains variational diffusion models and exports them for microcontrollers", after_help = PROGRESS)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Print no progress. Otherwise standard error shows a bar in a terminal, or else a line every 5 seconds
-    /// (HOST_TRAIN_PROGRESS_SECONDS sets another number)
+    /// Show no progress on standard error
     #[arg(long, short, global = true)]
     quiet: bool,
 }

@@ -32,8 +32,8 @@ pub struct DataSpec {
     /// Rows held back for evaluation: by default 297 of `digits`, 287 of `ecg`, a tenth of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_rows: Option<usize>,
-    /// Rows on which steps and variances are chosen after training, 0 by default. They are neither trained on, because a
-    /// network errs less on rows that it has memorized, nor reported on.
+    /// Rows on which steps and variances are chosen after training, 0 by default. They are neither trained on, because
+    /// a network errs less on rows that it has memorized, nor reported on.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub validation_rows: usize,
     /// Seed of the permutation that chooses the rows held back.

@@ -14,8 +14,8 @@ pub(super) struct Deal {
     pub test: Vec<usize>,
 }
 
-/// Deals `rows` rows, of which `test_rows` (at most `rows`) are held back. The number of validation rows does not change
-/// the choice of those.
+/// Deals `rows` rows, of which `test_rows` (at most `rows`) are held back. The number of validation rows does not
+/// change the choice of those.
 pub(super) fn deal(rows: usize, test_rows: usize, validation_rows: usize, seed: u64) -> Deal {
     let mut test = permutation(rows, seed);
     let mut validation = test.split_off(test_rows.min(rows));

@@ -4,8 +4,8 @@ use crate::data::Dataset;
 use crate::export::fold::{float_spec, spec_with};
 use crate::export::half::round_to_half;
 use crate::export::quantize::finetune::FineTune;
-use crate::export::quantize::integers::IntegerFormat;
-use crate::export::quantize::{Summary, proof, quantise};
+use crate::export::quantize::formats::IntegerFormat;
+use crate::export::quantize::{Summary, proof, quantize_model};
 use crate::files::write_atomically;
 use crate::progress::Progress;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
@@ -99,7 +99,7 @@ fn quantize_to_bytes<F: IntegerFormat>(
 ) -> Result<(Vec<u8>, Option<Summary>)> {
     progress.begin(&format!("calibrating {}", F::ID.name()), 0);
     let steps = finetune.map_or(0, |settings| settings.steps);
-    let quantized = quantise::<F>(spec, train, finetune, |step, loss| {
+    let quantized = quantize_model::<F>(spec, train, finetune, |step, loss| {
         if step == 1 {
             progress.begin(&format!("fine-tuning {}", F::ID.name()), steps);
         }

@@ -108,8 +108,8 @@ impl InplaceOp2 for FusedAdamW {
         let (second, average) = rest.split_at_mut(n);
         let f = Coefficients::new(self.0);
         let (b1, b2, epsilon) = (f.beta_1, f.beta_2, f.epsilon);
-        // Compiled for the vectors of this machine. No multiplication is fused with an addition, so the bits are the same
-        // on every machine.
+        // Compiled for the vectors of this machine. No multiplication is fused with an addition, so the bits are the
+        // same on every machine.
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {

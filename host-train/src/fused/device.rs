@@ -1,7 +1,7 @@
 //! Training operations for a GPU: the kernels, their operands and their order.
 //!
-//! The kernels are in `cuda/*.cu`. A [`Queue`] runs them: with the feature `cuda` a GPU (`super::cuda`), in a test the CPU,
-//! which runs the same kernels from the same files thread by thread. So every launch is tested without a GPU.
+//! The kernels are in `cuda/*.cu`. A [`Queue`] runs them: with the feature `cuda` a GPU (`super::cuda`), in a test the
+//! CPU, which runs the same kernels from the same files thread by thread. So every launch is tested without a GPU.
 //!
 //! Addresses are plain numbers, and a [`Span`] is a slice of them. Lengths are compared before anything is launched.
 

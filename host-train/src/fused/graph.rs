@@ -5,8 +5,8 @@ use anyhow::Result;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, sys};
 
-/// Steps that are launched kernel by kernel before one is captured. They reserve the memory and make the small uploads that
-/// a captured step must find.
+/// Steps that are launched kernel by kernel before one is captured. They reserve the memory and make the small uploads
+/// that a captured step must find.
 const WARM: u32 = 3;
 
 /// A step that is captured after it has run a few times. The default captures nothing.
@@ -26,7 +26,8 @@ impl Graph {
         }
     }
 
-    /// Runs a step. It must launch the same kernels on the same memory each time: numbers that change must be on the GPU.
+    /// Runs a step. It must launch the same kernels on the same memory each time: numbers that change must be on the
+    /// GPU.
     pub fn run(&mut self, gpu: &Gpu, step: impl Fn() -> Result<()>) -> Result<()> {
         if let Some(graph) = &self.captured {
             return Ok(graph.launch().w()?);
@@ -34,7 +35,8 @@ impl Graph {
         if !self.wanted {
             return step();
         }
-        // candle uploads shapes with its kernels. They are kept from the first steps on, because a capture cannot upload.
+        // candle uploads shapes with its kernels. They are kept from the first steps on, because a capture cannot
+        // upload.
         let _uploads = gpu.device().enable_cuda_graph_htod_cache();
         if self.warm < WARM {
             self.warm += 1;

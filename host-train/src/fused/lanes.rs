@@ -1,7 +1,7 @@
 //! Passes over slices that are not products, compiled for the vector instructions of the machine that they run on.
 //!
-//! Each loop is plain `f32` arithmetic without fused multiply-adds, element by element, or a sum over sixteen partial sums:
-//! the same bits for any width of a vector.
+//! Each loop is plain `f32` arithmetic without fused multiply-adds, element by element, or a sum over sixteen partial
+//! sums: the same bits for any width of a vector.
 
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
@@ -234,8 +234,8 @@ fn fold(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
 
 /// Returns eˣ within three units of the last place, by arithmetic that compiles to vector instructions.
 ///
-/// It is `2ⁿ·Σ rᵏ/k!` with `x = n ln 2 + r` and `|r| ≤ ½ ln 2`; the first omitted term is below 6e-9. Arguments beyond ±87
-/// are clamped, so nothing overflows.
+/// It is `2ⁿ·Σ rᵏ/k!` with `x = n ln 2 + r` and `|r| ≤ ½ ln 2`; the first omitted term is below 6e-9. Arguments beyond
+/// ±87 are clamped, so nothing overflows.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     /// Addend that rounds to a whole number, which is then in the last bits.

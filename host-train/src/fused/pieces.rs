@@ -1,5 +1,5 @@
-//! Work in pieces. Pieces depend on the shape alone and each is computed by one thread, so results have the same bits on
-//! any number of threads.
+//! Work in pieces. Pieces depend on the shape alone and each is computed by one thread, so results have the same bits
+//! on any number of threads.
 
 use rayon::prelude::*;
 

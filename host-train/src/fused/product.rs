@@ -5,8 +5,8 @@ use gemm::{Parallelism, gemm};
 
 /// Depth of one call.
 ///
-/// The crate's own depth of 512 makes panels that outgrow a first-level cache of 48 KiB; half of it fits and measures 15 %
-/// faster. The depth also decides the bits: sums are cut here, on every machine and for any number of threads.
+/// The crate's own depth of 512 makes panels that outgrow a first-level cache of 48 KiB; half of it fits and measures
+/// 15 % faster. The depth also decides the bits: sums are cut here, on every machine and for any number of threads.
 const DEPTH: usize = 256;
 
 /// A matrix in a slice, by its strides in elements.
@@ -75,9 +75,9 @@ pub fn multiply(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
         let read = add || from > 0;
         let a_values = a.values.get(from * a.column_stride..).unwrap_or_default();
         let b_values = b.values.get(from * b.row_stride..).unwrap_or_default();
-        // SAFETY: `span` was checked above, so every element that the strides reach lies in its slice: `from + depth` never
-        // exceeds the common dimension. `out` is dense with `rows × columns` elements and, being borrowed mutably, overlaps
-        // neither input.
+        // SAFETY: `span` was checked above, so every element that the strides reach lies in its slice: `from + depth`
+        // never exceeds the common dimension. `out` is dense with `rows × columns` elements and, being borrowed
+        // mutably, overlaps neither input.
         unsafe {
             gemm(
                 a.rows,

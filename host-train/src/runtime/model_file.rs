@@ -1,4 +1,4 @@
-//! A model file of any format, run by the core.
+//! Model files of any format, run by the core.
 
 use crate::data::DataSpec;
 use ancestral::model::{AlignedBytes, Header};
@@ -8,13 +8,13 @@ use std::path::Path;
 
 /// A model file in memory, checked.
 pub struct ModelFile {
-    /// Its name, for messages.
+    /// Name for messages.
     pub name: String,
     bytes: AlignedBytes,
     header: Header,
 }
 
-/// A parsed model of whichever format the file has.
+/// A parsed model in the format of its file.
 pub enum AnyModel<'a> {
     /// `f32`.
     F32(Model<'a, F32>),
@@ -28,7 +28,7 @@ pub enum AnyModel<'a> {
     W4A8(Model<'a, W4A8>),
 }
 
-/// Runs an expression with the model of an [`AnyModel`], whichever its format.
+/// Runs an expression with the model of an [`AnyModel`] of any format.
 #[macro_export]
 macro_rules! with_model {
     ($any:expr, $model:ident => $body:expr) => {
@@ -68,12 +68,12 @@ impl ModelFile {
         self.bytes.len()
     }
 
-    /// Never, once it has been checked.
+    /// Always `false` for a checked file.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The model in its format.
+    /// Parses the model in its format.
     pub fn parse(&self) -> Result<AnyModel<'_>> {
         let model = match self.header.format {
             FormatId::F32 => Model::parse(&self.bytes).map(AnyModel::F32),
@@ -86,7 +86,7 @@ impl ModelFile {
         model.with_context(|| format!("{} is not a usable model", self.name))
     }
 
-    /// The data set that the model was trained on, as the exporter noted it.
+    /// Returns the data set that the model was trained on, from the exporter's note.
     pub fn data(&self) -> Result<DataSpec> {
         let note = with_model!(self.parse()?, model => model.note());
         toml::from_str(note).with_context(|| {

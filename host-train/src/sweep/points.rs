@@ -1,4 +1,4 @@
-//! A sweep: many configurations from one, by a grid or by chance.
+//! The runs of a sweep: many configurations from one, by a grid or by random draws.
 //!
 //! ```toml
 //! base = "digits.toml"                       # relative to this file
@@ -8,7 +8,7 @@
 //! "train.learning_rate" = [1e-3, 2e-3]
 //! "model.hidden" = [[128, 128], [256, 256, 256]]
 //!
-//! [random]                                   # each combination, so many times, with these drawn
+//! [random]                                   # each combination `count` times, with these drawn
 //! count = 5
 //! seed = 7
 //! [random.draw]
@@ -25,11 +25,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
-/// A sweep as its file says it.
+/// The contents of a sweep's file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
-    /// The configuration that all begin from, relative to the sweep's own folder.
+    /// Configuration that all runs start from, relative to the sweep's own folder.
     base: PathBuf,
     /// Values of a key, `table.key`.
     #[serde(default)]
@@ -46,11 +46,11 @@ struct Random {
     draw: BTreeMap<String, Draw>,
 }
 
-/// What a value is drawn from.
+/// Range or list that a value is drawn from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Draw {
-    Of(Vec<Value>),
+    OneOf(Vec<Value>),
     Between(Range),
 }
 
@@ -66,16 +66,16 @@ struct Range {
 /// One run of a sweep.
 #[derive(Clone, Debug)]
 pub struct Point {
-    /// Its place in the sweep, also the name of its folder: `000`, `001`, …
+    /// Number in the sweep and name of the folder: `000`, `001`, …
     pub name: String,
-    /// What differs from the base, by key, in the order of the keys.
+    /// Differences from the base, by key, in the order of the keys.
     pub changes: Vec<(String, String)>,
-    /// Its configuration, checked.
+    /// Configuration, checked.
     pub config: Config,
 }
 
-/// More than this are a mistake.
-const MOST: usize = 10_000;
+/// Largest number of runs. More are a mistake.
+const MAX_RUNS: usize = 10_000;
 
 impl Sweep {
     /// Reads a sweep and makes its runs. Errors name the file and the key.
@@ -85,16 +85,16 @@ impl Sweep {
         let sweep: Self =
             toml::from_str(&text).with_context(|| format!("the sweep {} is not usable", path.display()))?;
         sweep
-            .made(path.parent().unwrap_or(Path::new("")))
+            .expand(path.parent().unwrap_or(Path::new("")))
             .with_context(|| format!("the sweep {} is not usable", path.display()))
     }
 
-    fn made(&self, folder: &Path) -> Result<Vec<Point>> {
+    fn expand(&self, folder: &Path) -> Result<Vec<Point>> {
         let base = folder.join(&self.base);
         let text = std::fs::read_to_string(&base)
             .with_context(|| format!("cannot read the base configuration {}", base.display()))?;
         let mut table: toml::Table = toml::from_str(&text).with_context(|| format!("in {}", base.display()))?;
-        anchor(&mut table, base.parent().unwrap_or(Path::new("")))?;
+        anchor_source(&mut table, base.parent().unwrap_or(Path::new("")))?;
         let changes = self.changes()?;
         let digits = changes.len().saturating_sub(1).to_string().len().max(3);
         let point = |(number, changes): (usize, Vec<(String, Value)>)| -> Result<Point> {
@@ -116,7 +116,7 @@ impl Sweep {
         changes.into_iter().enumerate().map(point).collect()
     }
 
-    /// Of each run, the keys and their values.
+    /// Returns the changed keys of each run and their values.
     fn changes(&self) -> Result<Vec<Vec<(String, Value)>>> {
         let mut all: Vec<Vec<(String, Value)>> = vec![Vec::new()];
         for (key, values) in &self.grid {
@@ -129,7 +129,7 @@ impl Sweep {
                 })
             });
             all = longer.collect();
-            ensure!(all.len() <= MOST, "the grid has more than {MOST} combinations");
+            ensure!(all.len() <= MAX_RUNS, "the grid has more than {MAX_RUNS} combinations");
         }
         let Some(random) = &self.random else {
             ensure!(
@@ -139,8 +139,8 @@ impl Sweep {
             return Ok(all);
         };
         ensure!(
-            random.count > 0 && random.count.saturating_mul(all.len()) <= MOST,
-            "random.count is {}: at least 1 and {MOST} runs in all are possible",
+            random.count > 0 && random.count.saturating_mul(all.len()) <= MAX_RUNS,
+            "random.count is {}: at least 1 and {MAX_RUNS} runs in all are possible",
             random.count
         );
         if let Some(key) = random.draw.keys().find(|key| self.grid.contains_key(*key)) {
@@ -165,10 +165,10 @@ impl Sweep {
 impl Draw {
     fn value(&self, rng: &mut TrainRng) -> Result<Value> {
         match self {
-            Self::Of(values) => {
-                ensure!(!values.is_empty(), "there is nothing to draw from");
+            Self::OneOf(values) => {
+                ensure!(!values.is_empty(), "the list to draw from is empty");
                 let value = values.get(rng.below(values.len()));
-                Ok(value.context("there is nothing to draw from")?.clone())
+                Ok(value.context("the list to draw from is empty")?.clone())
             }
             Self::Between(Range { low, high, log }) => {
                 ensure!(
@@ -185,12 +185,12 @@ impl Draw {
     }
 }
 
-/// A file of data is looked for beside the base, wherever a run's own configuration lies.
-fn anchor(table: &mut toml::Table, folder: &Path) -> Result<()> {
+/// Makes the path of a data file absolute, so that it stays beside the base wherever a run's configuration lies.
+fn anchor_source(table: &mut toml::Table, folder: &Path) -> Result<()> {
     let Some(Value::String(source)) = table.get_mut("data").and_then(|data| data.get_mut("source")) else {
         return Ok(()); // Config::parse will say what is missing.
     };
-    // Names of built-in data have neither.
+    // Names of built-in data have none of these.
     if source.contains(['.', '/', '\\']) {
         let here = std::path::absolute(folder.join(&*source))?;
         *source = here.to_string_lossy().into_owned();
@@ -198,7 +198,7 @@ fn anchor(table: &mut toml::Table, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts a value at `table.key`.
+/// Sets the value of `table.key`.
 fn set(table: &mut toml::Table, path: &str, value: Value) -> Result<()> {
     match path.split_once('.') {
         None => {
@@ -216,7 +216,7 @@ fn set(table: &mut toml::Table, path: &str, value: Value) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn made(sweep: &str) -> Result<Vec<Point>> {
+    fn expand(sweep: &str) -> Result<Vec<Point>> {
         let folder = tempfile::tempdir()?;
         std::fs::write(
             folder.path().join("base.toml"),
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_grid_has_every_combination() {
-        let points = made("[grid]\nseed = [1, 2]\n\"model.hidden\" = [[8], [8, 8], [9]]").unwrap();
+        let points = expand("[grid]\nseed = [1, 2]\n\"model.hidden\" = [[8], [8, 8], [9]]").unwrap();
         assert_eq!(points.len(), 6);
         assert_eq!(points[5].name, "005");
         assert_eq!(
@@ -243,9 +243,9 @@ mod tests {
     fn draws_repeat_and_stay_in_their_range() {
         let text = "[random]\ncount = 20\n[random.draw]\n\"train.batch\" = [32, 64]\n\
                     \"train.weight_decay\" = { low = 1e-4, high = 0.1, log = true }";
-        let points = made(text).unwrap();
-        let of = |points: &[Point]| points.iter().map(|p| p.config.clone()).collect::<Vec<_>>();
-        assert_eq!(of(&points), of(&made(text).unwrap()));
+        let points = expand(text).unwrap();
+        let configs = |points: &[Point]| points.iter().map(|p| p.config.clone()).collect::<Vec<_>>();
+        assert_eq!(configs(&points), configs(&expand(text).unwrap()));
         assert_eq!(points.len(), 20);
         assert!(
             points
@@ -275,7 +275,7 @@ mod tests {
                 "leave one out",
             ),
         ] {
-            let sentence = format!("{:#}", made(text).unwrap_err());
+            let sentence = format!("{:#}", expand(text).unwrap_err());
             assert!(sentence.contains(part), "{text}: {sentence}");
         }
     }

@@ -1,7 +1,7 @@
 //! Few steps: chosen, trained for, taught.
 
 use crate::common;
-use crate::support::{fails, json, ok, trained};
+use crate::support::{fails, ok, trained};
 
 /// Fewer steps chosen by the ELBO: the table says what the exported file then scores.
 #[test]

@@ -1,5 +1,5 @@
-// The other half of base.h where there is no GPU: a block's threads are coroutines that run one after another from barrier to barrier, and
-// its blocks run one after another. Slow, and the same kernels to the letter.
+// The part of base.h that replaces a GPU: the threads of a block are coroutines that run one after another from barrier
+// to barrier, and blocks run one after another. Slow, but the same kernels to the letter.
 #include <math.h>
 #include <ucontext.h>
 
@@ -34,7 +34,7 @@ static void wait_for_all(void) {
     swapcontext(&threads[own], &scheduler);
 }
 
-// Answers 0, or 1 if some threads of a block waited for others that had ended.
+// Returns 0, or 1 if some threads of a block waited for others that had ended.
 static int run(void (*kernel)(void), u32 x, u32 y) {
     for (u32 block = 0; block < x * y; block++) {
         here.block = block % x, here.block_y = block / x, here.blocks = x;

@@ -1,4 +1,4 @@
-//! A queue whose kernels run on the CPU, from the same files that nvcc compiles, and whose products are sums in f64.
+//! A queue that runs on the CPU: the kernels are compiled from the files that nvcc compiles, products are sums in f64.
 
 use candle_core::Result;
 use host_train::fused::device::{Operand, Product, Products, Queue, Span};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The kernels, compiled; one launch at a time, because a block's state is global there.
+/// The compiled kernels. One launch runs at a time, because a block's state is global in them.
 pub struct Emulator {
     library: Mutex<Library>,
 }
@@ -23,14 +23,15 @@ struct Page {
 }
 
 impl Emulator {
-    /// The kernels, compiled by the first test that asks; `None`, said in a line, where there is no C compiler.
+    /// Returns the kernels, which the first caller compiles. Prints a line and returns `None` if there is no C
+    /// compiler.
     pub fn get() -> Option<&'static Self> {
-        static MADE: OnceLock<Option<Emulator>> = OnceLock::new();
-        let made = MADE.get_or_init(Self::compile).as_ref();
-        if made.is_none() {
+        static EMULATOR: OnceLock<Option<Emulator>> = OnceLock::new();
+        let emulator = EMULATOR.get_or_init(Self::compile).as_ref();
+        if emulator.is_none() {
             println!("skipped: no C compiler `cc` was found to run the kernels on the CPU");
         }
-        made
+        emulator
     }
 
     fn compile() -> Option<Self> {
@@ -57,32 +58,32 @@ impl Emulator {
 }
 
 impl Memory {
-    /// A copy of these.
-    pub fn of<T: Copy>(values: &[T]) -> Self {
-        let memory = Self::room(std::mem::size_of_val(values));
-        // SAFETY: the room is as large as the values, and apart from them.
+    /// Returns a copy of the values.
+    pub fn from_values<T: Copy>(values: &[T]) -> Self {
+        let memory = Self::uninitialized(std::mem::size_of_val(values));
+        // SAFETY: the memory is as large as the values, and does not overlap them.
         unsafe {
             std::ptr::copy_nonoverlapping(values.as_ptr(), memory.0.as_ptr().cast_mut().cast(), values.len());
         }
         memory
     }
 
-    /// Room that holds no numbers, so that what is read before it is written is found.
-    pub fn room(bytes: usize) -> Self {
+    /// Returns memory full of NaN, so that a read before the first write is detected.
+    pub fn uninitialized(bytes: usize) -> Self {
         Self(vec![Page { _bytes: [0xFF; 256] }; bytes.div_ceil(256).max(1)])
     }
 
-    /// `len` numbers from its beginning.
+    /// Returns the span of the first `len` numbers.
     pub fn span<T>(&self, len: usize) -> Span<'_, T> {
         assert!(len * size_of::<T>() <= self.0.len() * 256);
-        // SAFETY: so many lie in it, and tests use them by one operation at a time.
+        // SAFETY: the memory holds `len` numbers, and tests use them by one operation at a time.
         unsafe { Span::new(self.0.as_ptr() as u64, len) }
     }
 
-    /// A copy of `len` numbers.
+    /// Returns a copy of the first `len` numbers.
     pub fn read<T: Copy>(&self, len: usize) -> Vec<T> {
         let span = self.span::<T>(len);
-        // SAFETY: as many numbers lie there, and any bits are one.
+        // SAFETY: the memory holds `len` numbers, and any bits are one.
         unsafe { std::slice::from_raw_parts(span.address() as *const T, len) }.to_vec()
     }
 }
@@ -91,7 +92,7 @@ impl Queue for Emulator {
     type Memory = Memory;
 
     fn reserve(&self, bytes: usize) -> Result<Memory> {
-        Ok(Memory::room(bytes))
+        Ok(Memory::uninitialized(bytes))
     }
 
     fn address(&self, memory: &Memory) -> u64 {
@@ -101,7 +102,8 @@ impl Queue for Emulator {
     unsafe fn launch(&self, kernel: &'static str, blocks: [u32; 2], params: *const c_void) -> Result<()> {
         type Launch = unsafe extern "C" fn(*const c_void, u32, u32) -> i32;
         let library = self.library.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: `KERNEL` of the emulator makes a function of this type for every kernel; for the parameters the caller answers.
+        // SAFETY: `KERNEL` in emulator.h makes a function of this type for every kernel; the caller answers for the
+        // parameters.
         let diverged = unsafe {
             let launch = library.get::<Launch>(format!("emulate_{kernel}")).unwrap();
             launch(params, blocks[0], blocks[1])
@@ -117,20 +119,20 @@ impl Queue for Emulator {
             _ => value,
         };
         // By columns: the element in row i and column j is j strides and i elements away.
-        let at = |(operand, transposed): (Operand, bool), i: usize, j: usize| {
+        let element = |(operand, transposed): (Operand, bool), i: usize, j: usize| {
             let place = if transposed {
                 i * operand.stride + j
             } else {
                 j * operand.stride + i
             };
-            // SAFETY: the operand is a matrix of its sizes, for which the caller answers.
+            // SAFETY: the caller answers for it that the operand is a matrix of its sizes.
             unsafe { rounded(load(operand, place)) }
         };
         for j in 0..n {
             for i in 0..m {
                 let mut sum = 0.0;
                 for l in 0..k {
-                    sum += f64::from(at(a, i, l)) * f64::from(at(b, l, j));
+                    sum += f64::from(element(a, i, l)) * f64::from(element(b, l, j));
                 }
                 // SAFETY: as above.
                 unsafe {
@@ -147,9 +149,9 @@ impl Queue for Emulator {
 }
 
 unsafe fn load(operand: Operand, place: usize) -> f32 {
-    // SAFETY: the caller's.
+    // SAFETY: the caller answers for the address.
     unsafe {
-        match operand.half {
+        match operand.bf16 {
             true => half::bf16::from_bits(*(operand.address as *const u16).add(place)).to_f32(),
             false => *(operand.address as *const f32).add(place),
         }
@@ -157,9 +159,9 @@ unsafe fn load(operand: Operand, place: usize) -> f32 {
 }
 
 unsafe fn store(operand: Operand, place: usize, value: f32) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller answers for the address.
     unsafe {
-        match operand.half {
+        match operand.bf16 {
             true => *(operand.address as *mut u16).add(place) = half::bf16::from_f32(value).to_bits(),
             false => *(operand.address as *mut f32).add(place) = value,
         }

@@ -1,4 +1,4 @@
-//! What goes into each layer of the float model.
+//! Statistics of each layer's inputs in the float model.
 
 use super::states::States;
 use ancestral::format::Input;
@@ -8,18 +8,18 @@ use ancestral::storage::{Buffers, Heap, Storage};
 use ancestral::{F32, Model};
 use anyhow::{Result, bail};
 
-/// Per layer: the statistics of its inputs over whole chains.
+/// Statistics of each layer's inputs over whole chains.
 pub struct Moments {
-    /// The largest magnitude seen, by layer and step (`layers × T`).
+    /// Largest magnitude seen, by layer and step (`layers × T`).
     largest: Vec<Vec<f32>>,
-    /// `⟨x xᵀ⟩`, row-major, `columns × columns`: what an error in a weight costs.
+    /// Second moments `⟨x xᵀ⟩` of each layer, row-major, `columns × columns`: the cost of errors in the weights.
     pub second: Vec<Vec<f64>>,
 }
 
-/// The matrix costs n² a state: so many states are plenty to fill it.
+/// Number of states, about, in the second moments, which cost n² operations for each.
 const SECOND_MOMENTS: usize = 1500;
 
-/// Runs the float model over the states.
+/// Runs the float model over the states; an error names a layer that is dead.
 pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
     let columns: Vec<usize> = model.layers().map(|l| l.columns).collect();
     let mut moments = Moments {
@@ -27,12 +27,12 @@ pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
         second: columns.iter().map(|c| vec![0.0; c * c]).collect(),
     };
     let every = states.len().div_ceil(SECOND_MOMENTS).max(1);
-    // A stride that has a factor in common with T would see some steps only.
-    let every = (every..).find(|&e| coprime(e, model.steps())).unwrap_or(1);
+    // A stride with a factor in common with T would meet some of the steps only.
+    let every = (every..).find(|&e| is_coprime(e, model.steps())).unwrap_or(1);
     let counted = states.len().div_ceil(every).max(1) as f64;
     let mut heap = Heap::for_model(model);
     let mut z = vec![0.0; states.dim];
-    // What a residual layer adds is what comes out of it less what went in.
+    // A residual layer adds its output less its input.
     let residual: Vec<bool> = model.layers().map(|l| l.residual).collect();
     let mut alive = vec![false; columns.len()];
     let mut before: Vec<f32> = Vec::new();
@@ -69,14 +69,14 @@ pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
     let hidden = columns.len().saturating_sub(1);
     if let Some(dead) = alive.iter().take(hidden).position(|alive| !alive) {
         bail!(
-            "layer {dead}: it adds nothing in any state that it was shown: the layer is dead; train again with another seed or a lower \
+            "layer {dead}: it adds nothing in any state that was tried, so it is dead; train again with another seed or a lower \
              rate"
         );
     }
     Ok(moments)
 }
 
-fn coprime(a: usize, b: usize) -> bool {
+fn is_coprime(a: usize, b: usize) -> bool {
     let (mut a, mut b) = (a, b);
     while b != 0 {
         (a, b) = (b, a % b);
@@ -96,8 +96,9 @@ fn add_outer(second: &mut [f64], input: &[f32], share: f64) {
 }
 
 impl Moments {
-    /// The largest activation of any hidden layer. They share one unit, because residual layers add their input to their
-    /// output.
+    /// Returns the largest activation of any hidden layer.
+    ///
+    /// All hidden layers share one unit, because residual layers add their input to their output.
     pub fn largest_hidden(&self) -> Result<f64> {
         let largest = self.largest.iter().skip(1).flatten().fold(0.0f32, |m, &l| m.max(l));
         if !largest.is_finite() {
@@ -106,7 +107,7 @@ impl Moments {
         Ok(f64::from(largest))
     }
 
-    /// How much the largest activation varies over the steps: largest by smallest.
+    /// Returns the ratio of the largest activations at the steps where they are largest and smallest.
     pub fn range_over_steps(&self) -> f64 {
         let steps = self.largest.first().map_or(0, Vec::len);
         let at = |t: usize| {

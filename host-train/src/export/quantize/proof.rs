@@ -1,6 +1,7 @@
-//! What a format cannot run is refused here, with the layer and the row.
+//! Refusal of models that a format cannot run, with the layer and the row.
 
-use super::integers::{IntegerFormat, Quantised};
+use super::formats::IntegerFormat;
+use super::integers::IntegerNetwork;
 use ancestral::F32;
 use ancestral::kernel::portable::unpack;
 use ancestral::model::{LayerSpec, ModelSpec, row_len};
@@ -34,22 +35,23 @@ pub fn check_float(spec: &ModelSpec<F32>) -> Result<()> {
 }
 
 /// Proves for every row of every layer that its sum cannot overflow.
-pub fn check_integers<F: IntegerFormat>(network: &Quantised<F>) -> Result<()> {
+pub fn check_integers<F: IntegerFormat>(network: &IntegerNetwork<F>) -> Result<()> {
     for (index, layer) in network.layers.iter().enumerate() {
         let largest = if index == 0 {
             1 << 15
         } else {
-            // What is multiplied is an activation as it is stored, and what the offset makes of it: both must fit.
+            // The factor is an activation as stored, or with its offset: both must fit.
             (F::HIDDEN_MAX as i64 + 1).max(1 << 7)
         };
-        no_overflow(layer, index, largest)?;
+        check_sums(layer, index, largest)?;
     }
     Ok(())
 }
 
-/// Proves for every row that no sum of its products, in any order and for any input of magnitude up to `largest`, leaves 32
-/// bits: `Σ|w|·largest < 2³¹`.
-pub fn no_overflow<F: IntegerFormat>(layer: &LayerSpec<F>, index: usize, largest: i64) -> Result<()> {
+/// Proves for every row of a layer that `Σ|w|·largest < 2³¹`.
+///
+/// Then no sum of its products, in any order and for any input of magnitude up to `largest`, exceeds 32 bits.
+pub fn check_sums<F: IntegerFormat>(layer: &LayerSpec<F>, index: usize, largest: i64) -> Result<()> {
     let stride = row_len(layer.columns, layer.packed);
     for (row, weights) in layer.weights.chunks_exact(stride.max(1)).enumerate() {
         let magnitude = |&w: &i8| {

@@ -1,6 +1,6 @@
-//! Which integers stand for the weights: rounding with feedback, on the grid that loses least.
+//! The integers of the weights: rounding with feedback, on the grid that loses least.
 
-use super::integers::{Network, weight_range};
+use super::integers::{ScaledNetwork, weight_range};
 use super::moments::Moments;
 use nalgebra::{Cholesky, DMatrix};
 use rayon::prelude::*;
@@ -8,15 +8,15 @@ use rayon::prelude::*;
 /// Damping of the moments, as a share of their mean diagonal.
 const DAMPING: f64 = 0.01;
 
-/// Shares of a row's largest weight that are tried as the largest that its grid holds. Few bits gain from cutting off the
-/// largest weights, eight hardly.
+/// Shares of a row's largest weight, tried as the largest that its grid holds. Four bits gain from clipping the largest
+/// weights, eight hardly.
 const SHARES_OF_8_BITS: &[f64] = &[1.0, 0.95, 0.9, 0.85];
 const SHARES_OF_4_BITS: &[f64] = &[
     1.1, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45,
 ];
 
 /// Chooses every row's unit and puts its weights on the grid.
-pub fn round_all(network: &mut Network, moments: &Moments) {
+pub fn round_all(network: &mut ScaledNetwork, moments: &Moments) {
     for (layer, second) in network.layers.iter_mut().zip(&moments.second) {
         let feedback = Feedback::new(second, layer.columns);
         let shares = if layer.bits == 4 {
@@ -42,12 +42,13 @@ pub fn round_all(network: &mut Network, moments: &Moments) {
     }
 }
 
-/// Rounding with feedback: the error made in one weight is compensated in the weights of the row that are not yet
-/// rounded, as the inputs' second moments `H = ⟨x xᵀ⟩` say it can be (optimal brain quantisation in the order of the columns, Frantar
+/// Rounding with feedback: the weights of a row that are not yet rounded compensate the error of those that are.
+///
+/// The inputs' second moments `H = ⟨x xᵀ⟩` decide how (optimal brain quantization in the order of the columns, Frantar
 /// et al. 2022, "GPTQ"). It needs the upper Cholesky factor of H⁻¹.
 struct Feedback {
     columns: usize,
-    /// Row-major upper triangle.
+    /// Upper triangle, row-major.
     factor: Vec<f64>,
 }
 
@@ -61,7 +62,7 @@ impl Feedback {
         let lower = Cholesky::new(damped)
             .and_then(|c| Cholesky::new(c.inverse()))
             .map(|c| c.unpack());
-        // Without moments (nothing was seen) the identity is left: plain rounding.
+        // Without moments (no state was seen) the identity remains: plain rounding.
         let lower = lower.unwrap_or_else(|| DMatrix::identity(columns, columns));
         Self {
             columns,
@@ -70,7 +71,7 @@ impl Feedback {
         }
     }
 
-    /// The weights on the grid of `unit`, and what their error costs: `eᵀHe`, up to the damping.
+    /// Returns the weights on the grid of `unit`, and the cost of their error: `eᵀHe`, up to the damping.
     fn round_row(&self, row: &[f64], unit: f64, (low, high): (f64, f64)) -> (Vec<f64>, f64) {
         let mut rest = row.to_vec();
         let mut out = Vec::with_capacity(row.len());

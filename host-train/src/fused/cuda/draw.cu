@@ -1,12 +1,13 @@
-// Everything random in a step, from a counter: Philox4x32-10 (Salmon et al. 2011). A word depends on the seed, the step, what it is for
-// and its place alone, never on how many threads there are. rng.rs has the same words, and a test compares them.
+// Everything random in a step, from a counter: Philox4x32-10 (Salmon et al. 2011). A word depends on the seed, the
+// step, its purpose and its position alone, never on the number of threads. rng/counter.rs has the same words, and a
+// test compares them.
 #include "base.h"
 
 typedef struct {
     u64 seed;
-    // Where the number of the step lies: it is read on the device, so that a graph can be launched again.
+    // Number of the step, read on the device so that a graph can be launched again.
     const u64 *step;
-    // What the words are for.
+    // Purpose of the words.
     u32 purpose;
     u32 unused;
 } Source;
@@ -76,7 +77,7 @@ typedef struct {
     Source source;
     float *out;
     u64 count;
-    // What is dropped with this probability is 0, the rest `keep`.
+    // Probability of a 0; all other values are `keep`.
     double drop;
     float keep;
     u32 unused;
@@ -113,7 +114,7 @@ KERNEL(times, Times) {
 
 typedef struct {
     Source source;
-    // (total, dim), and (count, dim) of its rows.
+    // (total, dim), of which (count, dim) are gathered.
     const float *data;
     float *out;
     u64 total;

@@ -1,8 +1,8 @@
-// The diffusion term: z_t, the weighted cost of the network's output, and what γ gets back. The formulas are those of the core's schedule
-// and of ../elbo.rs, in the only language that runs here; a test holds both against one another.
+// The diffusion term: z_t, the weighted cost of the network's output, and the gradients of γ. The formulas are those of
+// the core's schedule and of ../elbo.rs; a test compares the results.
 #include "base.h"
 
-// What follows from γ_t and γ_s = γ_{t−1}; ../elbo.rs says what each is.
+// Constants of a step, from γ_t and γ_s = γ_{t−1}; ../elbo.rs documents each.
 typedef struct {
     double alpha, sigma;
     double by_alpha, by_sigma;
@@ -14,7 +14,7 @@ typedef struct {
 typedef struct {
     // γ_0 ..= γ_T.
     const float *gamma;
-    // Of t = 1 ..= T, from the first on.
+    // Constants of t = 1 ..= T.
     Terms *terms;
     u32 steps;
     // 0: v; 1: x.
@@ -57,7 +57,7 @@ typedef struct {
 } State;
 
 DEVICE const Terms *terms_at(const Terms *terms, u32 t, u32 steps) {
-    // A step comes from the device and cannot be checked before the launch.
+    // A step comes from the device, so it cannot be checked before the launch.
     return terms + (t < 1 ? 0 : (t > steps ? steps : t) - 1);
 }
 
@@ -68,7 +68,7 @@ KERNEL(state, State) {
     p.z[at] = (float)terms->alpha * p.x[at] + (float)terms->sigma * p.noise[at];
 }
 
-// What a row gives to γ_t and takes from γ_s.
+// A row's share of the gradients: γ_t gets both numbers, γ_s the second one negated.
 typedef struct {
     double own, step;
 } Share;
@@ -77,7 +77,7 @@ typedef struct {
     const Terms *terms;
     const u32 *t;
     const float *x, *noise;
-    // (n, dim), of z.
+    // (n, dim), the gradient of z.
     const float *gradient;
     // (n)
     Share *shares;
@@ -105,7 +105,7 @@ typedef struct {
     const Terms *terms;
     const u32 *t;
     const float *x, *noise;
-    // (n, dim): the network's.
+    // (n, dim), the network's.
     const float *output;
     // (n), in nats.
     double *nats;
@@ -135,7 +135,7 @@ typedef struct {
     const Terms *terms;
     const u32 *t;
     const float *x, *noise, *output;
-    // What the cost's gradient is multiplied with.
+    // Factor of the cost's gradient.
     const float *upstream;
     double factor;
     // (n, dim)
@@ -170,7 +170,7 @@ KERNEL(cost_gradient, CostGradient) {
 typedef struct {
     const Share *shares;
     const u32 *t;
-    // Multiplies all, where there is one.
+    // Factor of all, or none.
     const float *upstream;
     double factor;
     // (T + 1)
@@ -206,7 +206,7 @@ KERNEL(total, Total) {
 
 typedef struct {
     const float *output, *target;
-    // Of each block.
+    // Sum of each block.
     double *parts;
     u64 count;
 } Square;

@@ -48,8 +48,8 @@ impl Gpu {
 
     /// Allocates `n` numbers whose values are undefined.
     pub fn alloc<T: DeviceRepr>(&self, n: usize) -> Result<CudaSlice<T>> {
-        // SAFETY: any bits are a number of the types that callers ask for, and a kernel writes them before another reads
-        // them.
+        // SAFETY: any bits are a number of the types that callers ask for, and a kernel writes them before another
+        // reads them.
         unsafe { self.device.alloc(n) }
     }
 

@@ -1,9 +1,9 @@
-// What stands between the products of a network's layers, forward and backward. Rows of the batch take their biases from rows of a table;
-// `index` says which, in ascending order.
+// The work between the products of a network's layers, forward and backward. Rows of the batch take their biases from
+// rows of a table, which `index` names in ascending order.
 #include "base.h"
 
 typedef struct {
-    // (n, width): the sums; the slopes are left in their place.
+    // (n, width): the sums, which the slopes replace.
     void *sums;
     void *out;
     const float *biases;
@@ -13,12 +13,12 @@ typedef struct {
     const void *residual;
     u64 n;
     u32 width;
-    // Columns of the table of biases, the layer's first, and rows.
+    // Columns of the table of biases, the layer's first column, and rows of the table.
     u32 stride, first, entries;
     // 0: max(s, 0), with slope 1 at 0; 1: s·sigmoid(s).
     u32 activation;
-    // Whether sums, outputs and residual are bf16.
-    u32 half;
+    // 1 if sums, outputs and residual are bf16.
+    u32 bf16;
 } Activate;
 
 DEVICE const float *bias_row(const float *biases, const u32 *index, u64 row, u32 entries, u32 stride, u32 first) {
@@ -32,9 +32,9 @@ KERNEL(activate, Activate) {
     u32 count = left(at, p.n * p.width);
     if (count == 0) return;
     float sum[4], y[4], mask[4], residual[4];
-    load_four(p.sums, at, count, p.half, sum);
+    load_four(p.sums, at, count, p.bf16, sum);
     if (p.mask) load_four(p.mask, at, count, 0, mask);
-    if (p.residual) load_four(p.residual, at, count, p.half, residual);
+    if (p.residual) load_four(p.residual, at, count, p.bf16, residual);
     u64 row = at / p.width;
     u32 column = (u32)(at % p.width);
     const float *bias = bias_row(p.biases, p.index, row, p.entries, p.stride, p.first);
@@ -46,7 +46,7 @@ KERNEL(activate, Activate) {
         }
         float s = sum[i] + bias[column++];
         if (p.activation == 0) {
-            // Written so that what is not a number stays so and is found.
+            // Written so that NaN stays NaN and is detected.
             y[i] = s < 0 ? 0 : s;
             sum[i] = s < 0 ? 0 : 1;
         } else {
@@ -60,8 +60,8 @@ KERNEL(activate, Activate) {
         }
         if (p.residual) y[i] += residual[i];
     }
-    store_four(p.out, at, count, p.half, y);
-    store_four(p.sums, at, count, p.half, sum);
+    store_four(p.out, at, count, p.bf16, y);
+    store_four(p.sums, at, count, p.bf16, sum);
 }
 
 typedef struct {
@@ -85,10 +85,10 @@ typedef struct {
     void *a;
     const void *b;
     u64 count;
-    // Whether a and b are bf16.
-    u32 half_a, half_b;
+    // 1 if a and b are bf16.
+    u32 bf16_a, bf16_b;
     // 0: a = b; 1: a *= b; 2: a += b.
-    u32 what;
+    u32 operation;
     u32 unused;
 } Combine;
 
@@ -97,27 +97,28 @@ KERNEL(combine, Combine) {
     u32 count = left(at, p.count);
     if (count == 0) return;
     float a[4] = {0, 0, 0, 0}, b[4];
-    load_four(p.b, at, count, p.half_b, b);
-    if (p.what) load_four(p.a, at, count, p.half_a, a);
-    for (u32 i = 0; i < count; i++) a[i] = p.what == 0 ? b[i] : (p.what == 1 ? a[i] * b[i] : a[i] + b[i]);
-    store_four(p.a, at, count, p.half_a, a);
+    load_four(p.b, at, count, p.bf16_b, b);
+    if (p.operation) load_four(p.a, at, count, p.bf16_a, a);
+    for (u32 i = 0; i < count; i++) a[i] = p.operation == 0 ? b[i] : (p.operation == 1 ? a[i] * b[i] : a[i] + b[i]);
+    store_four(p.a, at, count, p.bf16_a, a);
 }
 
 typedef struct {
     // (n, width), the gradient of the layer's sums.
     const void *values;
-    // Of each part (entries, width).
+    // (cuts, entries, width)
     float *parts;
     const u32 *index;
     u64 n;
     u32 width, entries;
     // Parts that each entry's rows are cut into.
     u32 cuts;
-    u32 half;
+    // 1 if values are bf16.
+    u32 bf16;
 } BiasParts;
 
-// Sums of the rows of each entry, cut into parts, each in a fixed order. A block has 32 columns and 8 rows side by side; BLOCK is
-// part·entries + entry, BLOCK_Y the columns.
+// Sums of the rows of each entry, cut into parts, each in a fixed order. A block has 32 columns and 8 rows side by
+// side; BLOCK is part·entries + entry, BLOCK_Y the columns.
 KERNEL(bias_parts, BiasParts) {
     SHARED float sums[THREADS];
     u32 entry = BLOCK % p.entries, part = BLOCK / p.entries;
@@ -128,7 +129,9 @@ KERNEL(bias_parts, BiasParts) {
     if (to > from + length) to = from + length;
     float sum = 0;
     if (column < p.width) {
-        for (u64 row = from + THREAD / LANES; row < to; row += ROWS) sum += load(p.values, row * p.width + column, p.half);
+        for (u64 row = from + THREAD / LANES; row < to; row += ROWS) {
+            sum += load(p.values, row * p.width + column, p.bf16);
+        }
     }
     sums[THREAD] = sum;
     SYNC();

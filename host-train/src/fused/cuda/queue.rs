@@ -1,5 +1,5 @@
-//! Launches on a GPU, all on the stream of candle's device: everything runs in the order of its launch, and nothing here
-//! waits.
+//! Launches on a GPU, all on the stream of candle's device: everything runs in the order of its launch, and nothing
+//! here waits.
 #![allow(unsafe_code)] // Kernels and cuBLAS take plain addresses, for which the caller answers.
 
 use super::gpu::Gpu;
@@ -26,8 +26,8 @@ impl Queue for Gpu {
         let kernel = self.device().get_or_load_custom_func(kernel, "ancestral", PTX)?;
         self.stream().context().bind_to_thread().w()?;
         let threads = (THREADS as u32, 1, 1);
-        // SAFETY: the kernel takes one structure, to which `params` points; the caller answers for its addresses. The driver
-        // copies the structure before it returns.
+        // SAFETY: the kernel takes one structure, to which `params` points; the caller answers for its addresses. The
+        // driver copies the structure before it returns.
         unsafe {
             result::launch_kernel(
                 kernel.into_cuda_function().cu_function(),
@@ -50,8 +50,8 @@ impl Queue for Gpu {
         let ((a, transpose_a), (b, transpose_b), c) = (product.a, product.b, product.c);
         let handle = self.device().cublas_handle();
         self.stream().context().bind_to_thread().w()?;
-        // SAFETY: the handle is candle's own and works on the same stream; both scalars are on the host, where this handle
-        // looks for them; the caller answers for the matrices.
+        // SAFETY: the handle is candle's own and works on the same stream; both scalars are on the host, where this
+        // handle looks for them; the caller answers for the matrices.
         let status = unsafe {
             blas::gemm_ex(
                 *handle.handle(),

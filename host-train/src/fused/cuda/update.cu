@@ -1,11 +1,12 @@
-// The end of a step: the gradient's norm, whether everything is finite, then AdamW, clipping and the moving average of all parameters in one
-// pass. Nothing of it goes by way of the host: what changes from step to step is a row of a plan that the host has made in advance.
+// The end of a step: the gradient's norm, the check for finite numbers, then AdamW, clipping and the moving average of
+// all parameters in one pass. Nothing waits for the host: the numbers that change from step to step are rows of a plan
+// that the host has uploaded in advance.
 #include "base.h"
 
-// Parameters of one launch.
+// Network parameters of one launch; also in params.rs.
 #define SLOTS 48
 
-// How far training has come; on the device, read back only to log.
+// Progress of the training, on the device; read back only to log.
 typedef struct {
     // Updates made.
     u64 step;
@@ -13,22 +14,22 @@ typedef struct {
     u64 bad;
     // Steps in `sums`.
     u64 count;
-    // The step that the plan's first row is for.
+    // Step of the plan's first row.
     u64 planned;
-    // Of the three terms of the loss, in bits/dim.
+    // Sums of the three terms of the loss, in bits/dim.
     double sums[3];
     double norm;
-    // What gradients are multiplied with.
+    // Factor of the gradients.
     double scale;
 } Progress;
 
-// What changes from step to step; ../../optimizer.rs says what each is.
+// Numbers that change from step to step; ../adamw.rs documents each.
 typedef struct {
     double rate, first, root, ema;
-} Row;
+} StepFactors;
 
 typedef struct {
-    // (n of each), or none where a parameter has no gradient.
+    // Gradient of each parameter, or none.
     const float *gradient[SLOTS];
     // The parameters themselves.
     float *value[SLOTS];
@@ -39,7 +40,7 @@ typedef struct {
     double decay[SLOTS];
 } Slots;
 
-// The slot of a place among all parameters.
+// Slot of a position among all parameters.
 DEVICE u32 slot_of(const Slots *slots, u64 at) {
     u32 slot = 0;
     while (slots->end[slot] <= at) slot++;
@@ -48,7 +49,7 @@ DEVICE u32 slot_of(const Slots *slots, u64 at) {
 
 typedef struct {
     Slots slots;
-    // Of each block.
+    // Sum of each block.
     double *parts;
     u64 count;
 } Norm;
@@ -80,7 +81,7 @@ KERNEL(judge, Judge) {
     sum = sum_over(THREADS, sum);
     if (THREAD) return;
     for (u32 i = 0; i < 3; i++) {
-        // Neither an infinity nor what is not a number less itself is 0.
+        // Neither infinity nor NaN less itself is 0.
         if (p.term[i] && *p.term[i] - *p.term[i] != 0) sum = *p.term[i] - *p.term[i];
     }
     double length = sqrt(sum);
@@ -92,8 +93,8 @@ KERNEL(judge, Judge) {
 typedef struct {
     Slots slots;
     const Progress *progress;
-    const Row *plan;
-    // Of one parameter after another: values, first moments, second moments, averages.
+    const StepFactors *plan;
+    // Values, first moments, second moments and averages of one parameter after another.
     float *state;
     double beta_1, beta_2, epsilon;
     u64 count;
@@ -105,10 +106,11 @@ KERNEL(adamw, AdamW) {
     u32 slot = slot_of(&p.slots, at);
     if (!p.slots.gradient[slot]) return;
     u64 from = slot ? p.slots.end[slot - 1] : 0, n = p.slots.end[slot] - from, i = at - from;
-    Row row = p.plan[p.progress->step - p.progress->planned];
-    double rate = row.rate * p.slots.rate_scale[slot];
-    float keep = (float)(1 - rate * p.slots.decay[slot]), step = (float)(rate / row.first), root = (float)row.root;
-    float b1 = (float)p.beta_1, b2 = (float)p.beta_2, ema = (float)row.ema;
+    StepFactors factors = p.plan[p.progress->step - p.progress->planned];
+    double rate = factors.rate * p.slots.rate_scale[slot];
+    float keep = (float)(1 - rate * p.slots.decay[slot]);
+    float step = (float)(rate / factors.first), root = (float)factors.root;
+    float b1 = (float)p.beta_1, b2 = (float)p.beta_2, ema = (float)factors.ema;
     float *state = p.state + 4 * from;
     float g = p.slots.gradient[slot][i] * (float)p.progress->scale;
     float m = b1 * state[n + i] + (1 - b1) * g, s = b2 * state[2 * n + i] + (1 - b2) * g * g;
@@ -121,7 +123,7 @@ KERNEL(adamw, AdamW) {
 typedef struct {
     Progress *progress;
     const float *term[3];
-    // From nats per row to bits/dim.
+    // Factor from nats per row to bits/dim.
     double unit;
 } Tick;
 

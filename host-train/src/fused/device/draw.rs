@@ -11,7 +11,8 @@ use crate::rng::Purpose;
 use ancestral::noise::{OCTAVES, SEGMENTS, TABLE};
 use candle_core::Result;
 
-/// Returns the table of the normal's quantiles as the kernel takes it: value, slope and curve of each segment in 8 bytes.
+/// Returns the table of the normal's quantiles as the kernel takes it: value, slope and curve of each segment in 8
+/// bytes.
 pub fn quantiles() -> Vec<u32> {
     let segment = |s: &ancestral::noise::Segment| {
         let (slope, curve) = (s.slope as u16, s.curve as u16);

@@ -162,7 +162,8 @@ impl RowSpans<'_> {
         total(queue, params.nats, self.n(), self.share(), out)
     }
 
-    /// Computes the gradients of the cost by the output, into `by_output`, `(n, D)`, and by γ, into `by_table`, `(T + 1)`.
+    /// Computes the gradients of the cost by the output, into `by_output`, `(n, D)`, and by γ, into `by_table`, `(T +
+    /// 1)`.
     ///
     /// * `upstream`: one number, by which both are multiplied.
     pub fn cost_gradient<Q: Queue>(

@@ -13,7 +13,8 @@ pub struct Operand {
     pub bf16: bool,
 }
 
-/// A product `c = a'·b'`, or `c += a'·b'`, of column-major matrices as in BLAS: a' is `m × k`, b' is `k × n`, c is `m × n`.
+/// A product `c = a'·b'`, or `c += a'·b'`, of column-major matrices as in BLAS: a' is `m × k`, b' is `k × n`, c is `m ×
+/// n`.
 ///
 /// A factor is the matrix or its transpose. A row-major matrix read by columns is its own transpose, so a product of
 /// row-major matrices is one of column-major matrices with the factors exchanged.

@@ -21,8 +21,8 @@ pub trait Queue {
     /// Runs a kernel of `cuda/all.cu` with [`THREADS`] threads in each of `blocks`.
     ///
     /// # Safety
-    /// `params` must point to the structure that the kernel takes, and the addresses in it to the memory that the kernel
-    /// reads and writes.
+    /// `params` must point to the structure that the kernel takes, and the addresses in it to the memory that the
+    /// kernel reads and writes.
     unsafe fn launch(&self, kernel: &'static str, blocks: [u32; 2], params: *const c_void) -> Result<()>;
 
     /// Multiplies matrices.

@@ -28,8 +28,8 @@ impl Stack {
         }
     }
 
-    /// Takes the gradient down all layers, a piece of the batch at a time. Leaves the gradients of the sums in `space`, and
-    /// the inputs' in `inputs`.
+    /// Takes the gradient down all layers, a piece of the batch at a time. Leaves the gradients of the sums in `space`,
+    /// and the inputs' in `inputs`.
     fn descend(
         &self,
         places: &[LayerPlace],

@@ -35,8 +35,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Checks that every layer takes what the one before gives, that only hidden layers of equal widths are residual, and
-    /// that no width is 0.
+    /// Checks that every layer takes what the one before gives, that only hidden layers of equal widths are residual,
+    /// and that no width is 0.
     pub fn new(layers: Vec<LayerShape>, activation: Activation) -> Result<Self, String> {
         if layers.is_empty() {
             return Err("a network needs at least one layer".into());

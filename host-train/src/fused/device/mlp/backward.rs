@@ -66,7 +66,8 @@ pub fn backward<Q: Queue>(
             stride: layer.columns,
             bf16: false,
         };
-        // SAFETY: as in `forward`; the gradient of the weights has `rows × columns` elements from this layer's place on.
+        // SAFETY: as in `forward`; the gradient of the weights has `rows × columns` elements from this layer's place
+        // on.
         unsafe { queue.multiply(&pass.sizes(layer).weights(input, of_sums, to))? };
         // The sums of biases are made from the unrounded gradient where it still exists.
         let values = if i == last { whole } else { of_sums };
@@ -171,8 +172,8 @@ impl<Q: Queue> Pass<'_, Q> {
             unused: 0,
         };
         let partial = grid(cuts * self.entries, rows.div_ceil(LANES))?;
-        // SAFETY: the values have n rows of this layer, the parts were reserved, and the table of biases has `entries` rows,
-        // in which this layer's columns begin at `first`.
+        // SAFETY: the values have n rows of this layer, the parts were reserved, and the table of biases has `entries`
+        // rows, in which this layer's columns begin at `first`.
         unsafe {
             launch(self.queue, partial, &sums)?;
             launch(self.queue, blocks(size)?, &total)

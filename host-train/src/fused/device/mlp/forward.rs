@@ -37,8 +37,8 @@ pub fn forward<Q: Queue>(
                 stride: layer.rows,
                 bf16: false,
             };
-            // SAFETY: the weights are those of this layer; the input and the outputs have n rows, as was checked above or
-            // reserved.
+            // SAFETY: the weights are those of this layer; the input and the outputs have n rows, as was checked above
+            // or reserved.
             unsafe { queue.multiply(&sizes.forward(weights, input, out))? };
             return pass.add_biases(place, out);
         };

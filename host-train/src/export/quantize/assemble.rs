@@ -1,0 +1,72 @@
+//! Model specifications around other layers.
+
+use super::formats::IntegerFormat;
+use super::integers::IntegerNetwork;
+use super::teacher::Teacher;
+use ancestral::fixed::CONSTANT_ONE;
+use ancestral::model::{AlignedBytes, LayerSpec, ModelSpec, VarianceSpec};
+use ancestral::number::Number;
+use ancestral::schedule::posterior;
+use ancestral::{F32, Model};
+use anyhow::Result;
+
+/// Measures the cost of the integer network's error at each step, in nats per row; see [`Teacher::damage`].
+pub fn damage<F: IntegerFormat>(
+    float: &ModelSpec<F32>,
+    quantized: &IntegerNetwork<F>,
+    teacher: &Teacher,
+) -> Result<Vec<f64>> {
+    let bytes = AlignedBytes::new(&assemble(float, quantized.clone()).to_bytes()?);
+    Ok(teacher.damage(&Model::<F>::parse(&bytes)?))
+}
+
+/// Returns the model with an integer network in place of its own.
+pub fn assemble<F: IntegerFormat>(float: &ModelSpec<F32>, network: IntegerNetwork<F>) -> ModelSpec<F> {
+    ModelSpec {
+        exponents: network.exponents,
+        ..with_layers(float, network.layers)
+    }
+}
+
+/// Returns the model with layers of another format.
+pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> ModelSpec<F> {
+    ModelSpec {
+        prediction: float.prediction,
+        clip: float.clip,
+        levels: float.levels,
+        gamma: float.gamma.clone(),
+        mean: float.mean.clone(),
+        scale: float.scale.clone(),
+        note: float.note.clone(),
+        exponents: Vec::new(),
+        variance: float
+            .variance
+            .as_ref()
+            .map(|v| cut_to_range::<F::Number>(v, &float.gamma)),
+        eta: float.eta,
+        layers,
+    }
+}
+
+/// Largest standard deviation that a constant in Q1.14 holds.
+const LARGEST_DEVIATION: f64 = i16::MAX as f64 / CONSTANT_ONE as f64;
+
+/// Cuts the deviations that the number format cannot hold to the largest that it can.
+///
+/// That happens in a direction in which the data is widely spread, at the step from the prior. If the variance is cut by
+/// the factor q, it costs `½ (q − 1 − ln q)` nats there: 0.12 for a deviation of 2.74. The file's own ELBO counts it.
+fn cut_to_range<N: Number>(variance: &VarianceSpec, gamma: &[f32]) -> VarianceSpec {
+    let steps = gamma.len().saturating_sub(1).max(1);
+    let dim = (variance.ratios.len() / steps).max(1);
+    let mut held = variance.clone();
+    for (ratios, pair) in held.ratios.chunks_mut(dim).zip(gamma.windows(2)) {
+        let &[s, t] = pair else { continue };
+        let own = posterior(f64::from(s), f64::from(t)).deviation;
+        for ratio in ratios.iter_mut().filter(|r| r.is_finite()) {
+            if N::wide_constant(own * ratio.sqrt()).is_none() {
+                *ratio = (LARGEST_DEVIATION / own).powi(2);
+            }
+        }
+    }
+    held
+}
