@@ -119,6 +119,14 @@ impl Progress {
         }
     }
 
+    /// Runs `print`, which writes to the terminal, without the bar in its way.
+    pub fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(print),
+            Display::Hidden | Display::Lines(_) => print(),
+        }
+    }
+
     /// Ends the report: the bar goes, and what was shown as lines ends with one for the last position.
     pub fn finish(&self) {
         match &self.display {
@@ -291,7 +299,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// What appears if a position and a message are reported at a time.
+    /// Reports a position and a message; returns the line that appears.
     fn report(lines: &mut Lines, position: u64, message: &str, now: Instant) -> Option<String> {
         lines.position = position;
         message.clone_into(&mut lines.message);

@@ -1,5 +1,5 @@
-//! The whole way once: train, evaluate, export, sample on the desktop and on the emulated board,
-//! compare, and leave a picture and a report.
+//! The whole way once: `host-train fit` trains, exports, evaluates and samples on the desktop. The demo adds the emulated
+//! board: it draws the same samples there, compares them byte for byte, and leaves a picture and a report with both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::host_train::HostTrain;
 use crate::paths;
 use crate::setup::{self, Toolchain};
 
-/// Where everything is left, from the root of the workspace.
+/// Folder of all results, from the root of the workspace.
 const FOLDER: &str = "runs/demo";
-/// The format that the board takes comes last.
+/// Number formats. The board's comes last.
 const FORMATS: [&str; 2] = ["f32", "w8a16"];
 const BOARD_FORMAT: &str = FORMATS[1];
 
-/// What `cargo xtask demo` takes.
+/// Arguments of `cargo xtask demo`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many samples are drawn by each format and by the board
+    /// Number of samples drawn by each format and by the board
     #[arg(long, default_value_t = 100)]
     count: u32,
     /// Seed of the samples
@@ -40,30 +40,9 @@ pub fn command(args: &Args) -> Result<()> {
     let toolchain = setup::ensure(&board.machine)?;
     let host_train = HostTrain::release()?;
 
-    heading("training (about two minutes)");
-    host_train.run(["train", "host-train/configs/demo.toml", "--out", FOLDER])?;
-
-    heading("export and exact likelihood of the held-out digits");
-    let mut results = Vec::new();
-    for format in FORMATS {
-        let model = model(format);
-        host_train.run(["export", FOLDER, "--format", format, "--out", &model])?;
-        let text = host_train.capture(["evaluate", &model, "--json"])?;
-        write(&format!("{FOLDER}/demo-{format}.json"), &text)?;
-        let bits =
-            Bits::parse(&text).with_context(|| format!("`host-train evaluate {model} --json` printed no result"))?;
-        println!("{}", bits.shown(format));
-        results.push((format, bits));
-    }
-
-    heading("samples on the desktop");
-    let (count, seed) = (args.count.to_string(), args.seed.to_string());
-    for format in FORMATS {
-        let out = format!("{FOLDER}/samples-{format}.csv");
-        let model = model(format);
-        host_train.run(["sample", &model, "--count", &count, "--seed", &seed, "--out", &out])?;
-        println!("{out}");
-    }
+    heading("training, export, exact likelihood of the held-out digits, samples (about two minutes)");
+    fit(&host_train, args)?;
+    let results = scores()?;
 
     heading(&format!("samples on the emulated board ({})", board.name));
     let hex = on_board(&host_train, board, &toolchain, args)?;
@@ -100,7 +79,35 @@ pub fn command(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Draws on the board, checks that the desktop draws the same, and returns the file of hex lines.
+/// Makes the model files, their scores and samples on the desktop, and a report without the board.
+fn fit(host_train: &HostTrain, args: &Args) -> Result<()> {
+    let (count, seed, formats) = (args.count.to_string(), args.seed.to_string(), FORMATS.join(","));
+    host_train.run([
+        "fit",
+        "host-train/configs/demo.toml",
+        "--out",
+        FOLDER,
+        "--formats",
+        &formats,
+        "--count",
+        &count,
+        "--sample-seed",
+        &seed,
+    ])
+}
+
+/// Reads the scores that `fit` has left beside the model files.
+fn scores() -> Result<Vec<(&'static str, Bits)>> {
+    let read = |format| {
+        let path = format!("{FOLDER}/demo-{format}.json");
+        let text = fs::read_to_string(paths::root().join(&path)).with_context(|| format!("cannot read {path}"))?;
+        let bits = Bits::parse(&text).with_context(|| format!("{path} holds no score"))?;
+        Ok((format, bits))
+    };
+    FORMATS.into_iter().map(read).collect()
+}
+
+/// Draws on the board, checks that the desktop draws the same, and returns the file with the hex lines.
 fn on_board(host_train: &HostTrain, board: &Board, toolchain: &Toolchain, args: &Args) -> Result<String> {
     let model = paths::root().join(model(BOARD_FORMAT));
     let content = Content {
@@ -137,7 +144,7 @@ fn write(path: &str, text: &str) -> Result<()> {
     fs::write(paths::root().join(path), text).with_context(|| format!("cannot write {path}"))
 }
 
-/// The path, if the file that was promised is there.
+/// Returns the path of a result, or an error if it is missing.
 fn existing(path: &str) -> Result<String> {
     let whole: PathBuf = paths::root().join(Path::new(path));
     if whole.is_file() {
@@ -146,7 +153,7 @@ fn existing(path: &str) -> Result<String> {
     Err(anyhow!("{path} should have been written and is not there"))
 }
 
-/// What `host-train evaluate --json` says, in bits per dimension.
+/// A score as `host-train fit` writes it, in bits per dimension.
 #[derive(Debug, PartialEq)]
 struct Bits {
     total: f64,

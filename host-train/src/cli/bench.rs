@@ -104,7 +104,7 @@ impl Args {
                         }
                         for row in contest.rows(&task, &entries) {
                             if !self.output.json {
-                                print(line(&row))?;
+                                progress.suspend(|| print(line(&row)))?;
                             }
                             rows.push(row);
                         }
@@ -112,6 +112,7 @@ impl Args {
                 }
             }
         }
+        progress.finish();
         if self.output.json {
             print_json(&rows)?;
         }

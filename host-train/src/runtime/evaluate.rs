@@ -48,7 +48,7 @@ pub struct Evaluation {
     pub diffusion: f64,
     /// The prior term in nats per dimension, to be compared with 0.01.
     pub prior_nats_per_dim: f64,
-    /// What the distribution itself gives, where the data was drawn from one that is known.
+    /// Score of the distribution itself, if the data was drawn from a known one.
     pub truth: Option<Truth>,
     /// Length of the file in bytes.
     pub file_bytes: usize,
