@@ -1,4 +1,4 @@
-"""The network, loss and optimiser of `host-train bench` in PyTorch, driven by one JSON object per line on standard input.
+"""The network, loss and optimizer of `host-train bench` in PyTorch, driven by one JSON object per line on standard input.
 
 Every request is answered with one JSON object per line:
   {"do": "prepare", "mode": ..., "task": {...}, "folder": ...}  builds the network from the folder's files

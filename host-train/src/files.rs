@@ -1,4 +1,4 @@
-//! Writing files that are either whole or not there.
+//! Atomic writes: a file is either whole or not there.
 //!
 //! A checkpoint or a model must survive a full disk, a crash and a Ctrl-C. So a file is written under another name
 //! in the same folder and takes its own name only when all of it is on the disk.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use tempfile::{Builder, NamedTempFile};
 
-/// Writes to `path` what `fill` writes, and makes the folders above it.
+/// Writes the output of `fill` to `path`, and makes the folders above it.
 ///
 /// On any failure, `fill`'s own included, a file that was there before stays as it was and nothing else is left
 /// behind. The error is one sentence that names `path`.
@@ -23,7 +23,7 @@ use tempfile::{Builder, NamedTempFile};
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let target = target_of(path)?;
+    let target = resolve_target(path)?;
     let folder = match target.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -49,8 +49,8 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> anyhow
     })
 }
 
-/// The file that gets the new contents: where `path` is a link, the file that it leads to.
-fn target_of(path: &Path) -> anyhow::Result<PathBuf> {
+/// Returns the file that gets the new contents: the target, if `path` is a link.
+fn resolve_target(path: &Path) -> anyhow::Result<PathBuf> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {
             bail!(
@@ -64,7 +64,8 @@ fn target_of(path: &Path) -> anyhow::Result<PathBuf> {
                 path.display()
             )
         }
-        Ok(_) => fs::canonicalize(path).with_context(|| format!("cannot follow {}", path.display())),
+        Ok(_) => fs::canonicalize(path)
+            .with_context(|| format!("cannot follow the link {}: correct or remove it", path.display())),
         Err(_) => match path.file_name() {
             Some(_) => Ok(path.to_owned()),
             None => bail!("cannot write {:?}: it does not end in a file name; give one", path),
@@ -91,7 +92,7 @@ fn write_beside(
     Ok(())
 }
 
-/// A file that goes away by itself unless it is renamed.
+/// Makes a file that is deleted when it is dropped, unless it is renamed.
 fn temporary_file(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(".ancestral-").suffix(".part");
@@ -101,7 +102,7 @@ fn temporary_file(folder: &Path) -> std::io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// What to do about an error of the file system.
+/// Returns the remedy for an error of the file system.
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on that disk",
@@ -239,7 +240,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn an_unwritable_folder_is_named() {
-        // Not even root may make files here, so the test means something in a container too.
+        // Not even root may make files here, so the test is meaningful in a container too.
         let error = write_text(Path::new("/proc/model.vdm"), "").unwrap_err().to_string();
         assert!(error.starts_with("cannot write /proc/model.vdm ("), "{error}");
         assert!(error.ends_with("what was there before is unchanged"), "{error}");

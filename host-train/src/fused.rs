@@ -16,7 +16,7 @@
 //! instructions ([`lanes`]). Work is cut by shape, not by threads ([`pieces`]): the bits are the same on any number of
 //! them.
 //!
-//! On a GPU the same operations launch the kernels of `cuda/*.cu`: [`device`] says which and in what order, the queue
+//! On a GPU the same operations launch the kernels of `cuda/*.cu`: [`device`] has them in order, the queue
 //! in `cuda` runs them, and `graph` launches a whole step at once.
 //!
 //! candle's own operations remain the definition: tests compare each of these with them, in f64 and over a hundred

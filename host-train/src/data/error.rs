@@ -53,7 +53,7 @@ pub enum DataError {
         /// Path of the file.
         file: String,
     },
-    /// The file's name says nothing about its format.
+    /// The file's extension has no reader.
     #[error("{file} has an unknown extension: give a {} file, or \"digits\" or \"ecg\"", alternatives(.known))]
     UnknownFormat {
         /// Path of the file.
@@ -126,7 +126,7 @@ pub enum DataError {
         field: Field,
         /// The value, as text.
         found: String,
-        /// How the value is wrong.
+        /// Fault of the value.
         fault: LevelFault,
         /// `levels − 1`.
         highest: u16,
@@ -204,7 +204,7 @@ pub enum DataError {
     Setting {
         /// The key in the configuration.
         key: &'static str,
-        /// How it is wrong, and what to write instead.
+        /// The problem, and the remedy.
         problem: String,
     },
 }

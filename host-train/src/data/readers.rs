@@ -11,7 +11,7 @@ use super::{csv, npy};
 struct Reader {
     /// End of the file's name, in lower case.
     extension: &'static str,
-    /// Whether a file holds several arrays, of which [`DataSpec::array`] names one.
+    /// True if a file holds several arrays, of which [`DataSpec::array`] names one.
     named_arrays: bool,
     /// Reads a whole file.
     read: fn(&Path, &DataSpec) -> Result<Table, DataError>,

@@ -19,10 +19,10 @@ pub trait IntegerFormat: Format<Number = Q3_12, Weight = i8, Bias = i16, Sum = i
     ///   corrects their errors.
     fn weight_bits(edge: bool) -> u32;
 
-    /// Whether the unit of hidden activations may differ between steps.
+    /// True if the unit of hidden activations may differ between steps.
     const EXPONENTS: bool;
 
-    /// Whether biases are added to the shifted sum, and so have its unit, and not to the output.
+    /// True if biases are added to the shifted sum, and have its unit; otherwise they are added to the output.
     const BIAS_IN_SUM: bool;
 
     /// Returns the requantization of a row, and the unit of its biases: in units of the sum, or of the output.

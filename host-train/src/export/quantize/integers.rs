@@ -28,7 +28,7 @@ pub struct ScaledLayer {
     pub rows: usize,
     /// Number of inputs.
     pub columns: usize,
-    /// Whether its input is added to its output.
+    /// True if its input is added to its output.
     pub residual: bool,
     /// Bits of a weight.
     pub bits: u32,

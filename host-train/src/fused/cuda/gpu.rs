@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // Memory of a GPU is a plain address, for which this file answers.
 
 use crate::fused::device::{Span, mlp};
+use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DeviceRepr};
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::op::BackpropOp;

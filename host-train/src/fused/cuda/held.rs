@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // Memory of a GPU is a plain address, for which this file answers.
 
 use crate::fused::device::Span;
+use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::CudaDType;
 use candle_core::cuda_backend::cudarc::driver::DevicePtr;
 use candle_core::{CudaStorage, Layout, Result, Storage, StorageRef, Tensor};

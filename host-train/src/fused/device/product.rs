@@ -9,7 +9,7 @@ pub struct Operand {
     pub address: u64,
     /// Elements from one of its rows to the next.
     pub stride: usize,
-    /// Whether its elements are bf16; otherwise they are f32.
+    /// True if its elements are bf16; otherwise they are f32.
     pub bf16: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct Product {
     pub n: usize,
     /// The common dimension.
     pub k: usize,
-    /// Whether c is added to.
+    /// True if the product is added to c.
     pub add: bool,
     /// Number format of the product.
     pub products: Products,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a GPU multiplies matrices. Parameters, moments and averages are f32 in any case, and so is every sum.
+/// Number format of a GPU's products. Parameters, moments, averages and all sums are f32 in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Products {

@@ -9,7 +9,7 @@ pub struct LayerShape {
     pub rows: usize,
     /// Number of inputs.
     pub columns: usize,
-    /// Whether its input is added to its output.
+    /// True if its input is added to its output.
     pub residual: bool,
 }
 

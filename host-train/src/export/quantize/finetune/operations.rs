@@ -43,7 +43,7 @@ pub(super) struct Requantize<F: IntegerFormat> {
     pub exponents: Vec<i32>,
     /// That power of two, `(n, 1)`, unless it is always 1.
     pub scale: Option<Tensor>,
-    /// Whether it is the last layer.
+    /// True for the last layer.
     pub last: bool,
     /// Largest output.
     pub most: f64,
