@@ -167,7 +167,7 @@ fn the_measured_estimate_varies_least_along_the_learned_curve() {
             ..EstimatorSettings::default()
         };
         let found = measure_estimates(&run, &split.train, &settings, &Progress::hidden()).unwrap();
-        let of = |schedule: Schedule, steps: Option<usize>| {
+        let find = |schedule: Schedule, steps: Option<usize>| {
             let mut one = found.iter().filter(|e| e.schedule == schedule && e.steps == steps);
             one.next().unwrap().clone()
         };
@@ -192,7 +192,7 @@ fn the_measured_estimate_varies_least_along_the_learned_curve() {
         assert!(even.batch_deviation < even.deviation / batch.sqrt(), "{even:?}");
         assert!(
             learned.batch_deviation < even.batch_deviation,
-            "{course:?}: {learned:?} {even:?}"
+            "{curve:?}: {learned:?} {even:?}"
         );
 
         // With T steps, the mean is that of the loss that the chain is trained by.

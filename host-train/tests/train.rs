@@ -5,7 +5,7 @@ mod common;
 use ancestral::model::Header;
 use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor};
-use host_train::data::{self, ValueKind, Split};
+use host_train::data::{self, Split, ValueKind};
 use host_train::export::{Recipe, export, float_spec};
 use host_train::progress::Progress;
 use host_train::rng::TrainRng;
@@ -243,7 +243,13 @@ fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, split) = common::run(folder.path());
     train_to(&mut run, &split, &folder.path().join("good"), None);
-    let good = export(&run, &Recipe::plain(ancestral::FormatId::F32), &split.train, &Progress::hidden()).unwrap();
+    let good = export(
+        &run,
+        &Recipe::plain(ancestral::FormatId::F32),
+        &split.train,
+        &Progress::hidden(),
+    )
+    .unwrap();
     assert!(good.warnings.is_empty());
     let mut config = run.config.clone();
     config.model.gamma_last = 1.0;

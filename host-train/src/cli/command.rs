@@ -5,6 +5,7 @@ use super::{
 };
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use host_train::train::advice::OUT_OF_MEMORY_ADVICE;
 use host_train::train::device;
 use std::process::ExitCode;
 
@@ -75,6 +76,6 @@ impl Cli {
             Command::Sweep(args) => args.run(quiet),
             Command::Bench(args) => args.run(quiet),
         };
-        result.map_err(|error| device::explain_memory_error(error, device::OUT_OF_MEMORY_ADVICE))
+        result.map_err(|error| device::explain_memory_error(error, OUT_OF_MEMORY_ADVICE))
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Error, Result};
 use host_train::parallel::{Group, ReportedByOtherRank};
+use host_train::train::advice::OUT_OF_MEMORY_ADVICE;
 use host_train::train::device;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ pub fn conclude(group: &dyn Group, result: Result<ExitCode>) -> Result<ExitCode>
         if group.size() == 1 {
             return Err(error);
         }
-        let error = device::explain_memory_error(error, device::OUT_OF_MEMORY_ADVICE);
+        let error = device::explain_memory_error(error, OUT_OF_MEMORY_ADVICE);
         Ok(report(&error))
     });
     group.wait();

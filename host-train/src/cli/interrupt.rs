@@ -6,6 +6,10 @@ use host_train::sweep::workers::INTERRUPTED;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Time that a rank which reports nothing leaves to those that do.
+const AFTER_REPORT: Duration = Duration::from_millis(300);
 
 /// Returns the exit code of a command that was stopped.
 pub fn interrupted() -> ExitCode {
@@ -34,8 +38,8 @@ pub fn stop_flag(group: &dyn Group, command: &str) -> Result<Arc<AtomicBool>> {
             if reports {
                 eprintln!("{lost}");
             } else {
-                // `mpirun` kills all ranks once one has left with an error: those that report come first.
-                std::thread::sleep(std::time::Duration::from_millis(300));
+                // `mpirun` kills all ranks once one has left with an error, so those that report come first.
+                std::thread::sleep(AFTER_REPORT);
             }
             std::process::exit(1);
         });

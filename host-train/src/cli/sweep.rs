@@ -1,4 +1,4 @@
-use super::failure;
+use super::failure::conclude;
 use super::interrupt::interrupted;
 use super::print::print;
 use super::train::open_group;
@@ -64,7 +64,7 @@ impl std::str::FromStr for Part {
 impl Args {
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let group = open_group(self.mpi)?;
-        failure::conclude(&*group, self.run_in(&*group, quiet))
+        conclude(&*group, self.run_in(&*group, quiet))
     }
 
     fn run_in(&self, group: &dyn Group, quiet: bool) -> Result<ExitCode> {

@@ -1,11 +1,11 @@
 use super::args::{Output, Training};
-use super::failure;
+use super::failure::conclude;
 use super::interrupt::{interrupted, print_stopped, stop_flag};
 use super::print::{print, print_json, score_line};
 use anyhow::Result;
 use host_train::export::score::{run_result, score_weights};
-use host_train::fit::{OpenRun, TrainSettings, open_run, train_run};
-use host_train::parallel::{self, Group, agree};
+use host_train::fit::{OpenRun, open_run, train_run};
+use host_train::parallel::{Group, agree, join_group};
 use host_train::progress::Progress;
 use host_train::train::Outcome;
 use host_train::train::checkpoint::WEIGHTS;
@@ -29,7 +29,7 @@ impl Args {
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let group = open_group(self.mpi)?;
         // The other ranks are idle while the first evaluates.
-        failure::conclude(&*group, self.run_in(&*group, quiet))
+        conclude(&*group, self.run_in(&*group, quiet))
     }
 
     fn run_in(&self, group: &dyn Group, quiet: bool) -> Result<ExitCode> {
@@ -44,12 +44,7 @@ impl Args {
             if self.mpi { " --mpi" } else { "" }
         );
         let stop = agree(group, stop_flag(group, &command))?;
-        let settings = TrainSettings {
-            stop: &stop,
-            stop_at: self.stop_at,
-            quiet,
-        };
-        let outcome = train_run(group, &mut open, &request.start, &settings)?;
+        let outcome = train_run(group, &mut open, &request.start, &stop, self.stop_at, quiet)?;
         match outcome {
             _ if !group.leads() => Ok(match outcome {
                 Outcome::Finished => ExitCode::SUCCESS,
@@ -85,7 +80,7 @@ impl Args {
 
 /// Opens the group of the processes that work on this command together.
 pub fn open_group(mpi: bool) -> Result<Box<dyn Group>> {
-    let group = parallel::join_group(mpi)?;
+    let group = join_group(mpi)?;
     if mpi && group.size() == 1 {
         eprintln!("--mpi finds one process: start several with `mpirun -n 4 host-train …` or srun (docs/mpi.md)");
     }

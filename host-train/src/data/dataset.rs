@@ -88,7 +88,7 @@ impl Dataset {
         &self.rows[index * self.dim..(index + 1) * self.dim]
     }
 
-    /// Draws the rows of a batch or of a share of it, one after the other, each row with the same probability.
+    /// Draws the rows of a batch, or of one rank's share of it, uniformly with replacement.
     pub fn draw(&self, rows: impl Into<Share>, source: &mut dyn RandomSource) -> Vec<f32> {
         self.gather(&source.draw_indices(self.len(), rows.into()))
     }

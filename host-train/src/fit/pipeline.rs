@@ -1,7 +1,7 @@
 //! Data → training → model files → exact likelihood → samples → report.
 
 use super::open::{OpenRun, RunRequest, open_run};
-use super::training::{TrainSettings, train_run};
+use super::training::train_run;
 use crate::data::Split;
 use crate::export::quantize::Summary;
 use crate::export::quantize::finetune::FineTune;
@@ -86,12 +86,7 @@ pub fn fit(
     let progress = Progress::new(0, "reading the data").quiet_if(quiet);
     let mut open = open_run(request, &progress)?;
     progress.finish();
-    let settings = TrainSettings {
-        stop,
-        stop_at: None,
-        quiet,
-    };
-    if train_run(&SingleProcess, &mut open, &request.start, &settings)? == Outcome::Interrupted {
+    if train_run(&SingleProcess, &mut open, &request.start, stop, None, quiet)? == Outcome::Interrupted {
         return Ok((open, None));
     }
     let OpenRun { run, split, folder } = &open;

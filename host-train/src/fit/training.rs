@@ -9,19 +9,19 @@ use crate::train::{LOSSES, Outcome, Session, train};
 use anyhow::Result;
 use std::sync::atomic::AtomicBool;
 
-/// Conditions under which training ends early, and its progress.
-#[derive(Clone, Copy, Debug)]
-pub struct TrainSettings<'a> {
-    /// Set from outside to end early with a checkpoint.
-    pub stop: &'a AtomicBool,
-    /// Number of optimizer steps after which to end early with a checkpoint.
-    pub stop_at: Option<u64>,
-    /// Hides the progress.
-    pub quiet: bool,
-}
-
 /// Trains the run, after it has put aside what an earlier run left in the folder.
-pub fn train_run(group: &dyn Group, open: &mut OpenRun, start: &Start, settings: &TrainSettings) -> Result<Outcome> {
+///
+/// * `stop`: set from outside to end early with a checkpoint;
+/// * `stop_at`: end early once this many steps are done;
+/// * `quiet`: show no progress.
+pub fn train_run(
+    group: &dyn Group,
+    open: &mut OpenRun,
+    start: &Start,
+    stop: &AtomicBool,
+    stop_at: Option<u64>,
+    quiet: bool,
+) -> Result<Outcome> {
     let OpenRun { run, split, folder } = open;
     check_same_start(group, run, &split.train)?;
     // Files of an earlier run are worth keeping, and must not pass for this one's.
@@ -40,9 +40,9 @@ pub fn train_run(group: &dyn Group, open: &mut OpenRun, start: &Start, settings:
     let session = Session {
         group,
         folder,
-        stop: settings.stop,
-        stop_at: settings.stop_at,
-        quiet: settings.quiet,
+        stop,
+        stop_at,
+        quiet,
     };
     train(run, &split.train, &session).map_err(|error| explain_memory(error, run, folder))
 }

@@ -67,14 +67,14 @@ impl Optimizer {
             self.step + 1
         );
         self.step += 1;
-        let row = update.row(self.step);
+        let factors = update.factors(self.step);
         for slot in &mut self.slots {
             if let Some(g) = gradients.get(&slot.parameter.var) {
                 let hyper = Hyper {
-                    rate: row.rate * slot.rate_scale,
+                    rate: factors.rate * slot.rate_scale,
                     decay: slot.decay(&update),
                     gradient_scale: (update.clip_norm / norm).min(1.0),
-                    step: row,
+                    step: factors,
                     adam: update.adam,
                 };
                 slot.update(g, hyper)?;
@@ -140,7 +140,7 @@ mod tests {
                 rate: update.rate,
                 decay: update.decay,
                 gradient_scale: 0.5,
-                step: update.row(step as u64),
+                step: update.factors(step as u64),
                 adam: ADAM,
             };
             slot.update(&gradient, hyper).unwrap();

@@ -130,6 +130,6 @@ impl Updates {
 /// Returns the settings of the steps from `step` on, as words for the GPU.
 fn plan(settings: &dyn Fn(u64) -> Update, step: u64) -> Vec<u64> {
     (step..step + PLANNED)
-        .flat_map(|step| settings(step).row(step + 1).words())
+        .flat_map(|step| settings(step).factors(step + 1).words())
         .collect()
 }

@@ -19,7 +19,7 @@ pub struct Update {
 
 impl Update {
     /// Returns the numbers of update `step`, from 1, that do not depend on the parameter.
-    pub fn row(&self, step: u64) -> StepFactors {
+    pub fn factors(&self, step: u64) -> StepFactors {
         let power = step.min(1 << 20) as i32;
         StepFactors {
             rate: self.rate,

@@ -128,28 +128,27 @@ fn table(gamma: &[f64]) -> Result<GammaTable> {
     Ok(table)
 }
 
-/// Returns the objective of a run along another schedule, with the posterior's variance.
-fn along<'a>(run: &'a Run, gamma: &'a GammaTable) -> Objective<'a> {
-    Objective {
-        gamma,
-        variance: None,
-        ..run.objective(None)
-    }
-}
-
 impl Case<'_> {
+    /// The run's objective along this schedule, with the variance of the posterior.
+    fn objective(&self) -> Objective<'_> {
+        Objective {
+            gamma: self.gamma,
+            variance: None,
+            ..self.run.objective(None)
+        }
+    }
+
     /// Mean and variance within a row, each averaged over the rows, in nats and nats².
     fn moments(&self) -> Result<(f64, f64)> {
         let Self {
-            run,
             gamma,
             limit,
             data,
             settings,
             progress,
+            ..
         } = *self;
-        let dim = data.dim;
-        let objective = along(run, gamma);
+        let (dim, objective) = (data.dim, self.objective());
         let n = settings.rows.min(data.len());
         let x = Tensor::from_slice(&data.rows[..n * dim], (n, dim), &Device::Cpu)?;
         // The same for every schedule, so that they are compared draw by draw.
@@ -211,8 +210,7 @@ impl Case<'_> {
             settings,
             progress,
         } = *self;
-        let dim = data.dim;
-        let objective = along(run, gamma);
+        let (dim, objective) = (data.dim, self.objective());
         let n = run.config.train.batch;
         let mut rng = TrainRng::new(settings.seed);
         let mut one = || -> Result<f64> {

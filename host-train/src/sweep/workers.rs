@@ -5,9 +5,9 @@ use super::results::{CONFIG, RESULT, record_failure, record_success, write_resul
 use crate::data;
 use crate::export::score::{run_result, score_weights};
 use crate::progress::Progress;
-use crate::train::advice::explain_memory;
-use crate::train::checkpoint::CHECKPOINT;
-use crate::train::{Outcome, Run, Session, device, train};
+use crate::train::advice::{OUT_OF_MEMORY_ADVICE, explain_memory};
+use crate::train::checkpoint::{CHECKPOINT, Run};
+use crate::train::{Outcome, Session, device, train};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::Path;
@@ -120,7 +120,7 @@ fn train_here(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) -> Re
         Ok(Some(result)) => record_success(folder, format!("{result}\n").as_bytes()),
         Ok(None) => Ok(()),
         Err(error) => {
-            let error = device::explain_memory_error(error, device::OUT_OF_MEMORY_ADVICE);
+            let error = device::explain_memory_error(error, OUT_OF_MEMORY_ADVICE);
             record_failure(point, folder, &format!("error: {error:#}\n"))
         }
     }

@@ -5,9 +5,6 @@ use crate::train::config::{Config, Generator};
 use anyhow::{Error, Result, anyhow};
 use candle_core::Device;
 
-/// Advice for a GPU that has run out of memory.
-pub const OUT_OF_MEMORY_ADVICE: &str = "take a smaller batch, or fewer models at once";
-
 /// Selects the CPU, or the first NVIDIA GPU with its own stream.
 ///
 /// # Errors

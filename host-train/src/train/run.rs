@@ -3,7 +3,7 @@
 use super::config::{Config, TrainConfig};
 use super::loss::Objective;
 use super::pending::PendingLoss;
-use crate::data::{ValueKind, Split};
+use crate::data::{Split, ValueKind};
 use crate::model::gamma::GammaTable;
 use crate::model::network::{Network, NetworkShape};
 use crate::model::variance::{VarianceKind, VarianceTable};

@@ -21,11 +21,8 @@ fn ctrl_c_leaves_a_checkpoint_that_resumes() {
     while !at.join("run").join(CHECKPOINT).exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let killed = Process::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    let process = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let mut error = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut error).unwrap();

@@ -11,12 +11,12 @@ use host_train::fused::lanes::Activation;
 use host_train::model::variance::VarianceKind;
 use host_train::train::checkpoint::{CHECKPOINT, Run};
 use host_train::train::config::{Config, Generator};
-use host_train::train::{device, train};
+use host_train::train::{Session, device, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 fn gpu() -> Option<Device> {
-    match device::device(true) {
+    match device::select_device(true) {
         Ok(device) => Some(device),
         Err(error) => {
             println!("skipped: {error:#}");
@@ -92,7 +92,8 @@ fn trained(gpu: &Device, graph: bool, folder: &Path) -> Vec<Vec<f32>> {
     config.train.graph = graph;
     let split = data::load(&config.data, folder).unwrap();
     let mut run = Run::for_data(config, &split, gpu).unwrap();
-    train(&mut run, &split.train, folder, &AtomicBool::new(false), None, true).unwrap();
+    let stop = AtomicBool::new(false);
+    train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
     let again = Run::resume(&folder.join(CHECKPOINT), &Device::Cpu).unwrap();
     let slots = again.optimizer.slots.iter();
     slots

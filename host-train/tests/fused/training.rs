@@ -7,18 +7,18 @@ use host_train::data::{self, Split};
 use host_train::fused::adamw::Adam;
 use host_train::model::variance::VarianceKind;
 use host_train::optimizer::Update;
-use host_train::rng::Counter;
+use host_train::rng::{Counter, RandomSource};
 use host_train::train::checkpoint::{CHECKPOINT, Run};
 use host_train::train::config::{Config, Generator};
-use host_train::train::loss::{self, Draws};
-use host_train::train::{LOSSES, train};
+use host_train::train::loss::{ChainDraws, Draws, Dropout};
+use host_train::train::{LOSSES, Session, train};
 use std::sync::atomic::AtomicBool;
 
 /// The rows of the next step and everything random.
-fn draw(run: &mut Run, split: &Split) -> (Tensor, Draws) {
+fn draw(run: &mut Run, split: &Split) -> (Tensor, ChainDraws) {
     let config = run.config.clone();
     let batch = config.train.batch;
-    let counter = Counter {
+    let mut counter = Counter {
         seed: config.seed,
         step: run.optimizer.step,
     };
@@ -29,15 +29,13 @@ fn draw(run: &mut Run, split: &Split) -> (Tensor, Draws) {
     };
     let rows: Vec<f32> = chosen.iter().flat_map(|&row| split.train.row(row).to_vec()).collect();
     let x = Tensor::from_vec(rows, (batch, run.dim), &Device::Cpu).unwrap();
-    let (steps, hidden, p) = (run.gamma.steps(), config.model.hidden.as_slice(), config.train.dropout);
-    let draws = match counted {
-        true => Draws::counted((batch, run.dim), steps, (p, hidden), counter, &Device::Cpu).unwrap(),
-        false => Draws::new(batch, run.dim, steps, &mut run.rng, &Device::Cpu)
-            .unwrap()
-            .with_dropout(p, hidden, &mut run.rng, &Device::Cpu)
-            .unwrap(),
+    let dropout = Dropout {
+        probability: config.train.dropout,
+        hidden: &config.model.hidden,
     };
-    (x, draws)
+    let source: &mut dyn RandomSource = if counted { &mut counter } else { &mut run.rng };
+    let draws = Draws::new(batch, run.dim, dropout, source, &Device::Cpu).unwrap();
+    (x, draws.in_steps(run.gamma.steps()))
 }
 
 /// Trains by candle's own operations; returns the loss of each step.
@@ -47,16 +45,7 @@ fn plain_losses(run: &mut Run, split: &Split) -> Vec<f64> {
     let mut losses = Vec::new();
     for _ in 0..config.train.steps {
         let (x, draws) = draw(run, split);
-        let terms = loss::elbo_plain(
-            &run.network,
-            &run.gamma,
-            run.variance.as_ref(),
-            config.model.prediction,
-            split.train.levels(),
-            &x,
-            &draws,
-        )
-        .unwrap();
+        let terms = run.objective(split.train.levels()).elbo_plain(&x, &draws).unwrap();
         losses.push(terms.values().unwrap().iter().map(|v| f64::from(*v)).sum::<f64>() * unit);
         let gradients = terms.total().unwrap().affine(unit, 0.0).unwrap().backward().unwrap();
         let update = Update {
@@ -93,15 +82,8 @@ pub fn hundred_steps_on(device: &Device, share: f64, change: impl Fn(&mut Config
     let new = |device: &Device| Run::for_data(config.clone(), &split, device).unwrap();
     let plain = plain_losses(&mut new(&Device::Cpu), &split);
     let mut run = new(device);
-    train(
-        &mut run,
-        &split.train,
-        folder.path(),
-        &AtomicBool::new(false),
-        None,
-        true,
-    )
-    .unwrap();
+    let stop = AtomicBool::new(false);
+    train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap();
     let log = std::fs::read_to_string(folder.path().join(LOSSES)).unwrap();
     let fused: Vec<f64> = log
         .lines()
@@ -152,7 +134,7 @@ pub fn diverges_on(device: &Device) {
     let split = data::load(&config.data, folder.path()).unwrap();
     let mut run = Run::for_data(config, &split, device).unwrap();
     let stop = AtomicBool::new(false);
-    let error = train(&mut run, &split.train, folder.path(), &stop, None, true).unwrap_err();
+    let error = train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap_err();
     assert!(error.to_string().contains("not finite at step"), "{error}");
     let again = Run::resume(&folder.path().join(CHECKPOINT), device).unwrap();
     assert_eq!(again.optimizer.step, 0);

@@ -28,7 +28,10 @@ fn draws_are_those_of_the_cpu() {
 
         let t = Memory::uninitialized(4 * n);
         draw.times(emulator, 64, t.span(n)).unwrap();
-        assert_eq!(t.read::<u32>(n), host_train::train::loss::times_to_steps(counter.times(n), 64));
+        assert_eq!(
+            t.read::<u32>(n),
+            host_train::train::loss::times_to_steps(counter.times(n), 64)
+        );
 
         let (total, dim) = (211, 3);
         let data: Vec<f32> = (0..total * dim).map(|i| i as f32).collect();

@@ -80,7 +80,7 @@ impl Emulated {
             let zero = vec![0.0; v.len()];
             [v.clone(), zero.clone(), zero, v].concat()
         });
-        let plan: Vec<u64> = (1..=PLANNED).flat_map(|step| SETTINGS.row(step).words()).collect();
+        let plan: Vec<u64> = (1..=PLANNED).flat_map(|step| SETTINGS.factors(step).words()).collect();
         assert_eq!(plan.len(), PLANNED as usize * size_of::<StepFactors>() / 8);
         Self {
             sizes: vars.iter().map(|var| var.elem_count()).collect(),
