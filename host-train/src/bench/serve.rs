@@ -45,12 +45,16 @@ fn handle(request: Request, training: &mut Option<Training>, device: &Device) ->
             Ok(json!({}))
         }
         Request::Losses { steps } => {
-            let training = training.as_mut().context("nothing is prepared: send a `prepare` request first")?;
+            let training = training
+                .as_mut()
+                .context("nothing is prepared: send a `prepare` request first")?;
             let losses: Result<Vec<f32>> = (0..steps).map(|_| training.loss_of_step()).collect();
             Ok(json!({"losses": losses?}))
         }
         Request::Time { steps } => {
-            let training = training.as_mut().context("nothing is prepared: send a `prepare` request first")?;
+            let training = training
+                .as_mut()
+                .context("nothing is prepared: send a `prepare` request first")?;
             training.wait()?;
             let begin = Instant::now();
             for _ in 0..steps {
@@ -60,7 +64,9 @@ fn handle(request: Request, training: &mut Option<Training>, device: &Device) ->
             Ok(json!({"seconds": begin.elapsed().as_secs_f64()}))
         }
         Request::Rate => {
-            let training = training.as_ref().context("nothing is prepared: send a `prepare` request first")?;
+            let training = training
+                .as_ref()
+                .context("nothing is prepared: send a `prepare` request first")?;
             Ok(json!({"flops": rate::measure(device, training.products())?}))
         }
     }
