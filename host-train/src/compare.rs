@@ -74,7 +74,7 @@ pub fn compare(
     let reference = reference.context("there is nothing to compare: name at least one model file")?;
     let integer = files
         .iter()
-        .find(|f| !matches!(f.header().format, FormatId::F32 | FormatId::F16));
+        .find(|f| f.header().format.is_integer());
     if settings.state {
         ensure!(
             reference.header().format == FormatId::F32,

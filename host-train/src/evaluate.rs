@@ -212,12 +212,19 @@ pub fn evaluate_state(
     let (AnyModel::F32(network), true) = (float.parse()?, float.gamma()? == integer.gamma()?) else {
         bail!("{} and {} are not one model in two formats", float.name, integer.name)
     };
-    let scores = match integer.parse()? {
-        AnyModel::W8A16(model) => score_state(&network, &model, data, draws, seed),
-        AnyModel::W8A8(model) => score_state(&network, &model, data, draws, seed),
-        AnyModel::W4A8(model) => score_state(&network, &model, data, draws, seed),
-        AnyModel::F32(_) | AnyModel::F16(_) => bail!("{} has no integers", integer.name),
-    };
+    macro_rules! score_integers {
+        ($($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+            match integer.parse()? {
+                $(AnyModel::$format(model) => score_integers!(@$kind model),)*
+            }
+        };
+        (@integer $model:ident) => { score_state(&network, &$model, data, draws, seed) };
+        (@float $model:ident) => {{
+            let _ = $model;
+            bail!("{} has no integers", integer.name)
+        }};
+    }
+    let scores = ancestral::for_each_format!(score_integers);
     let mut score = summarise(float, data, draws, seed, &scores);
     score.format = "f32 in q3.12".to_owned();
     Ok(score)

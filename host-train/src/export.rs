@@ -8,8 +8,8 @@ use crate::quantise::integers::IntegerFormat;
 use crate::quantise::{Summary, proof, quantise, with_layers};
 use crate::schedule::Table;
 use crate::variance::VarianceTable;
-use ancestral::model::{LayerSpec, ModelSpec};
-use ancestral::{F16, F32, FormatId, W4A8, W8A8, W8A16};
+use ancestral::model::{LayerSpec, ModelHead, ModelSpec};
+use ancestral::{F16, F32, FormatId, for_each_format};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use half::f16;
@@ -49,6 +49,27 @@ impl Recipe<'_> {
     }
 }
 
+/// The file in the format of an identifier, and how its integers were found: float formats implement [`FromFloat`], integer
+/// formats [`IntegerFormat`].
+macro_rules! convert {
+    (
+        $id:expr, ($spec:expr, $train:expr, $finetune:expr, $progress:expr),
+        $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*
+    ) => {
+        match $id {
+            $(FormatId::$format => convert!(@$kind $format, $spec, $train, $finetune, $progress),)*
+            other => bail!("this program does not export the format {other}"),
+        }
+    };
+    (@float $format:ident, $spec:expr, $train:expr, $finetune:expr, $progress:expr) => {
+        (ancestral::$format::from_float($spec)?.to_bytes()?, None)
+    };
+    (@integer $format:ident, $spec:expr, $train:expr, $finetune:expr, $progress:expr) => {{
+        let (bytes, summary) = made::<ancestral::$format>($spec, $train, $finetune, $progress)?;
+        (bytes, Some(summary))
+    }};
+}
+
 /// Exports a run with its averaged parameters in place (see [`Run::averaged`]).
 ///
 /// * `train`: the training rows; integer formats are calibrated on them;
@@ -67,20 +88,29 @@ pub fn export(run: &Run, recipe: &Recipe, train: &Dataset, progress: impl Fn(u64
     let finetune = recipe.finetune.as_ref();
     proof::check_float(&spec)?;
     let warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
-    let integers = |made: (Vec<u8>, Summary)| (made.0, Some(made.1));
-    let (bytes, summary) = match recipe.format {
-        FormatId::F32 => (spec.to_bytes()?, None),
-        FormatId::F16 => (half(&spec)?.to_bytes()?, None),
-        FormatId::W8A16 => integers(made::<W8A16>(&spec, train, finetune, progress)?),
-        FormatId::W8A8 => integers(made::<W8A8>(&spec, train, finetune, progress)?),
-        FormatId::W4A8 => integers(made::<W4A8>(&spec, train, finetune, progress)?),
-        other => bail!("this program does not export the format {other}"),
-    };
+    let (bytes, summary) = for_each_format!(convert, recipe.format, (&spec, train, finetune, progress),);
     Ok(Exported {
         bytes,
         warnings,
         summary,
     })
+}
+
+/// Float formats, into which a model is converted weight by weight.
+trait FromFloat: ancestral::Format {
+    fn from_float(spec: &ModelSpec<F32>) -> Result<ModelSpec<Self>>;
+}
+
+impl FromFloat for F32 {
+    fn from_float(spec: &ModelSpec<F32>) -> Result<ModelSpec<F32>> {
+        Ok(spec.clone())
+    }
+}
+
+impl FromFloat for F16 {
+    fn from_float(spec: &ModelSpec<F32>) -> Result<ModelSpec<F16>> {
+        half(spec)
+    }
 }
 
 fn made<F: IntegerFormat>(
@@ -124,19 +154,17 @@ pub fn half(spec: &ModelSpec<F32>) -> Result<ModelSpec<F16>> {
 
 /// The model in `f32` with the embedding folded into one row of biases per step.
 pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
-    Ok(ModelSpec {
-        variance: run.variance.as_ref().map(VarianceTable::spec).transpose()?,
-        ..spec_at(run, run.gamma.values()?.to_vec1()?)?
-    })
+    let mut spec = spec_at(run, run.gamma.values()?.to_vec1()?)?;
+    spec.head.variance = run.variance.as_ref().map(VarianceTable::spec).transpose()?;
+    Ok(spec)
 }
 
 /// The same with other steps: the network answers for any γ.
 pub fn spec_with(run: &Run, table: &Table) -> Result<ModelSpec<F32>> {
     let gamma: Vec<f32> = table.gamma.iter().map(|&g| g as f32).collect();
-    Ok(ModelSpec {
-        variance: table.variance(),
-        ..spec_at(run, gamma)?
-    })
+    let mut spec = spec_at(run, gamma)?;
+    spec.head.variance = table.variance();
+    Ok(spec)
 }
 
 fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
@@ -170,7 +198,7 @@ fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         Kind::Levels { levels } => (*levels, Vec::new(), Vec::new()),
         Kind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
     };
-    Ok(ModelSpec {
+    let head = ModelHead {
         prediction: run.config.model.prediction.into(),
         clip: run.config.model.clip,
         levels,
@@ -178,16 +206,15 @@ fn spec_at(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         mean,
         scale,
         note: toml::to_string(&run.config.data)?,
-        exponents: Vec::new(),
-        variance: None,
         eta: run.config.model.eta,
-        layers,
-    })
+        ..ModelHead::default()
+    };
+    Ok(ModelSpec { head, layers })
 }
 
 /// The prior term over the training rows, if it is too large.
 fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<String> {
-    let last = f64::from(spec.gamma.last().copied().unwrap_or(0.0));
+    let last = f64::from(spec.head.gamma.last().copied().unwrap_or(0.0));
     let energy: f64 = train.rows.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
     let values = train.rows.len();
     let nats = ancestral::schedule::prior_nats(last, energy, values) / values as f64;

@@ -255,27 +255,16 @@ pub fn damage<F: IntegerFormat>(
 
 /// The float model with another network in it.
 pub fn assemble<F: IntegerFormat>(float: &ModelSpec<F32>, network: Quantised<F>) -> ModelSpec<F> {
-    ModelSpec {
-        exponents: network.exponents,
-        ..with_layers(float, network.layers)
-    }
+    let mut spec = with_layers(float, network.layers);
+    spec.head.exponents = network.exponents;
+    spec
 }
 
-/// What a specification in another format has in common with that of floats, around other layers.
+/// The head of the float model around the layers of another format.
 pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> ModelSpec<F> {
-    ModelSpec {
-        prediction: float.prediction,
-        clip: float.clip,
-        levels: float.levels,
-        gamma: float.gamma.clone(),
-        mean: float.mean.clone(),
-        scale: float.scale.clone(),
-        note: float.note.clone(),
-        exponents: Vec::new(),
-        variance: float.variance.as_ref().map(|v| within::<F::Number>(v, &float.gamma)),
-        eta: float.eta,
-        layers,
-    }
+    let mut head = float.head.clone();
+    head.variance = head.variance.map(|v| within::<F::Number>(&v, &head.gamma));
+    ModelSpec { head, layers }
 }
 
 /// The largest standard deviation that a constant in Q1.14 holds.

@@ -3,7 +3,7 @@
 use crate::runtime::ModelFile;
 use crate::with_model;
 use ancestral::model::StepTable;
-use ancestral::steps::Steps;
+use ancestral::steps::OwnedStepTable;
 use ancestral::storage::Heap;
 use ancestral::{Format, Model, Sampler};
 use anyhow::Result;
@@ -40,8 +40,8 @@ pub fn sample(file: &ModelFile, count: usize, seed: u64, chain: Option<Chain>) -
         None => draw(&model, model.step_table(), count, seed),
         Some(chain) => {
             let steps = chain.steps.unwrap_or_else(|| model.steps());
-            let table = Steps::<_, MOST_ENTRIES>::new(&model, steps, chain.eta)?;
-            draw(&model, table.table(), count, seed)
+            let table = OwnedStepTable::<_, MOST_ENTRIES>::new(&model, steps, chain.eta)?;
+            draw(&model, table.view(), count, seed)
         }
     })
 }

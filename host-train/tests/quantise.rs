@@ -169,7 +169,7 @@ fn steps_with_small_activations_get_a_small_unit() {
     }
     let made = quantise::<W8A8>(&spec, &split.train, None, |_, _| {}).unwrap();
     let summary = &made.summary;
-    assert_eq!(made.spec.exponents, summary.exponents);
+    assert_eq!(made.spec.head.exponents, summary.exponents);
     assert!(
         summary.exponents[..6].iter().all(|e| *e > summary.exponents[7]),
         "{summary:?}"

@@ -1,6 +1,6 @@
-//! Half to single precision by the FPU of Cortex-M4F, M7 and M33.
+//! Conversion from half to single precision by the FPU of Cortex-M4F, M7 and M33.
 
-/// `vcvtb.f32.f16`: one cycle for what takes a dozen instructions in integers.
+/// Widens by `vcvtb.f32.f16`: one cycle instead of a dozen integer instructions.
 #[inline(always)]
 pub fn widen(bits: u16) -> f32 {
     let out: u32;

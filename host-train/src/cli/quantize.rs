@@ -47,7 +47,7 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
         ensure!(
-            !matches!(self.format, FormatId::F32 | FormatId::F16),
+            self.format.is_integer(),
             "{} needs no quantisation: use `host-train export`",
             self.format
         );

@@ -10,7 +10,7 @@ use super::states::{Amount, Costs, States, collect};
 use crate::data::Dataset;
 use crate::rng::TrainRng;
 use crate::runtime::{AnyModel, ModelFile};
-use ancestral::format::Row;
+use ancestral::format::RowFinish;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::{F32, Q3_12};
 use anyhow::{Context, Result, bail, ensure};
@@ -472,7 +472,7 @@ impl<F: IntegerFormat> CustomOp3 for Requantise<F> {
                 // The core adds the offset to a sum of stored activations; this sum is of the activations themselves.
                 let sum = (sum as i32).wrapping_sub(F::offset(requant));
                 let requant = F::scaled(requant, exponent);
-                let row = Row { bias, requant };
+                let row = RowFinish { bias, requant };
                 out.push(f64::from(if self.last {
                     i32::from(F::output(row, sum))
                 } else {

@@ -2,7 +2,7 @@
 
 use ancestral::fixed::{NarrowRequant, STATE_ONE, WideRequant};
 use ancestral::kernel::portable::pack_rows;
-use ancestral::mlp::A8;
+use ancestral::format::A8;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::{F32, Format, Q3_12, W4A8, W8A8, W8A16};
 use anyhow::{Context, Result, ensure};

@@ -2,8 +2,8 @@
 
 use super::integers::{IntegerFormat, Quantised};
 use ancestral::F32;
-use ancestral::kernel::portable::unpack;
-use ancestral::model::{LayerSpec, ModelSpec, row_len};
+use ancestral::kernel::{portable::unpack, row_len};
+use ancestral::model::{LayerSpec, ModelSpec};
 use anyhow::{Result, ensure};
 
 /// Refuses numbers that are not finite, and rows of zeros.

@@ -6,7 +6,7 @@
 
 use ancestral::fixed::{NarrowRequant, WideRequant};
 use ancestral::format::{Format, Input};
-use ancestral::mlp::{A8, hidden};
+use ancestral::mlp::hidden;
 use ancestral::model::Layer;
 use ancestral::{Q3_12, W4A8, W8A8, W8A16, kernel};
 use bench::Timer;
@@ -73,7 +73,7 @@ fn layer<F: Format<Weight = i8, Bias = i16>>(
     requant: &'static [F::Requant],
     packed: bool,
 ) -> Option<Layer<'static, F>> {
-    let len = ancestral::model::row_len(columns, packed) * rows;
+    let len = ancestral::kernel::row_len(columns, packed) * rows;
     Some(Layer::new(
         (rows, columns),
         packed,
