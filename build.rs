@@ -1,5 +1,5 @@
-//! Selects the kernel, and detects what stable Rust does not show as a `target_feature`: the FPU and the DSP instructions of a
-//! bare-metal Arm target. Cores with vectors even share their target with cores without.
+//! Selects the kernel, and detects what stable Rust does not show as a `target_feature`: the FPU and the DSP
+//! instructions of a bare-metal Arm target. Cores with vectors even share their target with cores without.
 
 use std::env;
 use std::fs;
@@ -15,7 +15,8 @@ struct Kernel {
     runs_on: &'static [&'static str],
     /// Returns whether it is the fastest that every core of a target runs.
     is_default: fn(target: &str) -> bool,
-    /// Number of sums in a block: a number of rows that the kernel's loops divide, and no more stack than they are worth.
+    /// Number of sums in a block: a number of rows that the kernel's loops divide, and no more stack than they are
+    /// worth.
     block: usize,
     /// The same where the compiler is asked for small code.
     small_block: usize,
@@ -66,7 +67,8 @@ const KERNELS: [Kernel; 6] = [
     PORTABLE,
 ];
 
-/// The kernel for any core. It wins over all others that are asked for, because a build with every feature must be possible.
+/// The kernel for any core. It wins over all others that are asked for, because a build with every feature must be
+/// possible.
 const PORTABLE: Kernel = Kernel {
     name: "portable",
     type_name: "Portable",

@@ -1,5 +1,5 @@
-//! Speed of the desktop's kernel: `cargo bench --features std --bench desktop`. All times are of one run; only their ratios are
-//! meaningful.
+//! Speed of the desktop's kernel: `cargo bench --features std --bench desktop`. All times are of one run; only their
+//! ratios are meaningful.
 
 use ancestral::kernel::portable::Portable;
 use ancestral::kernel::{self, Active, AllCaps, Inputs, Kernel, Matrix};
@@ -96,11 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let (portable, active) = (layer::<Portable>(packed, inputs), layer::<Active>(packed, inputs));
         let ratio = portable / active;
-        println!(
-            "| `{id}` | {:.0} | {:.0} | {ratio:.1} |",
-            1e3 * portable,
-            1e3 * active
-        );
+        println!("| `{id}` | {:.0} | {:.0} | {ratio:.1} |", 1e3 * portable, 1e3 * active);
     }
     let float = network::<F32>()?;
     let times = for_each_format!(times);

@@ -1,8 +1,8 @@
 //! Several samples at once, which share each pass over the weights.
 //!
 //! Every weight is loaded and unpacked once for four samples: a quarter fewer instructions per sample on Cortex-M4
-//! (`docs/performance.md`), for as many times the memory. Each sample has a generator of its own and is, bit for bit, what
-//! [`Sampler`](crate::Sampler) draws with it.
+//! (`docs/performance.md`), for as many times the memory. Each sample has a generator of its own and is, bit for bit,
+//! what [`Sampler`](crate::Sampler) draws with it.
 //!
 //! ```
 //! use ancestral::{BatchSampler, W8A8};
@@ -64,8 +64,8 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         self.t = self.model.steps();
     }
 
-    /// Takes one step of every chain and returns how many remain, or `None` if the chains have ended. Takes D words from each
-    /// generator.
+    /// Takes one step of every chain and returns how many remain, or `None` if the chains have ended. Takes D words
+    /// from each generator.
     pub fn step<R: Rng>(&mut self, generators: &mut [R; N]) -> Option<usize> {
         let Self { model, memory, t } = self;
         let s = t.checked_sub(1)?;

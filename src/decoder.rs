@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 
 /// The distribution p(x | z_0) of a model, and the constants of the schedule's two ends.
 ///
-/// * Levels (ADC counts, gray levels, bits): `p(k | z_0) ∝ exp(−½ (z_0/α_0 − level_k)² SNR_0)` with the levels spread evenly over
-///   [−1, 1] (Kingma et al. 2021, section 3.3). Its logarithm is an honest likelihood of the data.
+/// * Levels (ADC counts, gray levels, bits): `p(k | z_0) ∝ exp(−½ (z_0/α_0 − level_k)² SNR_0)` with the levels spread
+///   evenly over [−1, 1] (Kingma et al. 2021, section 3.3). Its logarithm is an honest likelihood of the data.
 /// * Continuous data `raw = mean + scale·x`: `p(raw | z_0) = N(x; z_0/α_0, 1/SNR_0)/scale`, a density.
 ///
 /// ```

@@ -2,8 +2,8 @@
 
 use crate::number::Number;
 
-/// Estimator of the data from a noisy state. [`Mlp`](crate::mlp::Mlp) is the one that ships; anything else may implement it too,
-/// for instance a closed-form posterior mean.
+/// Estimator of the data from a noisy state. [`Mlp`](crate::mlp::Mlp) is the one that ships; anything else may
+/// implement it too, for instance a closed-form posterior mean.
 ///
 /// ```
 /// use ancestral::{Denoiser, Number, Q3_12};

@@ -8,8 +8,8 @@
 //! | multiplier of a [`WideRequant`] | `i32` | mantissa in [2³⁰, 2³¹) | – | 2⁻²² of it |
 //! | multiplier of a [`NarrowRequant`] | `i16` | mantissa in [2¹⁴, 2¹⁵) | – | 2⁻¹⁵ of it |
 //!
-//! One rounding rule serves everything: add half of the last place and shift right arithmetically, so ties go up (toward +∞).
-//! It costs one addition on every core and has no branch on the sign.
+//! One rounding rule serves everything: add half of the last place and shift right arithmetically, so ties go up
+//! (toward +∞). It costs one addition on every core and has no branch on the sign.
 
 /// Number of fraction bits of a state value (Q3.12).
 pub const STATE_BITS: u32 = 12;
@@ -52,8 +52,9 @@ pub const fn saturate(value: i32) -> i16 {
 
 /// Requantization of a row with 16-bit outputs: `sat16(((acc · multiplier + 2^(shift−1)) >> shift) + bias)`.
 ///
-/// The product is 64 bits wide, so it is exact. There is one rounding; the bias is in the output's unit and is not rounded. The
-/// factor is below one, so the shifted product fits 32 bits. The layout in the model file is that in memory.
+/// The product is 64 bits wide, so it is exact. There is one rounding; the bias is in the output's unit and is not
+/// rounded. The factor is below one, so the shifted product fits 32 bits. The layout in the model file is that in
+/// memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct WideRequant {
@@ -68,12 +69,12 @@ impl WideRequant {
     pub const MIN_SHIFT: u32 = 31;
     /// Largest shift of a 64-bit product.
     pub const MAX_SHIFT: u32 = 62;
-    /// Number of bits to which the host rounds mantissas. A product with a 31-bit sum is then exact in an `f64`, too, so training
-    /// can compute what the device computes.
+    /// Number of bits to which the host rounds mantissas. A product with a 31-bit sum is then exact in an `f64`, too,
+    /// so training can compute what the device computes.
     const MANTISSA_BITS: u32 = 22;
 
-    /// Returns the closest `multiplier / 2^shift` to a factor (to 22 bits), or `None` if the factor is negative, not finite or not
-    /// below one. Factors too small for the format become 0.
+    /// Returns the closest `multiplier / 2^shift` to a factor (to 22 bits), or `None` if the factor is negative, not
+    /// finite or not below one. Factors too small for the format become 0.
     ///
     /// ```
     /// use ancestral::fixed::WideRequant;
@@ -124,13 +125,14 @@ impl WideRequant {
     pub const fn apply(self, accumulator: i32, bias: i16) -> i16 {
         let product = accumulator as i64 * self.multiplier as i64;
         let rounded = if self.shift > 32 {
-            // Nearly always, and then the product's high word is enough: adding half before the shift is adding one before
-            // its last place. `& 31` tells the compiler that the shift cannot overflow; parsing has checked 31..=62.
+            // Nearly always, and then the product's high word is enough: adding half before the shift is adding one
+            // before its last place. `& 31` tells the compiler that the shift cannot overflow; parsing has checked
+            // 31..=62.
             let high = (product >> 32) as i32;
             (high >> ((self.shift - 33) & 31)).wrapping_add(1) >> 1
         } else {
-            // 31 or 32: the high word again, of the product or of twice the product, and the bit below it. Shifts by a number that is known
-            // here, because 64 bits by another are a function of their own on most cores.
+            // 31 or 32: the high word again, of the product or of twice the product, and the bit below it. Shifts by a
+            // number that is known here, because 64 bits by another are a function of their own on most cores.
             let product = if self.shift == 32 { product } else { product << 1 };
             ((product >> 32) as i32).wrapping_add((product as u32 >> 31) as i32)
         };
@@ -145,8 +147,8 @@ impl WideRequant {
 /// y = (v · multiplier + 2^(after−1)) >> after
 /// ```
 ///
-/// The first shift rounds down and leaves about 15 bits, many more than the output has; the only other rounding is the last. The
-/// layout in the model file is that in memory.
+/// The first shift rounds down and leaves about 15 bits, many more than the output has; the only other rounding is the
+/// last. The layout in the model file is that in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct NarrowRequant {
@@ -164,8 +166,8 @@ impl NarrowRequant {
     /// Largest second shift of a 30-bit product.
     pub const MAX_AFTER: u32 = 30;
 
-    /// Returns the closest `multiplier / 2^after` to `factor · 2^before`, without an offset. Returns `None` if the product is negative,
-    /// not finite, or 2¹⁴ or above, or if `before` is above 31.
+    /// Returns the closest `multiplier / 2^after` to `factor · 2^before`, without an offset. Returns `None` if the
+    /// product is negative, not finite, or 2¹⁴ or above, or if `before` is above 31.
     ///
     /// ```
     /// use ancestral::fixed::NarrowRequant;
@@ -229,8 +231,8 @@ impl NarrowRequant {
     }
 }
 
-/// Splits a factor into `mantissa / 2^shift` with a mantissa of `bits` bits (the first is 1), or (0, 0) for zero. Returns `None` if
-/// the factor is negative or not finite.
+/// Splits a factor into `mantissa / 2^shift` with a mantissa of `bits` bits (the first is 1), or (0, 0) for zero.
+/// Returns `None` if the factor is negative or not finite.
 fn normalize(factor: f64, bits: u32) -> Option<(i32, i32)> {
     if !(factor.is_finite() && factor >= 0.0) {
         return None;

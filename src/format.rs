@@ -2,7 +2,8 @@
 //!
 //! A format defines what a weight, a bias and an activation are, how a layer's sums are made, and how a sum becomes an
 //! activation or an output. The sampler, the ELBO and the walk through the layers are written once over [`Format`].
-//! `docs/numerics.md` specifies the arithmetic of each; [`for_each_format!`](crate::for_each_format) is the list of all.
+//! `docs/numerics.md` specifies the arithmetic of each; [`for_each_format!`](crate::for_each_format) is the list of
+//! all.
 
 mod a8;
 mod f16;

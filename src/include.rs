@@ -2,9 +2,9 @@
 
 /// Puts a model file into the program: `include_model!(pub DIGITS: W8A16 = "digits.vdm");`
 ///
-/// This makes a `static` of type [`StaticModel`](crate::model::StaticModel) with the sizes of the model. The file is checked
-/// while the program compiles (format, version, checksum, every offset); a bad one is a compile error with a sentence. The path
-/// is as for [`include_bytes!`]: relative to the source file, or built with `concat!` and `env!`.
+/// This makes a `static` of type [`StaticModel`](crate::model::StaticModel) with the sizes of the model. The file is
+/// checked while the program compiles (format, version, checksum, every offset); a bad one is a compile error with a
+/// sentence. The path is as for [`include_bytes!`]: relative to the source file, or built with `concat!` and `env!`.
 ///
 /// ```
 /// use ancestral::{Sampler, W8A16};
@@ -28,7 +28,9 @@
 /// Nor does a file in another number format than the one named:
 ///
 /// ```compile_fail
-/// ancestral::include_model!(DIGITS: ancestral::F32 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"));
+/// ancestral::include_model!(
+///     DIGITS: ancestral::F32 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm")
+/// );
 /// ```
 #[macro_export]
 macro_rules! include_model {

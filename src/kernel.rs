@@ -1,10 +1,10 @@
 //! Sums of products: where a denoiser spends its time.
 //!
-//! A layer's sums are made in blocks of rows, for one sample or for [`GROUP`] samples that share a pass over the weights. The
-//! [`portable`] kernel is safe Rust and the reference. The build script picks a kernel that knows the core ([`NAME`] says
-//! which), and every kernel gives the same bits, because sums of integers do not depend on their order. A kernel first brings
-//! the input into the order in which it multiplies ([`Kernel::prepare`]), once per layer. The weights therefore lie in the
-//! model file as any reader expects them.
+//! A layer's sums are made in blocks of rows, for one sample or for [`GROUP`] samples that share a pass over the
+//! weights. The [`portable`] kernel is safe Rust and the reference. The build script picks a kernel that knows the core
+//! ([`NAME`] says which), and every kernel gives the same bits, because sums of integers do not depend on their order.
+//! A kernel first brings the input into the order in which it multiplies ([`Kernel::prepare`]), once per layer. The
+//! weights therefore lie in the model file as any reader expects them.
 //!
 //! | kernel | cores | how |
 //! |---|---|---|
@@ -16,9 +16,10 @@
 //! | `rv32im` | 32-bit RISC-V with a multiplier | four rows share an input; two nibbles per multiplication |
 //!
 //! The features `kernel-portable` and so on override the build script. A Cortex-M33 without the DSP extension needs
-//! `kernel-portable`, and a Cortex-M55 `kernel-helium` or `-C target-cpu=cortex-m55`: their targets do not tell them from
-//! other cores. A kernel leaves rows whose length it does not take to the portable one, for the same sums in more time:
-//! `dsp` takes multiples of 8 columns; `armv6m` of 4 bytes or 16 nibbles; `rv32im` of 8 or 16; `helium` of 32 nibbles.
+//! `kernel-portable`, and a Cortex-M55 `kernel-helium` or `-C target-cpu=cortex-m55`: their targets do not tell them
+//! from other cores. A kernel leaves rows whose length it does not take to the portable one, for the same sums in more
+//! time: `dsp` takes multiples of 8 columns; `armv6m` of 4 bytes or 16 nibbles; `rv32im` of 8 or 16; `helium` of 32
+//! nibbles.
 
 mod caps;
 pub mod float;

@@ -1,23 +1,23 @@
 #![no_std]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
-//! Variational diffusion models on a microcontroller: sampling and the ELBO of a quantized MLP denoiser, without a heap, without
-//! a panic on data, and with the same bits on every machine. In the integer formats the network and the sampler compute with
-//! integers alone; the ELBO adds up its terms in `f32`.
+//! Variational diffusion models on a microcontroller: sampling and the ELBO of a quantized MLP denoiser, without a
+//! heap, without a panic on data, and with the same bits on every machine. In the integer formats the network and the
+//! sampler compute with integers alone; the ELBO adds up its terms in `f32`.
 //!
 //! # The model
 //!
-//! A variational diffusion model (Kingma et al. 2021) destroys a row of data x by a fixed Gaussian chain z_0, z_1, …, z_T of the
-//! same dimension, and learns to walk the chain backward. One number per step, `γ_t = −log SNR`, sets the amount of noise at t;
-//! [`schedule`] turns the list of γ into every constant. One step backward is two lines:
+//! A variational diffusion model (Kingma et al. 2021) destroys a row of data x by a fixed Gaussian chain z_0, z_1, …,
+//! z_T of the same dimension, and learns to walk the chain backward. One number per step, `γ_t = −log SNR`, sets the
+//! amount of noise at t; [`schedule`] turns the list of γ into every constant. One step backward is two lines:
 //!
 //! ```text
 //! x̂   = skip_t·z_t + out_t·f(z_t, t)              f: the network
 //! z_s = keep_t·z_t + pull_t·x̂ + spread_t·n        n ~ N(0, I), s = t − 1
 //! ```
 //!
-//! The schedule is static, so whatever depends on t is a table in the model file: the constants above, and a bias per step in
-//! the network's layers. The device computes products, sums and normals, nothing else.
+//! The schedule is static, so whatever depends on t is a table in the model file: the constants above, and a bias per
+//! step in the network's layers. The device computes products, sums and normals, nothing else.
 //!
 //! # A firmware's worth of code
 //!
@@ -61,18 +61,18 @@
 //! * `alloc`: buffers on the heap ([`storage`]`::Heap`) and the model writer.
 //! * `std`: turns on `alloc`, and on x86-64 a kernel that detects AVX2 at run time.
 //! * `defmt`: `defmt::Format` for errors and results.
-//! * `kernel-portable`, `kernel-dsp`, `kernel-helium`, `kernel-armv6m`, `kernel-rv32im`: override the [`kernel`] that the build
-//!   script picks for the target. At most one of the last four; `kernel-portable` wins over all.
+//! * `kernel-portable`, `kernel-dsp`, `kernel-helium`, `kernel-armv6m`, `kernel-rv32im`: override the [`kernel`] that
+//!   the build script picks for the target. At most one of the last four; `kernel-portable` wins over all.
 //!
 //! `default` is the empty set.
 //!
 //! # Untrusted model files
 //!
-//! [`Model::parse`](model::Model::parse) checks magic, version, length, CRC-32, every offset, every layer's shape and every
-//! requantization before anything is computed. A file that passes may still be nonsense, but it cannot make this crate panic,
-//! read outside the file or run without end: the time of a sample is bounded by the header's sizes, which the caller can look at
-//! first ([`model::Header::read`]). The CRC detects accidents, not attackers: if a file's origin matters, verify a signature
-//! before parsing. [`include_model!`] runs the same checks while the program compiles.
+//! [`Model::parse`](model::Model::parse) checks magic, version, length, CRC-32, every offset, every layer's shape and
+//! every requantization before anything is computed. A file that passes may still be nonsense, but it cannot make this
+//! crate panic, read outside the file or run without end: the time of a sample is bounded by the header's sizes, which
+//! the caller can look at first ([`model::Header::read`]). The CRC detects accidents, not attackers: if a file's origin
+//! matters, verify a signature before parsing. [`include_model!`] runs the same checks while the program compiles.
 //!
 //! # Minimum supported Rust version
 //!

@@ -3,8 +3,8 @@
 //! Two forms that agree in expectation (Kingma et al. 2021, section 3 and appendix E):
 //! * [`elbo`]: reconstruction + prior + one KL divergence per step, each exact given its noise. All T steps are
 //!   summed. Low variance: the one to use.
-//! * [`elbo_of_chain`]: `ln p(x, z_0..z_T) − ln q(z_0..z_T | x)` over one sampled chain. High variance: the definition, kept to
-//!   check the other.
+//! * [`elbo_of_chain`]: `ln p(x, z_0..z_T) − ln q(z_0..z_T | x)` over one sampled chain. High variance: the definition,
+//!   kept to check the other.
 
 use crate::decoder::Decoder;
 use crate::denoiser::Denoiser;
@@ -308,8 +308,8 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
 
     /// Returns the negative ELBO of a row of continuous data in raw units, with one draw of the noise for each t.
     ///
-    /// * `row`: D values. In fixed point a value more than 8 scales from the mean counts as 8 scales from it: still very
-    ///   unusual, but not more so than any other that far away.
+    /// * `row`: D values. In fixed point a value more than 8 scales from the mean counts as 8 scales from it: still
+    ///   very unusual, but not more so than any other that far away.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -323,7 +323,7 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
     /// sampler.values(&mut beat);
     /// let mut likelihood = Likelihood::new(&BEAT);
     /// let usual = likelihood.elbo_of_values(&beat, &mut rng)?.total();
-    /// beat.reverse();
+    /// beat[10] += 5.0; // an artifact
     /// let unusual = likelihood.elbo_of_values(&beat, &mut rng)?.total();
     /// assert!(unusual > usual);
     /// # Ok(())

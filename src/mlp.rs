@@ -60,8 +60,8 @@ pub fn forward<F: Format>(
     walk::<F, false>(model, t, z, scratch, output, |_, _| {});
 }
 
-/// [`forward`] for several samples, which share each pass over the weights: every weight is loaded and unpacked once for four
-/// of them.
+/// [`forward`] for several samples, which share each pass over the weights: every weight is loaded and unpacked once
+/// for four of them.
 ///
 /// * `z`, `output`: D values per sample, one sample after the other;
 /// * `scratch`: as long as that of one sample, for each.
@@ -198,8 +198,8 @@ fn scaled<F: Format, T>(
     }
 }
 
-/// Returns the biases and requantizations of `count` rows from `first` on, the slots of a sample's outputs that they make, and
-/// the index of the first slot among all.
+/// Returns the biases and requantizations of `count` rows from `first` on, the slots of a sample's outputs that they
+/// make, and the index of the first slot among all.
 #[inline(always)]
 fn windows<'f, 'o, F: Format, T>(
     layer: &Layer<'_, F>,

@@ -1,8 +1,8 @@
 //! The model file (`.vdm`): little-endian, versioned, checked by CRC-32, used where it lies.
 //!
-//! Two ways in, one parser: [`include_model!`](crate::include_model) runs the checks of [`Model::parse`] while the firmware
-//! compiles (a bad file does not compile), and [`Model::parse`] runs them on the device or the desktop. Neither copies
-//! anything. `docs/model-format.md` specifies every byte.
+//! Two ways in, one parser: [`include_model!`](crate::include_model) runs the checks of [`Model::parse`] while the
+//! firmware compiles (a bad file does not compile), and [`Model::parse`] runs them on the device or the desktop.
+//! Neither copies anything. `docs/model-format.md` specifies every byte.
 
 mod aligned;
 mod error;

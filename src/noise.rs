@@ -1,12 +1,13 @@
 //! The standard normal, in integers: one 32-bit word in, one normal out, no loop, no division, no float.
 //!
-//! The inverse distribution function is tabulated. A word gives a sign and a tail probability `p = (2v + 1)/2³²`; the magnitude
-//! is `Φ⁻¹(1 − p/2)`. The position of p's leading one selects one of 32 octaves, so the tail is as well resolved as the middle, up
-//! to 6.3σ. The next three bits select one of 8 segments, and the rest a point on that segment's parabola. The table has 256
-//! segments of 8 bytes; the parabola is within 4·10⁻⁵ of the true quantile, a sixth of the last place of Q3.12.
+//! The inverse distribution function is tabulated. A word gives a sign and a tail probability `p = (2v + 1)/2³²`; the
+//! magnitude is `Φ⁻¹(1 − p/2)`. The position of p's leading one selects one of 32 octaves, so the tail is as well
+//! resolved as the middle, up to 6.3σ. The next three bits select one of 8 segments, and the rest a point on that
+//! segment's parabola. The table has 256 segments of 8 bytes; the parabola is within 4·10⁻⁵ of the true quantile, a
+//! sixth of the last place of Q3.12.
 //!
-//! Compared with a ziggurat, every draw takes the same time (a firmware can count on it) and exactly one word (so two number
-//! formats with the same seed see the same noise).
+//! Compared with a ziggurat, every draw takes the same time (a firmware can count on it) and exactly one word (so two
+//! number formats with the same seed see the same noise).
 //!
 //! ```
 //! use ancestral::noise::{normal_q28, to_f32};

@@ -17,8 +17,8 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug + Send
     fn from_f32(value: f32) -> Self;
     /// Converts exactly.
     fn to_f32(self) -> f32;
-    /// Returns the nearest value to `numerator / denominator`, in integer arithmetic if the format is an integer. Used for the grid
-    /// of data levels, whose values lie in [−1, 1]. `denominator` > 0.
+    /// Returns the nearest value to `numerator / denominator`, in integer arithmetic if the format is an integer. Used
+    /// for the grid of data levels, whose values lie in [−1, 1]. `denominator` > 0.
     fn from_ratio(numerator: i32, denominator: i32) -> Self;
     /// Returns a constant of the schedule, or `None` if the format cannot hold it.
     fn constant(value: f64) -> Option<Self::Constant>;
@@ -28,8 +28,8 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug + Send
     fn mix2(a: Self::Constant, x: Self, b: Self::Constant, y: Self) -> Self;
     /// `a·x + b·y + c·w`, one rounding if the format is an integer.
     fn mix3(a: Self::Constant, x: Self, b: Self::Constant, y: Self, c: Self::Constant, w: Self) -> Self;
-    /// Returns a constant of magnitude below two, or `None` if the format cannot hold it: a standard deviation of the reverse step,
-    /// which may exceed one in a direction in which the data is widely spread.
+    /// Returns a constant of magnitude below two, or `None` if the format cannot hold it: a standard deviation of the
+    /// reverse step, which may exceed one in a direction in which the data is widely spread.
     fn wide_constant(value: f64) -> Option<Self::Constant>;
     /// `a·x`, one rounding if the format is an integer.
     fn scale(a: Self::Constant, x: Self) -> Self;

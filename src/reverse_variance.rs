@@ -1,9 +1,9 @@
 //! A reverse variance that differs between dimensions or directions.
 //!
-//! `p(z_s | z_t) = N(keep·z_t + pull·x̂, U diag(v_t) Uᵀ)`. The best v for a given x̂ is the posterior's own variance plus what the
-//! error of x̂ adds, `v_td = σ_s² c · (1 + (SNR_s − SNR_t)·⟨(Uᵀ(x − x̂))_d²⟩)`. The step then costs `½ ln(1 + 2ℓ)` where it costs ℓ
-//! with the posterior's variance. With few steps that is most of the difference. U is orthogonal; q is isotropic and does not
-//! depend on it.
+//! `p(z_s | z_t) = N(keep·z_t + pull·x̂, U diag(v_t) Uᵀ)`. The best v for a given x̂ is the posterior's own variance
+//! plus what the error of x̂ adds, `v_td = σ_s² c · (1 + (SNR_s − SNR_t)·⟨(Uᵀ(x − x̂))_d²⟩)`. The step then costs
+//! `½ ln(1 + 2ℓ)` where it costs ℓ with the posterior's variance. With few steps that is most of the difference. U is
+//! orthogonal; q is isotropic and does not depend on it.
 
 use crate::number::Number;
 use rand_core::Rng;
@@ -15,8 +15,8 @@ pub struct ReverseVariance<'a, N: Number> {
     pub spreads: &'a [N::Constant],
     /// The basis U, row-major, `D × D`: column d is the direction of spread d. Empty for the identity.
     pub basis: &'a [N::Constant],
-    /// Part of each step's cost that does not depend on the data: `½ Σ_d [ln(v_d/s²) + s²/v_d − 1]` nats, where s² is the
-    /// posterior's own variance. `T` values.
+    /// Part of each step's cost that does not depend on the data: `½ Σ_d [ln(v_d/s²) + s²/v_d − 1]` nats, where s² is
+    /// the posterior's own variance. `T` values.
     pub nats: &'a [f32],
 }
 

@@ -180,8 +180,8 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         self.t = self.table.steps();
     }
 
-    /// Takes one step and returns how many remain, or `None` if the chain has ended or was not begun. Takes D words from the
-    /// generator.
+    /// Takes one step and returns how many remain, or `None` if the chain has ended or was not begun. Takes D words
+    /// from the generator.
     ///
     /// ```
     /// # use ancestral::{Sampler, W8A16};
@@ -248,8 +248,9 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         levels
     }
 
-    /// Writes the sample in raw units to `out`, D values. For discretized data these are the [`Sampler::levels`] as numbers. For
-    /// continuous data they are the mean of p(x | z_0): its noise is part of the data's spread, so it is kept.
+    /// Writes the sample in raw units to `out`, D values. For discretized data these are the [`Sampler::levels`] as
+    /// numbers. For continuous data they are the mean of p(x | z_0): its noise is part of the data's spread, so it is
+    /// kept.
     ///
     /// ```
     /// # use ancestral::{Sampler, W8A16};

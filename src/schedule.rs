@@ -1,16 +1,16 @@
 //! The Gaussian process of a variational diffusion model, and the table of steps made from it.
 //!
-//! Everything here is a function of `γ = −log SNR`, increasing in t, with `α² = sigmoid(−γ)` and `σ² = sigmoid(γ)` (variance
-//! preserving; Kingma et al. 2021, "Variational Diffusion Models", section 3.1 and appendix A). Step `t` in `1..=T` goes between
-//! times `s = t − 1` and `t`.
+//! Everything here is a function of `γ = −log SNR`, increasing in t, with `α² = sigmoid(−γ)` and `σ² = sigmoid(γ)`
+//! (variance preserving; Kingma et al. 2021, "Variational Diffusion Models", section 3.1 and appendix A). Step `t` in
+//! `1..=T` goes between times `s = t − 1` and `t`.
 //!
-//! The formulas are written once, generic over [`Real`] (`f32` on a device, `f64` on the host), in forms that do not cancel:
-//! products of `softplus` and `expm1` instead of differences of variances.
+//! The formulas are written once, generic over [`Real`] (`f32` on a device, `f64` on the host), in forms that do not
+//! cancel: products of `softplus` and `expm1` instead of differences of variances.
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-/// Number type in which the schedule is computed: `f32` or `f64`. The transcendental functions come from `libm`, so they give the
-/// same bits on every machine.
+/// Number type in which the schedule is computed: `f32` or `f64`. The transcendental functions come from `libm`, so
+/// they give the same bits on every machine.
 pub trait Real:
     Copy
     + PartialOrd
@@ -258,9 +258,9 @@ impl<R: Real> StepConstants<R> {
     }
 
     /// The step from `γ_t` to `γ_s` with the share η of the posterior's noise: `spread = η σ_s √c`,
-    /// `keep = √(σ_s² − spread²)/σ_t`, `pull = α_s − keep α_t` (Song et al. 2021, "Denoising Diffusion Implicit Models", equation
-    /// 12, for a variance-preserving process). η = 1 is [`Self::ancestral`], η = 0 is deterministic; all have the same marginals
-    /// q(z_s | x).
+    /// `keep = √(σ_s² − spread²)/σ_t`, `pull = α_s − keep α_t` (Song et al. 2021, "Denoising Diffusion Implicit
+    /// Models", equation 12, for a variance-preserving process). η = 1 is [`Self::ancestral`], η = 0 is deterministic;
+    /// all have the same marginals q(z_s | x).
     pub fn with_noise(prediction: Prediction, gamma_s: R, gamma_t: R, eta: R) -> Self {
         let ancestral = Self::ancestral(prediction, gamma_s, gamma_t);
         if eta >= R::from_f64(1.0) {

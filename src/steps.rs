@@ -1,8 +1,9 @@
 //! Other steps of the same model, chosen at run time: fewer of them, and with less noise.
 //!
-//! A model file brings the table of its own T steps. [`OwnedStepTable`] makes another table from the model's γ, on the device:
-//! evenly spaced time steps of the model. Between two of them lies the step with the share η of the posterior's noise (Song et
-//! al. 2021, "DDIM", section 4.1): η = 1 is the ancestral step, η = 0 is deterministic given z_T. Nothing else changes.
+//! A model file brings the table of its own T steps. [`OwnedStepTable`] makes another table from the model's γ, on the
+//! device: evenly spaced time steps of the model. Between two of them lies the step with the share η of the posterior's
+//! noise (Song et al. 2021, "DDIM", section 4.1): η = 1 is the ancestral step, η = 0 is deterministic given z_T.
+//! Nothing else changes.
 //!
 //! ```
 //! use ancestral::steps::OwnedStepTable;
@@ -82,13 +83,13 @@ impl<N: Number, const ENTRIES: usize> OwnedStepTable<N, ENTRIES> {
     ///
     /// * `eta`: share of the posterior's standard deviation, 0..=1.
     ///
-    /// The constants are computed in `f64` from the model's γ, as the exporter computes them. A reverse variance of the model
-    /// belongs to its own steps and is left out.
+    /// The constants are computed in `f64` from the model's γ, as the exporter computes them. A reverse variance of the
+    /// model belongs to its own steps and is left out.
     ///
     /// # Errors
     ///
-    /// [`StepTableError`] if the model or the memory has fewer steps, if η is out of range, or if a constant does not fit the number
-    /// format.
+    /// [`StepTableError`] if the model or the memory has fewer steps, if η is out of range, or if a constant does not
+    /// fit the number format.
     pub fn new<F: Format<Number = N>>(model: &Model<'_, F>, steps: usize, eta: f64) -> Result<Self, StepTableError> {
         let own = model.step_table();
         let most = own.steps();

@@ -10,8 +10,8 @@ pub struct Scratch<'s, F: Format> {
     pub first: &'s mut [F::Activation],
     /// Activations, as many as the widest hidden layer has.
     pub second: &'s mut [F::Activation],
-    /// Work area in which kernels bring a layer's input into their own order: one entry per activation. It may be shorter or empty,
-    /// and then layers take longer.
+    /// Work area in which kernels bring a layer's input into their own order: one entry per activation. It may be
+    /// shorter or empty, and then layers take longer.
     pub work: &'s mut [F::Work],
 }
 
@@ -39,8 +39,8 @@ pub trait Storage<F: Format> {
     fn buffers(&mut self, dim: usize) -> Buffers<'_, F>;
 }
 
-/// Returns the bytes of all the buffers of a model: the size of [`Inline`] without padding. The kernel's work area is part of it
-/// and depends on the core; desktops need none.
+/// Returns the bytes of all the buffers of a model: the size of [`Inline`] without padding. The kernel's work area is
+/// part of it and depends on the core; desktops need none.
 ///
 /// ```
 /// use ancestral::{W8A8, W8A16, kernel, storage::{buffer_bytes, device_bytes}};

@@ -5,13 +5,14 @@ use ancestral::denoiser::Denoiser;
 use ancestral::likelihood::{ChainBuffers, elbo, elbo_of_chain, step_nats};
 use ancestral::model::StepTable;
 use ancestral::number::Number;
-use ancestral::schedule::{Prediction, Schedule, alpha, kernel, snr, softplus};
 use ancestral::reverse_variance::ReverseVariance;
+use ancestral::schedule::{Prediction, Schedule, alpha, kernel, snr, softplus};
 use ancestral::{Q3_12, sampler};
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 use std::marker::PhantomData;
 
-/// Data of D independent dimensions, each −0.5 or 0.5 with probabilities 0.3 and 0.7: of 5 levels over [−1, 1], levels 1 and 3.
+/// Data of D independent dimensions, each −0.5 or 0.5 with probabilities 0.3 and 0.7: of 5 levels over [−1, 1], levels
+/// 1 and 3.
 const DIM: usize = 4;
 const LEVELS: u16 = 5;
 const HIGH: f64 = 0.7;

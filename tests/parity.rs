@@ -1,5 +1,5 @@
-//! Every format computes here what it computes on every other core: the lines of `golden/parity.txt`, which the firmware
-//! `firmware-examples/parity` prints on six emulated cores. Run in debug and in release.
+//! Every format computes here what it computes on every other core: the lines of `golden/parity.txt`, which the
+//! firmware `firmware-examples/parity` prints on six emulated cores. Run in debug and in release.
 //!
 //! After a change that means to change them: `BLESS=1 cargo test --test parity`.
 

@@ -72,9 +72,7 @@ pub fn compare(
     let is_float = |f: &&ModelFile| f.header().format == FormatId::F32;
     let reference = files.iter().find(is_float).or(files.first());
     let reference = reference.context("there is nothing to compare: name at least one model file")?;
-    let integer = files
-        .iter()
-        .find(|f| f.header().format.is_integer());
+    let integer = files.iter().find(|f| f.header().format.is_integer());
     if settings.state {
         ensure!(
             reference.header().format == FormatId::F32,

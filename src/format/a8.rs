@@ -8,8 +8,9 @@ use crate::number::Q3_12;
 
 /// An 8-bit activation: 0..=255 in the model's unit of hidden activations.
 ///
-/// Hidden layers are rectified, so a sign would waste a bit. It is stored as `a − 128`, because cores that multiply sixteen
-/// bytes at a time multiply signed ones. The row's [`NarrowRequant::offset`] adds back what that takes from its sum, `128·Σ w`.
+/// Hidden layers are rectified, so a sign would waste a bit. It is stored as `a − 128`, because cores that multiply
+/// sixteen bytes at a time multiply signed ones. The row's [`NarrowRequant::offset`] adds back what that takes from its
+/// sum, `128·Σ w`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
 pub struct A8(
@@ -47,18 +48,18 @@ impl From<A8> for i32 {
 
 /// 8-bit weights, 8-bit activations, 16 bits in and out: for cores without a long multiply, and for Helium.
 ///
-/// Semantics: the sum `Σ w·(a − 128)` (in the first layer `Σ w·z`) is exact in 32 bits. [`NarrowRequant::apply`] adds `128·Σ w`
-/// back, brings the sum to about 15 bits, adds the bias there, and multiplies once. A hidden layer's result saturates at 0 and
-/// 255, which is the rectifier; a residual layer then adds its input and saturates at 255. The last layer's result is Q3.12 and
-/// saturates at 16 bits. All hidden layers share one unit, which a step's exponent may divide by a power of two: that changes
-/// the second shift of the first and the last layer.
+/// Semantics: the sum `Σ w·(a − 128)` (in the first layer `Σ w·z`) is exact in 32 bits. [`NarrowRequant::apply`] adds
+/// `128·Σ w` back, brings the sum to about 15 bits, adds the bias there, and multiplies once. A hidden layer's result
+/// saturates at 0 and 255, which is the rectifier; a residual layer then adds its input and saturates at 255. The last
+/// layer's result is Q3.12 and saturates at 16 bits. All hidden layers share one unit, which a step's exponent may
+/// divide by a power of two: that changes the second shift of the first and the last layer.
 #[derive(Clone, Copy, Debug)]
 pub struct W8A8;
 
 /// 4-bit weights, 8-bit activations: half the flash of [`W8A8`], with the same semantics.
 ///
-/// A packed layer holds two weights in −8..=7 per byte, the even column's in the low half. A layer that is not packed has 8-bit
-/// weights, as the first and the last usually do.
+/// A packed layer holds two weights in −8..=7 per byte, the even column's in the low half. A layer that is not packed
+/// has 8-bit weights, as the first and the last usually do.
 #[derive(Clone, Copy, Debug)]
 pub struct W4A8;
 

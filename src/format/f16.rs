@@ -9,8 +9,8 @@ use half::f16;
 
 /// `f16` weights and biases, `f32` arithmetic: half the flash of `f32`, and no calibration.
 ///
-/// Semantics: those of [`F32`](crate::F32) with every weight and bias widened exactly. So the bits are those of the `f32`
-/// network with the rounded weights, on every core. Cores with an FPU widen in hardware (`vcvtb.f32.f16`).
+/// Semantics: those of [`F32`](crate::F32) with every weight and bias widened exactly. So the bits are those of the
+/// `f32` network with the rounded weights, on every core. Cores with an FPU widen in hardware (`vcvtb.f32.f16`).
 #[derive(Clone, Copy, Debug)]
 pub struct F16;
 

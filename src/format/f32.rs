@@ -8,8 +8,8 @@ use crate::number::Number;
 
 /// `f32` weights and activations: the reference on the desktop, and a choice for cores with an FPU.
 ///
-/// Semantics: `y = dot(w, x) + b`, the dot product in the fixed order of [`dot_f32`]; then the rectifier; then, in a residual
-/// layer, the addition of the input. No fused multiply-add, so the bits are the same on every core.
+/// Semantics: `y = dot(w, x) + b`, the dot product in the fixed order of [`dot_f32`]; then the rectifier; then, in a
+/// residual layer, the addition of the input. No fused multiply-add, so the bits are the same on every core.
 #[derive(Clone, Copy, Debug)]
 pub struct F32;
 

@@ -1,7 +1,7 @@
 //! The list of number formats, and the codes that stand for them in a file.
 
-/// Calls a macro with the list of all number formats, from the most exact to the smallest. Everything that depends on which
-/// formats exist is made from this one list.
+/// Calls a macro with the list of all number formats, from the most exact to the smallest. Everything that depends on
+/// which formats exist is made from this one list.
 ///
 /// `for_each_format!(callback, context…)` expands to `callback! { context… rows }`. Each row has the form
 /// `/// doc` `Type = code, "name", kind;`, where `kind` is `float` or `integer`. The callback is a name or a path.

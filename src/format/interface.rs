@@ -78,17 +78,17 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
     /// Entry of the kernel's work area per column of a layer's input: [`kernel::Work`](crate::kernel::Work), or `()`.
     type Work: bytemuck::Pod + Default + Send + Sync + core::fmt::Debug;
 
-    /// Returns the requantization with its factor times `2^exponent`: how a step's unit of hidden activations changes the first
-    /// and the last layer. Formats without requantization return `()`.
+    /// Returns the requantization with its factor times `2^exponent`: how a step's unit of hidden activations changes
+    /// the first and the last layer. Formats without requantization return `()`.
     fn scaled(requant: Self::Requant, exponent: i32) -> Self::Requant;
 
     /// Returns the requantization for sums as this build's kernel gives them, see
     /// [`kernel::ZERO_POINT`](crate::kernel::ZERO_POINT).
     fn for_kernel(requant: Self::Requant) -> Self::Requant;
 
-    /// Computes `Σ_c weight[row][c]·input[c]` of every row and sample: `emit(sample, row, sums)` receives those of some rows of
-    /// one sample, from `row` on. For 8-bit activations it is `Σ_c weight[row][c]·(a[c] − 128 + ZERO_POINT)`, see
-    /// [`kernel::ZERO_POINT`](crate::kernel::ZERO_POINT).
+    /// Computes `Σ_c weight[row][c]·input[c]` of every row and sample: `emit(sample, row, sums)` receives those of some
+    /// rows of one sample, from `row` on. For 8-bit activations it is `Σ_c weight[row][c]·(a[c] − 128 + ZERO_POINT)`,
+    /// see [`kernel::ZERO_POINT`](crate::kernel::ZERO_POINT).
     ///
     /// * `MANY`: there may be several samples;
     /// * `input`: `columns` values per sample;
@@ -100,11 +100,12 @@ pub trait Format: Copy + core::fmt::Debug + Send + Sync + 'static {
         emit: &mut Emit<'_, Self::Sum>,
     );
 
-    /// Turns a sum into a hidden layer's activation: adds the bias, requantizes, rectifies if `relu`, then adds `skip`, the
-    /// input of a residual layer.
+    /// Turns a sum into a hidden layer's activation: adds the bias, requantizes, rectifies if `relu`, then adds `skip`,
+    /// the input of a residual layer.
     fn activate(row: RowFinish<Self>, sum: Self::Sum, relu: bool, skip: Option<Self::Activation>) -> Self::Activation;
 
-    /// [`activate`](Self::activate) for as many rows as a kernel does at once. Returns how many it did, from the first on.
+    /// [`activate`](Self::activate) for as many rows as a kernel does at once. Returns how many it did, from the first
+    /// on.
     ///
     /// * `before`: what a residual layer adds, or nothing.
     #[inline(always)]

@@ -9,11 +9,12 @@ use crate::number::Q3_12;
 
 /// 8-bit weights, 16-bit activations: the default.
 ///
-/// Semantics: the sum `Σ w·a` is exact in 32 bits. One requantization per row ([`WideRequant::apply`]) brings it to the layer's
-/// output unit, adds the bias, which has that unit, and saturates at 16 bits. Then follow the rectifier and, in a residual
-/// layer, a saturating addition of the input. There are no zero points. The network's input and output are Q3.12. Hidden layers
-/// share one unit, which a step's exponent may divide by a power of two: only the shifts of the first and the last layer
-/// change. Sums of integers do not depend on their order, so every kernel on every core gives these bits.
+/// Semantics: the sum `Σ w·a` is exact in 32 bits. One requantization per row ([`WideRequant::apply`]) brings it to the
+/// layer's output unit, adds the bias, which has that unit, and saturates at 16 bits. Then follow the rectifier and, in
+/// a residual layer, a saturating addition of the input. There are no zero points. The network's input and output are
+/// Q3.12. Hidden layers share one unit, which a step's exponent may divide by a power of two: only the shifts of the
+/// first and the last layer change. Sums of integers do not depend on their order, so every kernel on every core gives
+/// these bits.
 #[derive(Clone, Copy, Debug)]
 pub struct W8A16;
 
@@ -40,12 +41,7 @@ impl Format for W8A16 {
         requant
     }
 
-    fn sums<const MANY: bool>(
-        matrix: &Matrix<'_>,
-        input: Input<'_, Self>,
-        work: &mut [u32],
-        emit: &mut Emit<'_, i32>,
-    ) {
+    fn sums<const MANY: bool>(matrix: &Matrix<'_>, input: Input<'_, Self>, work: &mut [u32], emit: &mut Emit<'_, i32>) {
         let (Input::State(input) | Input::Hidden(input)) = input;
         let inputs = Inputs::Halves(bytemuck::must_cast_slice(input));
         kernel::sums::<Active, FormatCaps<Self, MANY>>(matrix, inputs, work, emit);

@@ -1,5 +1,5 @@
-//! Kernel of Armv6-M: Cortex-M0, M0+ and M1. Bytes are unpacked by shifts, once for two rows or for four samples; nibbles are
-//! multiplied two at a time ([`swar`]).
+//! Kernel of Armv6-M: Cortex-M0, M0+ and M1. Bytes are unpacked by shifts, once for two rows or for four samples;
+//! nibbles are multiplied two at a time ([`swar`]).
 
 use super::caps::KernelCaps;
 use super::inputs::Inputs;
@@ -130,10 +130,11 @@ impl Kernel for Armv6m {
         let input = prepared.words.as_ptr_range();
         let sums = sums.as_mut_ptr();
         let call = |row: usize, times: usize, skip: usize, second: isize| {
-            // SAFETY: the assembly reads whole rows from row `row` on, `times` of them or `times` pairs `second + 4` bytes apart, all inside
-            // `weights`, and words that are aligned, because the matrix and its stride are. It reads the words of the input, of
-            // which there are whole units as `prepare` has found, and `start`; it writes one sum a row (of each of four
-            // samples, BLOCK / 4 apart), the last of an odd number of rows twice, for which there is room because BLOCK is even.
+            // SAFETY: the assembly reads whole rows from row `row` on, `times` of them or `times` pairs `second + 4`
+            // bytes apart, all inside `weights`, and words that are aligned, because the matrix and its stride are. It
+            // reads the words of the input, of which there are whole units as `prepare` has found, and `start`; it
+            // writes one sum a row (of each of four samples, BLOCK / 4 apart), the last of an odd number of rows twice,
+            // for which there is room because BLOCK is even.
             unsafe {
                 (prepared.rows)(
                     weights.as_ptr().add(row * stride),
@@ -184,8 +185,8 @@ fn interleave(bytes: &[i8], columns: usize, words: &mut [u32]) {
     }
 }
 
-/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte, and the last bit that it shifts out stands in the carry, so that adding it
-/// is rounding to nearest.
+/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte. The last bit that it shifts out stands in the
+/// carry, so adding it is rounding to nearest.
 #[inline(always)]
 fn requantize(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
     let [offset, rest] = bytemuck::must_cast::<NarrowRequant, [u32; 2]>(requant);

@@ -1,7 +1,7 @@
 //! Compile-time capabilities of a pass over a matrix.
 
-/// Compile-time capabilities: code for packings or inputs that a format cannot produce is not compiled, so that a firmware
-/// holds in flash only what its format needs.
+/// Compile-time capabilities: code for packings or inputs that a format cannot produce is not compiled, so that a
+/// firmware holds in flash only what its format needs.
 pub trait KernelCaps {
     /// Inputs may have 8 bits.
     const BYTES: bool;

@@ -1,5 +1,6 @@
-//! Kernel of x86-64 desktops: the portable loops, compiled a second time for AVX2 and chosen at run time. The compiler's own
-//! vectors run at three to five times the baseline's speed; AVX-512 adds a fifth, which is not worth a third copy.
+//! Kernel of x86-64 desktops: the portable loops, compiled a second time for AVX2 and chosen at run time. The
+//! compiler's own vectors run at three to five times the baseline's speed; AVX-512 adds a fifth, which is not worth a
+//! third copy.
 
 use super::caps::KernelCaps;
 use super::inputs::Inputs;
@@ -44,6 +45,12 @@ impl Kernel for Desktop {
 }
 
 #[target_feature(enable = "avx2")]
-fn avx2<P: KernelCaps>(matrix: &Matrix<'_>, inputs: Inputs<'_>, weights: &[i8], samples: usize, sums: &mut [i32; BLOCK]) {
+fn avx2<P: KernelCaps>(
+    matrix: &Matrix<'_>,
+    inputs: Inputs<'_>,
+    weights: &[i8],
+    samples: usize,
+    sums: &mut [i32; BLOCK],
+) {
     portable::loops::<P>(matrix, inputs, weights, samples, Desktop::ZERO_POINT, sums);
 }

@@ -1,8 +1,9 @@
-//! Kernel of Armv7E-M and Armv8-M with the DSP extension: `smlad` multiplies two pairs of 16 bits and adds both products.
+//! Kernel of Armv7E-M and Armv8-M with the DSP extension: `smlad` multiplies two pairs of 16 bits and adds both
+//! products.
 //!
-//! `sxtb16` widens bytes 0 and 2 of a word of weights, and 1 and 3 after a rotation, so the input is brought into pairs (0, 2),
-//! (1, 3). Four bits are masked in place and multiplied as the top of a half word. Three rows share each load of the input; for
-//! four samples, each weight is loaded and unpacked once.
+//! `sxtb16` widens bytes 0 and 2 of a word of weights, and 1 and 3 after a rotation, so the input is brought into pairs
+//! (0, 2), (1, 3). Four bits are masked in place and multiplied as the top of a half word. Three rows share each load
+//! of the input; for four samples, each weight is loaded and unpacked once.
 
 use super::caps::KernelCaps;
 use super::dsp_scalar::{self, core_with_dsp};
@@ -61,8 +62,8 @@ unsafe extern "C" {
 const UNIT: usize = 8;
 /// Number of words of prepared input per unit and sample.
 const WORDS: usize = 4;
-/// Largest number of packed columns per sum: a product of a nibble and a byte takes 22 bits in the kernel's scale, and as many
-/// of them fit 31.
+/// Largest number of packed columns per sum: a product of a nibble and a byte takes 22 bits in the kernel's scale, and
+/// as many of them fit 31.
 const MOST_NIBBLES: usize = 256;
 
 /// The kernel of cores with the DSP extension.
@@ -117,9 +118,10 @@ impl Kernel for Dsp {
             false => (halves.as_ptr().cast(), 2 * matrix.columns),
         };
         for sample in 0..samples {
-            // SAFETY: there are `samples` times `columns` inputs, as has been found, and `stride` bytes from one sample's to the next. The
-            // assembly reads `units` times eight values, which is all of one sample's, with loads that need no alignment, and
-            // writes four words for each unit: all of `words` of one sample, every fourth from `sample` on of four.
+            // SAFETY: there are `samples` times `columns` inputs, as has been found, and `stride` bytes from one
+            // sample's to the next. The assembly reads `units` times eight values, which is all of one sample's, with
+            // loads that need no alignment, and writes four words for each unit: all of `words` of one sample, every
+            // fourth from `sample` on of four.
             unsafe { prepare(input.add(sample * stride), units, words.as_mut_ptr().add(sample)) };
         }
         let (three, one): (Rows, Rows) = match (packed, group) {
@@ -145,7 +147,8 @@ impl Kernel for Dsp {
         if matrix.packs::<P>() && matrix.columns > MOST_NIBBLES {
             chunks(matrix, prepared, weights, count, samples, sums);
         } else {
-            // SAFETY: the words are those of whole rows, there are `count` rows of weights, and the sums have room for them.
+            // SAFETY: the words are those of whole rows, there are `count` rows of weights, and the sums have room for
+            // them.
             unsafe { rows(matrix, prepared, 0, prepared.words, weights, count, samples, sums) };
         }
     }
@@ -181,8 +184,8 @@ fn chunks(
     let mut first = 0;
     for words in prepared.words.chunks(per_chunk.max(1)) {
         let mut more = [0; BLOCK];
-        // SAFETY: the words are those of columns from `first` on that lie inside the rows, of which there are `count`; the sums
-        // have room for them.
+        // SAFETY: the words are those of columns from `first` on that lie inside the rows, of which there are `count`;
+        // the sums have room for them.
         unsafe { rows(matrix, prepared, first, words, weights, count, samples, &mut more) };
         for (sum, &more) in sums.iter_mut().zip(&more) {
             *sum = sum.wrapping_add(more);
@@ -195,8 +198,8 @@ fn chunks(
 ///
 /// # Safety
 ///
-/// `weights` are at least `count` rows of the matrix; `words` are those of `samples` samples (1, or [`GROUP`]) of columns inside the
-/// rows, in whole units; `count · samples` is at most [`BLOCK`].
+/// `weights` are at least `count` rows of the matrix; `words` are those of `samples` samples (1, or [`GROUP`]) of
+/// columns inside the rows, in whole units; `count · samples` is at most [`BLOCK`].
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // one call, written once
 unsafe fn rows(
@@ -219,9 +222,10 @@ unsafe fn rows(
     let threes = if THREES && samples == 1 { count / 3 } else { 0 };
     let input = words.as_ptr_range();
     let call = |rows: Rows, row: usize, times: usize, sums: *mut i32| {
-        // SAFETY: the assembly reads as many bytes of each row as there are words for, from column `first` on, which lie inside
-        // `weights`; the words and nothing else; and writes one sum a row from `row` on, of each of four samples BLOCK / 4 apart. Loads
-        // of two words are of 8-bit rows, whose start and stride `prepare` has found to be multiples of 4.
+        // SAFETY: the assembly reads as many bytes of each row as there are words for, from column `first` on, which
+        // lie inside `weights`; the words and nothing else; and writes one sum a row from `row` on, of each of four
+        // samples BLOCK / 4 apart. Loads of two words are of 8-bit rows, whose start and stride `prepare` has found to
+        // be multiples of 4.
         unsafe {
             rows(
                 weights.as_ptr().add(row * stride + first),

@@ -2,8 +2,8 @@
 
 use half::f16;
 
-/// Number of partial sums in a float product. Fixed, because the order of float additions is part of the result: every core
-/// adds the same numbers in the same order and gets the same bits.
+/// Number of partial sums in a float product. Fixed, because the order of float additions is part of the result: every
+/// core adds the same numbers in the same order and gets the same bits.
 pub const LANES: usize = 16;
 
 /// `Σ a_i b_i` over the shorter of the two: lane `l` sums the products of i ≡ l (mod 16) in order, then
@@ -36,8 +36,8 @@ fn pairwise(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// [`dot_f32`] with weights in half precision, each widened exactly: the same order of additions, and so the same bits as
-/// the widened weights give.
+/// [`dot_f32`] with weights in half precision, each widened exactly: the same order of additions, and so the same bits
+/// as the widened weights give.
 pub fn dot_f16(weights: &[f16], input: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (w_blocks, w_rest) = weights.as_chunks::<LANES>();
@@ -67,8 +67,9 @@ pub fn widen(bits: u16) -> f32 {
     }
 }
 
-/// The value of a half-precision pattern in integer arithmetic and one product, without a branch, so that a compiler can
-/// vectorize it. Equal to that of the crate `half` on all 65,536 patterns (a test compares them); a signaling NaN comes out quiet.
+/// The value of a half-precision pattern in integer arithmetic and one product, without a branch, so that a compiler
+/// can vectorize it. Equal to that of the crate `half` on all 65,536 patterns (a test compares them); a signaling NaN
+/// comes out quiet.
 #[inline(always)]
 pub fn widen_portable(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7FFF) << 13;

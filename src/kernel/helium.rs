@@ -1,6 +1,6 @@
-//! Kernel of Helium, the vector extension of Cortex-M55 and M85: sixteen products per instruction, of bytes as they lie in the
-//! model file. Four rows share each load of the input; for a group of samples, two rows and four samples share all loads.
-//! Activations are made four at a time.
+//! Kernel of Helium, the vector extension of Cortex-M55 and M85: sixteen products per instruction, of bytes as they lie
+//! in the model file. Four rows share each load of the input; for a group of samples, two rows and four samples share
+//! all loads. Activations are made four at a time.
 
 use super::caps::KernelCaps;
 use super::dsp_scalar;
@@ -36,7 +36,8 @@ const NIBBLES: usize = 32;
 #[derive(Clone, Copy, Debug)]
 pub struct Helium;
 
-/// The input and the function that multiplies it. The inputs of a group of samples lie side by side in blocks of [`VECTOR`].
+/// The input and the function that multiplies it. The inputs of a group of samples lie side by side in blocks of
+/// [`VECTOR`].
 pub struct Prepared<'w> {
     input: &'w [u8],
     rows: Rows,
@@ -125,10 +126,11 @@ impl Kernel for Helium {
         }
         let sums = sums.as_mut_ptr();
         let call = |row: usize, times: usize, stride: usize| {
-            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` times `at_once` of them, or one of them again and
-            // again where `stride` is 0; of each row and of the input as many bytes as there are columns, which is what turns and rest add up
-            // to. It writes one sum a row, of each of four samples BLOCK / 4 apart, which the sums have room for: a row that is
-            // read again and again is the first of fewer than `at_once`.
+            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` times `at_once` of
+            // them, or one of them again and again where `stride` is 0; of each row and of the input as many bytes as
+            // there are columns, which is what turns and rest add up to. It writes one sum a row, of each of four
+            // samples BLOCK / 4 apart, which the sums have room for: a row that is read again and again is the first of
+            // fewer than `at_once`.
             unsafe {
                 (prepared.rows)(
                     weights.as_ptr().add(row * matrix.stride()),
@@ -187,13 +189,7 @@ const _: () = assert!(BLOCK / GROUP == 32);
 /// Makes the activations of as many rows as fill vectors; returns how many.
 ///
 /// * `before`: what a residual layer adds, or nothing.
-fn activate(
-    sums: &[i32],
-    requant: &[NarrowRequant],
-    biases: &[i16],
-    before: Option<&[i8]>,
-    out: &mut [i8],
-) -> usize {
+fn activate(sums: &[i32], requant: &[NarrowRequant], biases: &[i16], before: Option<&[i8]>, out: &mut [i8]) -> usize {
     let rows = sums.len().min(requant.len()).min(biases.len()).min(out.len());
     let rows = before.map_or(rows, |before| rows.min(before.len()));
     let turns = rows / 4;
@@ -204,8 +200,8 @@ fn activate(
         Some(_) => ancestral_mve_activate_residual,
         None => ancestral_mve_activate,
     };
-    // SAFETY: the assembly reads and writes four times `turns` entries of each, of which there are at least so many; it does not read
-    // `before` where there is none.
+    // SAFETY: the assembly reads and writes four times `turns` entries of each, of which there are at least so many; it
+    // does not read `before` where there is none.
     unsafe {
         function(
             sums.as_ptr(),

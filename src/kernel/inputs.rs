@@ -27,8 +27,8 @@ impl<'a> Inputs<'a> {
         self.len() == 0
     }
 
-    /// Returns whether the inputs are bytes, then the bytes, then the 16-bit values. The slice of the other width is empty;
-    /// both are if the inputs are bytes and the capabilities exclude them.
+    /// Returns whether the inputs are bytes, then the bytes, then the 16-bit values. The slice of the other width is
+    /// empty; both are if the inputs are bytes and the capabilities exclude them.
     #[inline(always)]
     pub(super) fn split_by_width<P: KernelCaps>(self) -> (bool, &'a [i8], &'a [i16]) {
         match self {

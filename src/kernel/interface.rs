@@ -20,7 +20,8 @@ pub const GROUP: usize = 4;
 /// Number of sums in a block; the build script has it from the row of this build's kernel.
 pub const BLOCK: usize = include!(concat!(env!("OUT_DIR"), "/block.rs"));
 
-/// Largest number of rows in a block: [`BLOCK`] sums are divided among the samples. Not a division, which some cores lack.
+/// Largest number of rows in a block: [`BLOCK`] sums are divided among the samples. Not a division, which some cores
+/// lack.
 #[inline(always)]
 pub const fn block_rows(samples: usize) -> usize {
     if samples == 1 { BLOCK } else { BLOCK / GROUP }
@@ -30,8 +31,8 @@ pub const fn block_rows(samples: usize) -> usize {
 pub trait Kernel {
     /// Name for people.
     const NAME: &'static str;
-    /// Zero point of 8-bit activations in this kernel: 0 if it multiplies the stored bytes (the value less 128), 128 if it
-    /// multiplies the unsigned value.
+    /// Zero point of 8-bit activations in this kernel: 0 if it multiplies the stored bytes (the value less 128), 128 if
+    /// it multiplies the unsigned value.
     const ZERO_POINT: i32;
     /// Inputs of one or of [`GROUP`] samples in the order in which this kernel multiplies.
     type Prepared<'w>;
@@ -43,8 +44,8 @@ pub trait Kernel {
         GROUP
     }
 
-    /// Brings inputs into the kernel's order, in `work`. Returns `None` if the kernel does not take matrices of this shape or
-    /// `work` is too small: the portable kernel then takes over.
+    /// Brings inputs into the kernel's order, in `work`. Returns `None` if the kernel does not take matrices of this
+    /// shape or `work` is too small: the portable kernel then takes over.
     ///
     /// * `inputs`: `columns` values per sample.
     fn prepare<'w, P: KernelCaps>(
@@ -54,7 +55,8 @@ pub trait Kernel {
         work: &'w mut [u32],
     ) -> Option<Self::Prepared<'w>>;
 
-    /// Computes the sums of `count` rows: those of sample s begin at `sums[s · block_rows(samples)]`, see [`block_rows`].
+    /// Computes the sums of `count` rows: those of sample s begin at `sums[s · block_rows(samples)]`, see
+    /// [`block_rows`].
     ///
     /// * `weights`: those of the rows.
     fn block<P: KernelCaps>(
@@ -84,8 +86,8 @@ pub trait Kernel {
         value.clamp(i32::from(i8::MIN), i32::from(i8::MAX)) as i8
     }
 
-    /// Makes stored 8-bit activations from the sums of as many rows as the kernel does at once. Returns how many rows it did,
-    /// from the first on; the rest is the caller's.
+    /// Makes stored 8-bit activations from the sums of as many rows as the kernel does at once. Returns how many rows
+    /// it did, from the first on; the rest is the caller's.
     ///
     /// * `before`: what a residual layer adds, or nothing;
     /// * all others have as many entries as there are sums.

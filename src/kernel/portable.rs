@@ -70,7 +70,8 @@ pub(super) fn loops<P: KernelCaps>(
     }
 }
 
-/// [`block`] of packed rows in place of another kernel, which leaves them to this one so seldom that they are worth little flash.
+/// [`block`] of packed rows in place of another kernel, which leaves them to this one so seldom that they are worth
+/// little flash.
 fn ragged<P: KernelCaps>(
     matrix: &Matrix<'_>,
     inputs: Inputs<'_>,
@@ -142,8 +143,8 @@ pub fn dot_i8<A: Copy + Into<i32>>(weights: &[i8], input: &[A]) -> i32 {
         .fold(0i32, |sum, (&w, &a)| sum.wrapping_add(i32::from(w) * a.into()))
 }
 
-/// [`dot_i8`] with two 4-bit weights in a byte: the even column's in the low half, two's complement. The last byte of an
-/// odd row has an empty high half.
+/// [`dot_i8`] with two 4-bit weights in a byte: the even column's in the low half, two's complement. The last byte of
+/// an odd row has an empty high half.
 #[inline(always)]
 pub fn dot_i4<A: Copy + Into<i32>>(packed: &[i8], input: &[A]) -> i32 {
     let (pairs, rest) = input.as_chunks::<2>();

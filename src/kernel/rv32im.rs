@@ -1,5 +1,5 @@
-//! Kernel of RISC-V with a multiplier and no vectors: four sums at a time, of four rows with one input or of one row with four
-//! samples. What they share is loaded once. Nibbles are multiplied two at a time ([`swar`]).
+//! Kernel of RISC-V with a multiplier and no vectors: four sums at a time, of four rows with one input or of one row
+//! with four samples. What they share is loaded once. Nibbles are multiplied two at a time ([`swar`]).
 
 use super::caps::KernelCaps;
 use super::inputs::Inputs;
@@ -118,10 +118,10 @@ impl Kernel for Rv32im {
         let input = prepared.words.as_ptr();
         let sums = sums.as_mut_ptr();
         let call = |row: usize, times: usize, stride: usize| {
-            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` of them, or, of one sample, `times`
-            // times four, or one where `stride` is 0. It reads the words of the input, of each sample as many, which are whole units
-            // as `prepare` has found, and `start`. It writes one sum a row, of each of four samples BLOCK / 4 apart, or four times the same
-            // sum, which BLOCK has room for.
+            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` of them, or, of
+            // one sample, `times` times four, or one where `stride` is 0. It reads the words of the input, of each
+            // sample as many, which are whole units as `prepare` has found, and `start`. It writes one sum a row, of
+            // each of four samples BLOCK / 4 apart, or four times the same sum, which BLOCK has room for.
             unsafe {
                 (prepared.rows)(
                     weights.as_ptr().add(row * matrix.stride()),

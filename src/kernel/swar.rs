@@ -1,9 +1,9 @@
 //! Two 4-bit products with one 32-bit multiplication, for cores that multiply no vectors.
 //!
-//! Nibbles k and k + 4 of a word, made unsigned, are the halves of one factor; the other has the activation of column k + 4
-//! below and that of column k above, also unsigned. The product's upper half is then the sum of both products. The lower half
-//! never carries into it: over sixteen columns either half is at most 8 · 2 · 15 · 255 < 2¹⁶. So eight products are added up
-//! before the upper half is taken out.
+//! Nibbles k and k + 4 of a word, made unsigned, are the halves of one factor; the other has the activation of column k
+//! + 4 below and that of column k above, also unsigned. The product's upper half is then the sum of both products. The
+//! lower half never carries into it: over sixteen columns either half is at most 8 · 2 · 15 · 255 < 2¹⁶. So eight
+//! products are added up before the upper half is taken out.
 
 use super::interface::GROUP;
 
@@ -31,8 +31,8 @@ pub fn halves(values: &[i16], words: &mut [u32]) {
     }
 }
 
-/// Writes pairs of activations for the nibbles: word j of sample s is word `samples`·j + s. Returns the start value of each
-/// sample's sums, `−8·Σ a`, because an unsigned nibble is 8 more than it should be.
+/// Writes pairs of activations for the nibbles: word j of sample s is word `samples`·j + s. Returns the start value of
+/// each sample's sums, `−8·Σ a`, because an unsigned nibble is 8 more than it should be.
 pub fn pairs(bytes: &[i8], columns: usize, samples: usize, words: &mut [u32]) -> [i32; GROUP] {
     let mut start = [0; GROUP];
     for (sample, (input, start)) in bytes.chunks_exact(columns.max(1)).zip(&mut start).enumerate() {

@@ -4,9 +4,9 @@
 #[inline(always)]
 pub fn widen(bits: u16) -> f32 {
     let out: u32;
-    // SAFETY: the three instructions read one core register, write another, and change nothing but s0, which is declared. The build
-    // script sets `ancestral_vcvt` for targets whose FPU has the instruction. The `sreg` class would spare the moves,
-    // but the compiler refuses it for FPUs of single precision.
+    // SAFETY: the three instructions read one core register, write another, and change nothing but s0, which is
+    // declared. The build script sets `ancestral_vcvt` for targets whose FPU has the instruction. The `sreg` class
+    // would spare the moves, but the compiler refuses it for FPUs of single precision.
     unsafe {
         core::arch::asm!(
             "vmov s0, {half}",

@@ -16,8 +16,8 @@ pub fn takes<K: Kernel>(matrix: &Matrix<'_>, inputs: Inputs<'_>, work: &mut [u32
     K::prepare::<AllCaps>(matrix, inputs, 1, work).is_some()
 }
 
-/// Computes the sums `Σ_c weight[row][c]·input[c]` of every row and sample: `emit(sample, row, sums)` receives those of some
-/// rows of one sample, from `row` on. For bytes they are `Σ_c weight[row][c]·(input[c] + ZERO_POINT)`, see
+/// Computes the sums `Σ_c weight[row][c]·input[c]` of every row and sample: `emit(sample, row, sums)` receives those of
+/// some rows of one sample, from `row` on. For bytes they are `Σ_c weight[row][c]·(input[c] + ZERO_POINT)`, see
 /// [`Kernel::ZERO_POINT`].
 ///
 /// * `inputs`: `columns` values per sample; those of the first sample alone if the capabilities exclude several;

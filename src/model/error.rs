@@ -88,11 +88,7 @@ impl fmt::Display for ModelError {
         f.write_str(self.sentence())?;
         match self {
             Self::Version { found } => {
-                write!(
-                    f,
-                    " (version {found}; this build reads version {})",
-                    VERSION
-                )
+                write!(f, " (version {found}; this build reads version {})", VERSION)
             }
             Self::Truncated { expected, found } => write!(f, " ({found} bytes of {expected})"),
             Self::Checksum { stored, computed } => {

@@ -43,8 +43,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads and checks everything that does not depend on the number format: magic, version, length, checksum and header
-    /// fields. For the desktop, which must find out the format before it can name it.
+    /// Reads and checks everything that does not depend on the number format: magic, version, length, checksum and
+    /// header fields. For the desktop, which must find out the format before it can name it.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,8 +59,8 @@ impl Header {
     /// # Errors
     ///
     /// [`ModelError::NotAModel`], [`Truncated`](ModelError::Truncated), [`Version`](ModelError::Version),
-    /// [`Checksum`](ModelError::Checksum), [`UnknownFormat`](ModelError::UnknownFormat) or [`Field`](ModelError::Field), in
-    /// the order in which they are checked.
+    /// [`Checksum`](ModelError::Checksum), [`UnknownFormat`](ModelError::UnknownFormat) or
+    /// [`Field`](ModelError::Field), in the order in which they are checked.
     pub const fn read(bytes: &[u8]) -> Result<Self, ModelError> {
         if bytes.len() < 4 || !matches!([bytes[0], bytes[1], bytes[2], bytes[3]], layout::MAGIC) {
             return Err(ModelError::NotAModel);
@@ -164,8 +164,8 @@ impl Header {
         self.offset(section) != 0
     }
 
-    /// Three factors whose product is the length of a section in bytes. The product may exceed 32 bits until it has been
-    /// checked.
+    /// Three factors whose product is the length of a section in bytes. The product may exceed 32 bits until it has
+    /// been checked.
     ///
     /// * `constant`: bytes of a step constant.
     #[inline(always)]

@@ -5,8 +5,8 @@ use super::layout;
 use super::view::Model;
 use crate::format::Format;
 
-/// A model that is part of the program, checked while it compiled. Its sizes are in its type, so the compiler sizes whatever
-/// holds its buffers: `DIM` dimensions of the data, `WIDTH` rows of the widest hidden layer.
+/// A model that is part of the program, checked while it compiled. Its sizes are in its type, so the compiler sizes
+/// whatever holds its buffers: `DIM` dimensions of the data, `WIDTH` rows of the widest hidden layer.
 ///
 /// Made by [`include_model!`](crate::include_model).
 #[derive(Clone, Copy)]

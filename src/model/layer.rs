@@ -26,8 +26,8 @@ pub struct Layer<'a, F: Format> {
     pub(super) biases: &'a [F::Bias],
     /// Exponents of the steps, or none if all are 0.
     pub(super) exponents: &'a [u8],
-    /// Effect of a step's exponent on this layer: 1 if only its outputs have the hidden unit, −1 if only its inputs have it, 0 if
-    /// both have.
+    /// Effect of a step's exponent on this layer: 1 if only its outputs have the hidden unit, −1 if only its inputs
+    /// have it, 0 if both have.
     pub(super) exponent_sign: i32,
 }
 

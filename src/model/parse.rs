@@ -32,8 +32,9 @@ impl<'a, F: Format> Model<'a, F> {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Misaligned`], those of [`Header::read`], [`WrongFormat`](ModelError::WrongFormat) if the file is not in
-    /// format `F`, and [`Field`](ModelError::Field) or [`Layer`](ModelError::Layer) if its contents do not fit together.
+    /// [`ModelError::Misaligned`], those of [`Header::read`], [`WrongFormat`](ModelError::WrongFormat) if the file is
+    /// not in format `F`, and [`Field`](ModelError::Field) or [`Layer`](ModelError::Layer) if its contents do not fit
+    /// together.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
         if !(bytes.as_ptr() as usize).is_multiple_of(layout::ALIGNMENT) {
             return Err(ModelError::Misaligned);

@@ -27,7 +27,8 @@ pub struct LayerSpec<F: Format> {
     pub requant: Vec<F::Requant>,
 }
 
-/// A reverse variance that differs between dimensions; see [`ReverseVariance`](crate::reverse_variance::ReverseVariance).
+/// A reverse variance that differs between dimensions; see
+/// [`ReverseVariance`](crate::reverse_variance::ReverseVariance).
 #[derive(Clone, Debug, PartialEq)]
 pub struct VarianceSpec {
     /// `v_td` divided by the posterior's own variance at step t, `T × D`, positive.
@@ -58,8 +59,8 @@ pub struct ModelHead {
     pub exponents: Vec<u8>,
     /// The reverse variance if it is not the posterior's own.
     pub variance: Option<VarianceSpec>,
-    /// Share η of the posterior's noise that a step adds, see [`StepConstants::with_noise`]: 1 for the ancestral sampler.
-    /// Below 1 the model draws samples and has no ELBO.
+    /// Share η of the posterior's noise that a step adds, see [`StepConstants::with_noise`]: 1 for the ancestral
+    /// sampler. Below 1 the model draws samples and has no ELBO.
     ///
     /// [`StepConstants::with_noise`]: crate::schedule::StepConstants::with_noise
     pub eta: f64,
@@ -83,8 +84,8 @@ impl Default for ModelHead {
     }
 }
 
-/// A model to be written. The tables of the schedule are not part of it: they are computed from [`ModelHead::gamma`], by the
-/// one definition in [`schedule`](crate::schedule).
+/// A model to be written. The tables of the schedule are not part of it: they are computed from [`ModelHead::gamma`],
+/// by the one definition in [`schedule`](crate::schedule).
 #[derive(Clone, Debug)]
 pub struct ModelSpec<F: Format> {
     /// Everything that does not depend on the format.
@@ -106,7 +107,8 @@ pub enum SpecError {
         /// Index of the constant in its record of eight.
         index: usize,
     },
-    /// A standard deviation is so small that its rounding in the number format would falsify the noise, and with it the ELBO.
+    /// A standard deviation is so small that its rounding in the number format would falsify the noise, and with it the
+    /// ELBO.
     Resolution {
         /// The step, in 0..=T.
         step: usize,

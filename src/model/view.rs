@@ -67,8 +67,8 @@ impl<'a, F: Format> Model<'a, F> {
         core::str::from_utf8(self.section(Section::Note)).unwrap_or("")
     }
 
-    /// Exponents of the steps, entry `t − 1` at step t: hidden activations of step t have the model's unit divided by two to
-    /// this power. Empty if all are 0.
+    /// Exponents of the steps, entry `t − 1` at step t: hidden activations of step t have the model's unit divided by
+    /// two to this power. Empty if all are 0.
     pub fn exponents(&self) -> &'a [u8] {
         self.section(Section::Exponents)
     }
@@ -164,8 +164,8 @@ impl<'a, F: Format> Model<'a, F> {
         self.slice(self.header.offset(section), count.wrapping_mul(entry as usize))
     }
 
-    /// Returns `length` bytes at `offset` as values. Parsing has checked the bounds and the alignment of every section, so the
-    /// empty slice is never returned in place of one; it is there so that no path can panic.
+    /// Returns `length` bytes at `offset` as values. Parsing has checked the bounds and the alignment of every section,
+    /// so the empty slice is never returned in place of one; it is there so that no path can panic.
     #[inline(never)]
     fn slice<T: bytemuck::AnyBitPattern>(&self, offset: u32, length: usize) -> &'a [T] {
         self.bytes

@@ -11,7 +11,8 @@ use crate::schedule::{Schedule, StepConstants, alpha, snr, softplus};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Largest change of a standard deviation by rounding, as a share of it: 2 % cost about 4·10⁻⁴ nats per dimension and step.
+/// Largest change of a standard deviation by rounding, as a share of it: 2 % cost about 4·10⁻⁴ nats per dimension and
+/// step.
 const DEVIATION_TOLERANCE: f64 = 0.02;
 
 impl<F: Format> ModelSpec<F> {
@@ -79,8 +80,8 @@ impl<F: Format> ModelSpec<F> {
         self.layers.first().map_or(0, |l| l.columns)
     }
 
-    /// Returns the bytes of a section, none if it is absent. For the layer table it first appends to `out` the sections that
-    /// the table refers to.
+    /// Returns the bytes of a section, none if it is absent. For the layer table it first appends to `out` the sections
+    /// that the table refers to.
     fn section(&self, section: Section, exact: &Schedule<'_, f64>, out: &mut Vec<u8>) -> Result<Vec<u8>, SpecError> {
         let (head, dim) = (&self.head, self.dim());
         let variance = head.variance.as_ref();
@@ -88,7 +89,8 @@ impl<F: Format> ModelSpec<F> {
             Section::Gamma => bytemuck::cast_slice(&head.gamma).to_vec(),
             Section::Constants => bytemuck::cast_slice(&step_constants::<F::Number>(head, exact)?).to_vec(),
             Section::Weight => {
-                let weights: Option<Vec<f32>> = (0..=exact.steps()).map(|t| exact.weight(t).map(|w| w as f32)).collect();
+                let weights: Option<Vec<f32>> =
+                    (0..=exact.steps()).map(|t| exact.weight(t).map(|w| w as f32)).collect();
                 bytemuck::cast_slice(&weights.ok_or(SpecError::size("gamma"))?).to_vec()
             }
             Section::EndPoints => bytemuck::bytes_of(&end_points(exact.gamma())?).to_vec(),
@@ -166,10 +168,7 @@ impl<F: Format> ModelSpec<F> {
 }
 
 /// Returns the constants of every entry of the step table, as the runtime holds them.
-fn step_constants<N: Number>(
-    head: &ModelHead,
-    exact: &Schedule<'_, f64>,
-) -> Result<Vec<[N::Constant; 8]>, SpecError> {
+fn step_constants<N: Number>(head: &ModelHead, exact: &Schedule<'_, f64>) -> Result<Vec<[N::Constant; 8]>, SpecError> {
     let entry = |t: usize| {
         let real = match exact.gamma().get(t.wrapping_sub(1)..=t) {
             Some(&[s, t]) => StepConstants::with_noise(head.prediction, s, t, head.eta),
@@ -192,8 +191,8 @@ fn step_constants<N: Number>(
     (0..=exact.steps()).map(entry).collect()
 }
 
-/// Returns the standard deviations of the reverse steps as the runtime holds them, and the part of each step's cost that does
-/// not depend on the data.
+/// Returns the standard deviations of the reverse steps as the runtime holds them, and the part of each step's cost
+/// that does not depend on the data.
 fn spreads<N: Number>(
     variance: &VarianceSpec,
     exact: &Schedule<'_, f64>,
@@ -229,11 +228,7 @@ fn spreads<N: Number>(
 }
 
 /// Appends the sections of a layer and returns its record, or the name of the list whose length is wrong.
-fn layer_record<F: Format>(
-    layer: &LayerSpec<F>,
-    out: &mut Vec<u8>,
-    steps: usize,
-) -> Result<LayerRecord, &'static str> {
+fn layer_record<F: Format>(layer: &LayerSpec<F>, out: &mut Vec<u8>, steps: usize) -> Result<LayerRecord, &'static str> {
     let per_step = steps > 1 && layer.biases.len() == layer.rows * steps;
     let requantized = F::REQUANT != RequantKind::None;
     if layer.weights.len() != layer.rows * row_len(layer.columns, layer.packed) {

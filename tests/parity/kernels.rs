@@ -1,5 +1,6 @@
-//! The kernel of this build against the portable one, on random matrices and on the shapes at the edges of its loops. Shared by
-//! `tests/kernels.rs` and the firmware `firmware-examples/parity`, so there is no allocation and no `std` here.
+//! The kernel of this build against the portable one, on random matrices and on the shapes at the edges of its loops.
+//! Shared by `tests/kernels.rs` and the firmware `firmware-examples/parity`, so there is no allocation and no `std`
+//! here.
 
 use ancestral::kernel::portable::Portable;
 use ancestral::kernel::{self, Active, AllCaps, Inputs, Matrix};

@@ -1,5 +1,5 @@
-//! Results of every number format with a small model, as lines of text: the same on every core. Shared by `tests/parity.rs` and the
-//! firmware `firmware-examples/parity`, so there is no allocation and no `std` here.
+//! Results of every number format with a small model, as lines of text: the same on every core. Shared by
+//! `tests/parity.rs` and the firmware `firmware-examples/parity`, so there is no allocation and no `std` here.
 
 use ancestral::format::Format;
 use ancestral::likelihood::Likelihood;

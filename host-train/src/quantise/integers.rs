@@ -1,8 +1,8 @@
 //! Where real numbers become the integers of a file: the one definition, for export and for fine-tuning.
 
 use ancestral::fixed::{NarrowRequant, STATE_ONE, WideRequant};
-use ancestral::kernel::portable::pack_rows;
 use ancestral::format::A8;
+use ancestral::kernel::portable::pack_rows;
 use ancestral::model::{LayerSpec, ModelSpec};
 use ancestral::{F32, Format, Q3_12, W4A8, W8A8, W8A16};
 use anyhow::{Context, Result, ensure};
