@@ -250,7 +250,7 @@ impl Denoiser for Rounded<'_, '_> {
         for (to, &from) in estimate.iter_mut().zip(&self.output) {
             *to = Q3_12::from_f32(from);
         }
-        if let Some(constants) = self.table.at(t) {
+        if let Some(constants) = self.table.constants_at(t) {
             estimate_data(&constants, self.table.clip, z, estimate);
         }
     }

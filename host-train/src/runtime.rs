@@ -38,6 +38,7 @@ for_each_format!(any_model);
 #[macro_export]
 macro_rules! with_model {
     ($any:expr, $model:ident => $body:expr) => {{
+        #[allow(unused_imports)] // in the module that defines it
         use $crate::match_model;
         ancestral::for_each_format!(match_model, $any, $model => $body;)
     }};
