@@ -257,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wide_requantisation_is_the_rounded_product(acc in any::<i32>(), factor in 1e-9f64..0.999, bias in any::<i16>()) {
+        fn a_wide_requantization_is_the_rounded_product(acc in any::<i32>(), factor in 1e-9f64..0.999, bias in any::<i16>()) {
             let r = WideRequant::from_factor(factor).unwrap();
             prop_assert!(r.is_valid());
             prop_assert!((r.factor() / factor - 1.0).abs() < 3e-7);
@@ -267,7 +267,7 @@ mod tests {
         }
 
         #[test]
-        fn a_narrow_requantisation_is_as_defined(
+        fn a_narrow_requantization_is_as_defined(
             acc in any::<i32>(), factor in 1e-7f64..0.5, before in 0u8..16, bias in any::<i16>()
         ) {
             let r = NarrowRequant::from_factor(factor, before).unwrap();

@@ -238,7 +238,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// continuous data, see [`Sampler::values`].
     ///
     /// The estimate x̂(z_1, 1) is decoded rather than z_0, as Ho et al. (2020, section 3.3) leave out the noise of the
-    /// last step: what z_0 adds to it is the decoder's uncertainty between neighbouring levels, not data.
+    /// last step: what z_0 adds to it is the decoder's uncertainty between neighboring levels, not data.
     pub fn levels(&mut self) -> &[u8] {
         let decoder = self.model.decoder();
         let Buffers { estimate, levels, .. } = self.buffers();

@@ -47,7 +47,7 @@ fn integer_samples_are_the_golden_ones() {
     check(&FEW, include_str!("golden/digits-t8-w8a16.hex"));
 }
 
-/// What a person would call a digit is likely, what they would not is unlikely; every score is finite.
+/// Pictures that a person would call digits are likely, others are unlikely; every score is finite.
 #[test]
 fn the_elbo_tells_digits_from_other_pictures() {
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(SEED);

@@ -137,10 +137,10 @@ fn layers_that_do_not_fit_are_named() {
         multiplier: -1,
         shift: 33,
     };
-    assert_eq!(problem_of(&spec), (2, "a requantisation is out of range"));
+    assert_eq!(problem_of(&spec), (2, "a requantization is out of range"));
     let mut spec = byte_spec::<W8A8>(&float_spec(3), 8);
     spec.layers[1].requant[10].before = 32;
-    assert_eq!(problem_of(&spec), (1, "a requantisation is out of range"));
+    assert_eq!(problem_of(&spec), (1, "a requantization is out of range"));
 }
 
 fn problem_of<F: Format>(spec: &ModelSpec<F>) -> (u16, &'static str) {
@@ -150,7 +150,7 @@ fn problem_of<F: Format>(spec: &ModelSpec<F>) -> (u16, &'static str) {
     }
 }
 
-/// What a format's arithmetic cannot do is refused when the file is read, not computed wrongly.
+/// A layer that a format cannot compute is refused when the file is read, not computed wrongly.
 #[test]
 fn layers_that_a_format_cannot_run_are_named() {
     let mut spec = byte_spec::<W8A8>(&float_spec(3), 8);

@@ -172,7 +172,7 @@ impl Header {
         } else if !matches!(F::REQUANT, RequantKind::None)
             && !self.holds(record.requant, rows * size_of::<F::Requant>() as u64)
         {
-            Some("its requantisations lie outside the file")
+            Some("its requantizations lie outside the file")
         } else {
             None
         }
@@ -214,7 +214,7 @@ const fn requant_problem<F: Format>(bytes: &[u8], record: &LayerRecord) -> Optio
             .is_valid(),
         };
         if !valid {
-            return Some("a requantisation is out of range");
+            return Some("a requantization is out of range");
         }
         row += 1;
     }

@@ -14,24 +14,24 @@ const VALUES: usize = 640;
 const SUMS: usize = 360;
 const CASES: u32 = 400;
 
-/// What was compared.
+/// Result of a comparison.
 pub struct Compared {
-    /// Layers.
+    /// Number of layers.
     pub cases: u32,
-    /// Of these, how many this build's kernel took itself.
+    /// Number of these that this build's kernel took itself.
     pub taken: u32,
 }
 
-/// Where two kernels differ.
+/// A layer in which two kernels differ.
 #[derive(Debug)]
 pub struct Difference {
     /// Outputs and inputs.
     pub shape: (usize, usize),
     /// Two weights to a byte.
     pub packed: bool,
-    /// Bytes of an input.
+    /// Bytes per input.
     pub bytes: usize,
-    /// Samples at once.
+    /// Number of samples.
     pub samples: usize,
 }
 
