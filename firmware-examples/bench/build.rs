@@ -1,6 +1,8 @@
-//! Puts the machine's memory where the linker finds it, and the model and its format where the program does. `ANCESTRAL_MACHINE` says
-//! which machine, `ANCESTRAL_MODEL` and `ANCESTRAL_FORMAT` which model; `ANCESTRAL_EMPTY` leaves the sampler out.
+//! Puts the machine's memory where the linker finds it, and the model and its format where the program does.
+//! `ANCESTRAL_MACHINE` says which machine, `ANCESTRAL_MODEL` and `ANCESTRAL_FORMAT` which model; `ANCESTRAL_EMPTY`
+//! leaves the sampler out.
 
+use ancestral::FormatId;
 use std::env;
 use std::fs;
 use std::path::PathBuf;
@@ -36,10 +38,14 @@ fn prepare() -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=ANCESTRAL_MODEL");
     println!("cargo::rerun-if-env-changed=ANCESTRAL_FORMAT");
     println!("cargo::rerun-if-env-changed=ANCESTRAL_EMPTY");
-    println!("cargo::rustc-check-cfg=cfg(bench_format, values(\"w8a16\", \"w8a8\", \"w4a8\"))");
     println!("cargo::rustc-check-cfg=cfg(bench_empty)");
     let format = env::var("ANCESTRAL_FORMAT").unwrap_or_else(|_| "w8a16".to_owned());
-    println!("cargo::rustc-cfg=bench_format=\"{format}\"");
+    let id = FormatId::ALL.iter().find(|id| id.name() == format);
+    let id = id.ok_or_else(|| format!("ANCESTRAL_FORMAT is {format:?}, which is no number format"))?;
+    let chosen = format!(
+        "/// Number format of the model, `ANCESTRAL_FORMAT`.\npub use ancestral::{} as Chosen;\n",
+        id.type_name()
+    );
     let model = env::var("ANCESTRAL_MODEL").or_else(|_| {
         env::var("CARGO_MANIFEST_DIR").map(|folder| format!("{folder}/../../models/digits-t64-{format}.vdm"))
     });
@@ -62,8 +68,10 @@ fn prepare() -> Result<(), String> {
         memory.push_str(RISCV);
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
-    let path = out.join("memory.x");
-    fs::write(&path, memory).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    for (file, text) in [("memory.x", memory), ("chosen.rs", chosen)] {
+        let path = out.join(file);
+        fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg=--nmagic");
     if riscv {

@@ -1,5 +1,6 @@
 //! Puts the model, the number of samples and the board's memory where the firmware finds them.
 
+use ancestral::model::Header;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,15 +58,9 @@ fn prepare() -> Result<(), String> {
 /// The type of the model's number format. Everything else about the file is checked where it is included.
 fn format_of(model: &str) -> Result<&'static str, String> {
     let bytes = fs::read(model).map_err(|error| format!("cannot read the model {model}: {error}"))?;
-    match bytes.get(6) {
-        Some(0) => Ok("F32"),
-        Some(1) => Ok("F16"),
-        Some(2) => Ok("W8A16"),
-        Some(3) => Ok("W8A8"),
-        Some(4) => Ok("W4A8"),
-        _ => Err(format!(
-            "{model} is not an ancestral model, or of a number format that this firmware does not know"
-        )),
+    match Header::read(&bytes) {
+        Ok(header) => Ok(header.format.type_name()),
+        Err(error) => Err(format!("{model}: {error}")),
     }
 }
 

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ancestral::FormatId;
 use anyhow::{Context, Result, bail};
 
 use crate::boards::{self, Machine};
@@ -35,7 +36,6 @@ pub struct Args {
 
 const FIRMWARE: &str = "bench";
 const TIMEOUT: Duration = Duration::from_secs(300);
-const FORMATS: [&str; 3] = ["w8a16", "w8a8", "w4a8"];
 
 /// Armv6-M code on a machine that has the memory for a model of digits; it executes what the smaller core would.
 const M0: Machine = boards::arm(
@@ -55,6 +55,11 @@ fn machines() -> Result<Vec<&'static Machine>> {
         named("mps3-an547")?,
         named("virt")?,
     ])
+}
+
+/// Names of the integer formats.
+pub fn integer_formats() -> impl Iterator<Item = &'static str> {
+    FormatId::ALL.iter().filter(|id| id.is_integer()).map(|id| id.name())
 }
 
 /// A model that samples are drawn from.
@@ -99,10 +104,10 @@ pub fn command(args: &Args) -> Result<()> {
         }
         rows.extend(layers::measure(machine)?);
         if !args.layers && !args.json {
-            for format in FORMATS {
+            for format in integer_formats() {
                 drawn.push(samples::measure(machine, Model::digits(format))?);
             }
-            for format in FORMATS {
+            for format in integer_formats() {
                 drawn.push(samples::measure(machine, Model::small(format))?);
             }
         }

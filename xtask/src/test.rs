@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ancestral::FormatId;
 use anyhow::{Context, Result, bail};
 
 use crate::bench;
@@ -16,16 +17,12 @@ use crate::paths;
 use crate::process;
 use crate::setup::{self, Toolchain};
 
-/// The shipped models of the digits that every machine must draw the same bytes with: each number format, and a reverse variance per
-/// direction.
-const MODELS: [&str; 6] = [
-    "digits-t64-f32",
-    "digits-t64-f16",
-    "digits-t64-w8a16",
-    "digits-t64-w8a8",
-    "digits-t64-w4a8",
-    "digits-t8-w8a16",
-];
+/// The shipped models of the digits that every machine must draw the same bytes with: each number format, and a reverse variance
+/// per direction.
+fn models() -> Vec<String> {
+    let formats = FormatId::ALL.iter().map(|id| format!("digits-t64-{id}"));
+    formats.chain(["digits-t8-w8a16".to_owned()]).collect()
+}
 
 /// Long enough for a busy machine; a firmware that hangs must not hang the run.
 const FIRMWARE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -137,7 +134,7 @@ pub fn command(args: &Args) -> Result<()> {
     checks.check(
         "a sampler's firmware cannot panic, allocate or compute with floats",
         || {
-            for format in ["w8a16", "w8a8", "w4a8"] {
+            for format in bench::integer_formats() {
                 let found = bench::forbidden(machine, format)?;
                 if !found.is_empty() {
                     bail!("with a model in {format} it contains {found:?}");
@@ -194,8 +191,9 @@ fn with_mpi() -> Result<Outcome> {
 
 /// Writes again what `tests/golden.rs` compares with.
 fn renew_vectors() -> Result<Outcome> {
-    let vectors = |model| paths::root().join(format!("tests/golden/{model}.hex"));
-    for path in MODELS.map(vectors) {
+    let models = models();
+    let vectors = |model: &String| paths::root().join(format!("tests/golden/{model}.hex"));
+    for path in models.iter().map(vectors) {
         if !path.exists() {
             // A new model: the tests, which are built first, include its file.
             fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
@@ -203,7 +201,7 @@ fn renew_vectors() -> Result<Outcome> {
     }
     let host_train = HostTrain::debug()?;
     let content = Content::golden();
-    for name in MODELS {
+    for name in &models {
         let model = paths::root().join(format!("models/{name}.vdm"));
         let path = vectors(name);
         let lines = host_train.hex(&model, content.count, content.seed)?;
@@ -264,7 +262,7 @@ fn on_board(checks: &mut Checks, board: &Board, bless: bool) -> Result<()> {
     checks.check(
         &format!("{name}: draws what the desktop draws with every model"),
         || {
-            for name in MODELS {
+            for name in models() {
                 let content = Content {
                     model: paths::root().join(format!("models/{name}.vdm")),
                     count: 2,

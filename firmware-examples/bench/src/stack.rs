@@ -23,8 +23,8 @@ pub fn deepest(work: impl FnOnce()) -> usize {
     }
     let word = |depth: usize| top.wrapping_sub(depth);
     for depth in MARGIN..WORDS {
-        // SAFETY: below the stack pointer is memory that nothing uses: the machines of this firmware have megabytes of it, and no interrupt
-        // is on. The stack pointer is a multiple of four.
+        // SAFETY: below the stack pointer is memory that nothing uses: the machines of this firmware have megabytes of
+        // it, and no interrupt is on. The stack pointer is a multiple of four.
         unsafe { ptr::write_volatile(word(depth), PAINT) };
     }
     work();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::cycles::{self, Timing};
-use super::{FORMATS, build, machines, run};
+use super::{build, integer_formats, machines, run};
 use crate::boards::Machine;
 
 /// Instructions per multiply-accumulate of CMSIS-NN 6's `arm_fully_connected_s8` (commit 99f736a, GCC 12.2 -O3; clang for the
@@ -104,7 +104,7 @@ pub fn page(rows: &[Row], page: &mut String) -> Result<()> {
     };
     for machine in machines()? {
         let core = machine.core;
-        for format in FORMATS {
+        for format in integer_formats() {
             let Some(row) = find(core, format, "256x256", 1) else {
                 continue;
             };
@@ -126,7 +126,7 @@ pub fn page(rows: &[Row], page: &mut String) -> Result<()> {
     page.push_str(CYCLES);
     for machine in machines()? {
         let core = machine.core;
-        for format in FORMATS {
+        for format in integer_formats() {
             let each = |shape, batch| {
                 let row = find(core, format, shape, batch)?;
                 row.cycles.map(|cycles| row.each(cycles))

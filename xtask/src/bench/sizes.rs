@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use super::{FORMATS, Model, build, found, machines, run};
+use super::{Model, build, found, integer_formats, machines, run};
 use crate::boards::Machine;
 use crate::elf::Elf;
 use crate::paths;
@@ -61,7 +61,7 @@ pub fn measure() -> Result<Vec<Size>> {
     for machine in machines()? {
         for (how, level) in LEVELS {
             let empty = Elf::read(&build(machine, "least", &[("ANCESTRAL_EMPTY", "1".to_owned())], level)?)?;
-            for format in FORMATS {
+            for format in integer_formats() {
                 sizes.push(one(machine, format, (how, level), &empty)?);
             }
         }

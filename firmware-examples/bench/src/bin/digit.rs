@@ -1,5 +1,5 @@
-//! Instructions of a sample and of a step, and of what they are made of, with a model of `ANCESTRAL_MODEL` in the format of
-//! `ANCESTRAL_FORMAT`.
+//! Instructions of a sample and of a step, and of what they are made of, with a model of `ANCESTRAL_MODEL` in the
+//! format of `ANCESTRAL_FORMAT`.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

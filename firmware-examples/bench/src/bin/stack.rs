@@ -1,5 +1,5 @@
-//! Memory of a sampler: its own bytes, and the stack that drawing takes, painted and looked at. The model is that of `ANCESTRAL_MODEL` in the
-//! format of `ANCESTRAL_FORMAT`.
+//! Memory of a sampler: its own bytes, and the stack that drawing takes, painted and looked at. The model is that of
+//! `ANCESTRAL_MODEL` in the format of `ANCESTRAL_FORMAT`.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
