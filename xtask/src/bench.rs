@@ -7,11 +7,12 @@ mod sizes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use firmware_build::machine::Machine;
 
-use crate::boards::{self, Machine};
 use crate::firmware::{self, Echo};
 use crate::paths;
 use crate::process;
@@ -19,7 +20,7 @@ use crate::setup;
 
 pub use sizes::forbidden;
 
-/// What `cargo xtask bench` takes.
+/// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print rows of core, format, shape, batch, instructions and instructions per product, and write no page
@@ -38,22 +39,25 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 const FORMATS: [&str; 3] = ["w8a16", "w8a8", "w4a8"];
 
 /// Armv6-M code on a machine that has the memory for a model of digits; it executes what the smaller core would.
-const M0: Machine = boards::arm(
-    "mps2-an385",
-    "Cortex-M0+",
-    "thumbv6m-none-eabi",
-    "armv6m",
-    &["-cpu", "cortex-m3", "-machine", "mps2-an385"],
-);
+static M0_PLUS: LazyLock<Option<Machine>> = LazyLock::new(|| {
+    let host = Machine::find("mps2-an385").ok()?;
+    let core = Machine::find("microbit").ok()?;
+    Some(Machine {
+        core: "Cortex-M0+",
+        target: core.target,
+        kernel: core.kernel,
+        ..*host
+    })
+});
 
 fn machines() -> Result<Vec<&'static Machine>> {
-    let named = |name| Machine::find(name);
+    let find = |name| Machine::find(name).map_err(|sentence| anyhow!(sentence));
     Ok(vec![
-        named("mps2-an386")?,
-        named("mps2-an505")?,
-        &M0,
-        named("mps3-an547")?,
-        named("virt")?,
+        find("mps2-an386")?,
+        find("mps2-an505")?,
+        M0_PLUS.as_ref().context("there is no machine for Armv6-M")?,
+        find("mps3-an547")?,
+        find("virt")?,
     ])
 }
 
@@ -80,12 +84,9 @@ impl Model {
         Self { format, width, path }
     }
 
-    /// What tells the firmware's build.
-    fn settings(&self) -> [(&'static str, String); 2] {
-        [
-            ("ANCESTRAL_FORMAT", self.format.to_owned()),
-            ("ANCESTRAL_MODEL", self.path.display().to_string()),
-        ]
+    /// Returns the environment of the firmware's build.
+    fn settings(&self) -> [(&'static str, String); 1] {
+        [("ANCESTRAL_MODEL", self.path.display().to_string())]
     }
 }
 
@@ -149,18 +150,18 @@ fn desktop() -> Result<String> {
 }
 
 /// Builds one program of the firmware.
-fn build(machine: &Machine, program: &str, settings: &[(&str, String)], opt_level: &str) -> Result<PathBuf> {
+fn build(machine: &'static Machine, program: &str, settings: &[(&str, String)], opt_level: &str) -> Result<PathBuf> {
     let toolchain = setup::ensure(machine)?;
     let mut cargo = toolchain.cargo("build");
     cargo
-        .current_dir(paths::root().join("firmware-examples").join(FIRMWARE))
+        .current_dir(paths::firmware(FIRMWARE))
         .args(["--release", "--quiet", "--bin", program])
-        .args(machine.features)
+        .args(["--features", &machine.features.join(",")])
         .env("ANCESTRAL_MACHINE", machine.name)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level)
         .envs(settings.iter().map(|(name, value)| (name, value)));
     process::run(&mut cargo).with_context(|| format!("cannot build {program} for {}", machine.core))?;
-    Ok(firmware::elf(machine, program))
+    Ok(firmware::elf(machine.target, program))
 }
 
 /// Runs a program that prints what it counts; every number but the scale comes back in instructions.

@@ -8,13 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use firmware_build::machine::Machine;
 
-use crate::boards::{BOARDS, Board, Machine};
+use crate::boards::{BOARDS, Board};
 use crate::paths;
 use crate::process;
 use crate::setup::{self, Toolchain};
 
-/// What `cargo xtask firmware` takes.
+/// Arguments of `cargo xtask firmware`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The board, a folder of firmware-examples/
@@ -37,7 +38,7 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// What is compiled into a firmware.
+/// Contents of a firmware beside its code.
 #[derive(Debug)]
 pub struct Content {
     /// The model file.
@@ -91,9 +92,10 @@ pub fn command(args: &Args) -> Result<()> {
         count: args.count,
         seed: args.seed,
     };
-    let toolchain = setup::ensure(&board.machine)?;
+    let machine = board.emulated()?;
+    let toolchain = setup::ensure_board(board)?;
     let elf = build(board, &toolchain, &content)?;
-    let output = run(&board.machine, &elf, Duration::from_secs(args.timeout), Echo::Yes)?;
+    let output = run(machine, &elf, Duration::from_secs(args.timeout), Echo::Yes)?;
     if let Some(path) = &args.out {
         fs::write(path, output).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -111,15 +113,12 @@ pub fn build(board: &Board, toolchain: &Toolchain, content: &Content) -> Result<
     let mut cargo = toolchain.cargo("build");
     process::run(content.prepare(board, &mut cargo).arg("--quiet"))
         .with_context(|| format!("cannot build the firmware {}", board.name))?;
-    Ok(elf(&board.machine, board.name))
+    Ok(elf(board.target, board.name))
 }
 
 /// Where a release build of the package `name` lies.
-pub fn elf(machine: &Machine, name: &str) -> PathBuf {
-    paths::bare_metal_target()
-        .join(machine.target)
-        .join("release")
-        .join(name)
+pub fn elf(target: &str, name: &str) -> PathBuf {
+    paths::bare_metal_target().join(target).join("release").join(name)
 }
 
 /// A machine as messages name it.
@@ -152,7 +151,7 @@ pub fn run_with(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo, mo
 
 /// The command that emulates a machine with a firmware in it.
 pub fn qemu(machine: &Machine, elf: &Path, more: &[&str]) -> Command {
-    let mut qemu = Command::new(machine.qemu);
+    let mut qemu = setup::qemu_command(machine);
     qemu.args(machine.qemu_args)
         .args(more)
         .args([
@@ -233,6 +232,7 @@ mod tests {
     use super::*;
 
     fn guest(script: &str, seconds: u64) -> Result<String> {
+        // The shell alone: a minimal system has no other programs.
         let mut shell = Command::new("sh");
         emulate(shell.args(["-c", script]), Duration::from_secs(seconds), Echo::No)
     }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_guest_that_hangs_is_stopped() {
         let start = Instant::now();
-        let message = guest("echo before; exec sleep 60", 1).unwrap_err().to_string();
+        let message = guest("echo before; while :; do :; done", 1).unwrap_err().to_string();
         assert!(message.contains("did not end within 1 s"), "{message}");
         assert!(message.contains("`before`"), "{message}");
         assert!(start.elapsed() < Duration::from_secs(30));

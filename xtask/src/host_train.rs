@@ -16,24 +16,26 @@ pub struct HostTrain {
 }
 
 impl HostTrain {
-    /// Optimised, for training.
+    /// Builds it optimized, as for training; the tests are built in the same profile, so that nothing is built twice.
     pub fn release() -> Result<Self> {
-        process::run(process::cargo().args(["build", "--release", "--package", "host-train"]))?;
-        Ok(Self::built("release"))
+        Self::build(&[])
     }
 
-    /// The one that `cargo test --workspace` tests. Naming all targets makes cargo choose the same
-    /// features for every dependency as it does for the tests, so that nothing is built twice.
-    pub fn debug() -> Result<Self> {
-        process::run(process::cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
-        Ok(Self::built("debug"))
+    /// The same without a word, where an earlier check has built it.
+    pub fn quiet() -> Result<Self> {
+        Self::build(&["--quiet"])
     }
 
-    fn built(profile: &str) -> Self {
+    fn build(more: &[&str]) -> Result<Self> {
+        process::run(
+            process::cargo()
+                .args(["build", "--release", "--package", "host-train"])
+                .args(more),
+        )?;
         let file = format!("host-train{}", std::env::consts::EXE_SUFFIX);
-        Self {
-            program: paths::target().join(profile).join(file),
-        }
+        Ok(Self {
+            program: paths::target().join("release").join(file),
+        })
     }
 
     fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {

@@ -18,6 +18,7 @@ mod demo;
 mod elf;
 mod firmware;
 mod host_train;
+mod inspect;
 mod models;
 mod parity;
 mod paths;
@@ -69,6 +70,9 @@ fn run(command: Command) -> Result<()> {
 }
 
 fn main() -> ExitCode {
+    if test::nvcc::is_called() {
+        return test::nvcc::main();
+    }
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use firmware_build::machine::{MACHINES, Machine};
 
-use crate::boards::{MACHINES, Machine};
 use crate::compare;
 use crate::firmware::{self, Echo};
 use crate::paths;
@@ -29,14 +29,14 @@ const FIRMWARE: &str = "parity";
 /// `cargo xtask parity`.
 pub fn command(args: &Args) -> Result<()> {
     match &args.machine {
-        Some(name) => check(Machine::find(name)?, FAST),
+        Some(name) => check(Machine::find(name).map_err(|sentence| anyhow!(sentence))?, FAST),
         None => MACHINES.iter().try_for_each(|machine| check(machine, FAST)),
     }
 }
 
 /// Format and lock file of the firmware, each handed to `check` with its title.
 pub fn check_sources(check: &mut impl FnMut(&str, &dyn Fn() -> Result<()>) -> Result<()>) -> Result<()> {
-    let folder = paths::root().join("firmware-examples").join(FIRMWARE);
+    let folder = paths::firmware(FIRMWARE);
     let cargo = |arguments: [&str; 2]| process::run(process::cargo().current_dir(&folder).args(arguments));
     check("parity: lock file is up to date", &|| cargo(["fetch", "--locked"]))?;
     check("parity: format", &|| cargo(["fmt", "--check"]))
@@ -48,18 +48,18 @@ pub const FAST: &str = "3";
 pub const SMALL: &str = "z";
 
 /// Builds and runs the firmware on one machine, at one level of optimisation, and compares every line.
-pub fn check(machine: &Machine, level: &str) -> Result<()> {
+pub fn check(machine: &'static Machine, level: &str) -> Result<()> {
     let toolchain = setup::ensure(machine)?;
-    let folder = paths::root().join("firmware-examples").join(FIRMWARE);
+    let folder = paths::firmware(FIRMWARE);
     let mut cargo = toolchain.cargo("build");
     cargo
         .current_dir(folder)
         .args(["--release", "--quiet"])
-        .args(machine.features)
+        .args(["--features", &machine.features.join(",")])
         .env("ANCESTRAL_MACHINE", machine.name)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level);
     process::run(&mut cargo).with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
-    let output = firmware::run(machine, &firmware::elf(machine, FIRMWARE), TIMEOUT, Echo::No)?;
+    let output = firmware::run(machine, &firmware::elf(machine.target, FIRMWARE), TIMEOUT, Echo::No)?;
     let (kernel, output) = output.split_once('\n').unwrap_or((&output, ""));
     fast(machine, kernel)?;
     let golden = paths::root().join("tests/golden/parity.txt");

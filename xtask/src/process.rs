@@ -90,8 +90,9 @@ mod tests {
 
     #[test]
     fn a_failing_command_is_named() {
-        let message = run(Command::new("false").arg("--flag")).unwrap_err().to_string();
-        assert!(message.starts_with("`false --flag` failed"), "{message}");
+        // The one program that is certainly there.
+        let message = run(cargo().arg("--no-such-flag")).unwrap_err().to_string();
+        assert!(message.starts_with("`cargo --no-such-flag` failed"), "{message}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use firmware_build::machine::Machine;
 
-use crate::boards::Machine;
 use crate::firmware;
 
 /// What an instruction takes, all memory without wait states.

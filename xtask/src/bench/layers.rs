@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use firmware_build::machine::Machine;
 use serde_json::json;
 
 use super::cycles::{self, Timing};
 use super::{FORMATS, build, machines, run};
-use crate::boards::Machine;
 
 /// Instructions per multiply-accumulate of CMSIS-NN 6's `arm_fully_connected_s8` (commit 99f736a, GCC 12.2 -O3; clang for the
 /// M55), the whole call, batch 1, at 64×128, 128×128 and 256×256; and of its `arm_fully_connected_s4` at 256×256. Counted in

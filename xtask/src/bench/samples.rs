@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use firmware_build::machine::Machine;
 
 use super::cycles::{self, Timing};
 use super::{Model, build, found, run, run_at};
-use crate::boards::Machine;
 
 /// A sample and what it is made of, in instructions.
 pub struct Sample {

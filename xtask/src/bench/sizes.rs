@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use firmware_build::machine::Machine;
 
 use super::{FORMATS, Model, build, found, machines, run};
-use crate::boards::Machine;
 use crate::elf::Elf;
 use crate::paths;
 

@@ -39,21 +39,8 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// Finds it, and installs it where it is not there.
-    pub fn ensure() -> Result<Self> {
-        let missing = match Self::find() {
-            Ok(compiler) => return compiler.with_lints(),
-            Err(missing) => missing,
-        };
-        println!("{missing:#}");
-        install().with_context(|| {
-            "the distribution's compiler is not complete: as root run `apt-get install rustc-web \
-             rust-web-src` and the newest `lld-NN`, or unset ANCESTRAL_TARGETS to use rustup"
-        })?;
-        Self::find().context("the packages are installed, but something is still missing")
-    }
-
-    fn find() -> Result<Self> {
+    /// Finds it; the error says which part is missing.
+    pub fn find() -> Result<Self> {
         let rustc = PathBuf::from("/usr/bin/rustc");
         let real = fs::canonicalize(&rustc).unwrap_or_default();
         // Packaged rustup puts its proxy there.
@@ -76,23 +63,6 @@ impl Compiler {
             bail!("LLVM's linker (ld.lld) is missing")
         };
         Ok(Self { rustc, version, linker })
-    }
-
-    /// Tries once to get the lints for a compiler that was there already.
-    fn with_lints(self) -> Result<Self> {
-        let tried = paths::target()
-            .join("sysroot")
-            .join(self.version.folder())
-            .join("lints");
-        if self.cargo_clippy().is_some() || tried.exists() {
-            return Ok(self);
-        }
-        install_lints();
-        // The package may have brought a newer compiler with it.
-        let compiler = Self::find()?;
-        fs::create_dir_all(tried.parent().unwrap_or(&tried)).with_context(|| cannot_write(&tried))?;
-        write(&tried, "")?;
-        Ok(compiler)
     }
 
     /// The `cargo-clippy` that belongs to this compiler.
@@ -183,38 +153,45 @@ path = "lib.rs"
 [workspace]
 "#;
 
-fn install() -> Result<()> {
-    apt::update()?;
-    let Some([rustc, source, _]) = family() else {
-        bail!(
-            "this distribution has no package of Rust {} or newer",
-            env!("CARGO_PKG_RUST_VERSION")
-        );
+/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old to name
+/// them, so are these: the linker is then a shell command that names it after an update.
+pub fn packages() -> [String; 3] {
+    let known = |recent: fn(&str) -> bool| {
+        FAMILIES
+            .into_iter()
+            .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| recent(&version)))
     };
-    let linker = apt::newest("lld-").unwrap_or_else(|| "lld".to_owned());
-    apt::install(&[rustc.to_owned(), source.to_owned(), linker])?;
-    install_lints();
-    Ok(())
+    if let Some([rustc, source, _]) = known(rustc::recent_enough) {
+        let linker = apt::newest("lld-").unwrap_or_else(|| "lld".to_owned());
+        return [rustc.to_owned(), source.to_owned(), linker];
+    }
+    let [rustc, source, _] = known(|_| true).unwrap_or(FAMILIES[0]);
+    [rustc.to_owned(), source.to_owned(), NEWEST_LINKER.to_owned()]
 }
 
-/// Not every distribution has them, and nothing is built with them: their absence is no error.
-fn install_lints() {
-    if !apt::usable() {
-        return;
-    }
-    if let Some([_, _, clippy]) = family()
-        && apt::candidate(clippy).is_some()
-        && let Err(error) = apt::install(&[clippy.to_owned()])
+/// A shell command that prints the newest linker's package.
+const NEWEST_LINKER: &str = "$(apt-cache search --names-only '^lld-[0-9]+$' | sort -V | tail -n 1 | cut -d ' ' -f 1)";
+
+/// Fails where even up-to-date lists have no compiler that is recent enough.
+pub fn check_offer() -> Result<()> {
+    if FAMILIES
+        .iter()
+        .any(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| rustc::recent_enough(&version)))
     {
-        eprintln!("{error:#}; the firmware goes without lints");
+        return Ok(());
     }
+    bail!(
+        "this distribution has no package of Rust {} or newer; unset ANCESTRAL_TARGETS and let rustup add the targets",
+        env!("CARGO_PKG_RUST_VERSION")
+    )
 }
 
-/// The first family that is recent enough.
-fn family() -> Option<[&'static str; 3]> {
-    FAMILIES
+/// Returns the package of the lints, where the distribution has it: nothing is built with it, so its absence is no error.
+pub fn lints_package() -> Option<String> {
+    let [_, _, clippy] = FAMILIES
         .into_iter()
-        .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|v| rustc::recent_enough(&v)))
+        .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| rustc::recent_enough(&version)))?;
+    apt::candidate(clippy).map(|_| clippy.to_owned())
 }
 
 fn sysroot_of(rustc: &Path) -> Result<PathBuf> {
