@@ -1,5 +1,5 @@
-//! Puts the machine's memory where the linker finds it, and the model where the program does. `ANCESTRAL_MACHINE` says which
-//! machine, `ANCESTRAL_MODEL` which model; `ANCESTRAL_EMPTY` leaves the sampler out.
+//! Puts the machine's memory where the linker finds it, and the model where the program does. `ANCESTRAL_MACHINE` says
+//! which machine, `ANCESTRAL_MODEL` which model; `ANCESTRAL_EMPTY` leaves the sampler out.
 
 use firmware_build::script;
 

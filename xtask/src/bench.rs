@@ -1,4 +1,5 @@
-//! Instructions of layers, steps and samples on every core, counted in QEMU, beside those of CMSIS-NN; sizes; `docs/performance.md`.
+//! Instructions of layers, steps and samples on every core, counted in QEMU, beside those of CMSIS-NN; sizes;
+//! `docs/performance.md`.
 
 mod cycles;
 mod layers;
@@ -16,6 +17,7 @@ use firmware_build::machine::Machine;
 use crate::firmware::{self, Echo};
 use crate::paths;
 use crate::process;
+use crate::progress;
 use crate::setup;
 
 pub use sizes::forbidden;
@@ -98,13 +100,12 @@ pub fn command(args: &Args) -> Result<()> {
         if args.machine.as_ref().is_some_and(|name| name != machine.name) {
             continue;
         }
+        eprintln!("{}: layers", machine.core);
         rows.extend(layers::measure(machine)?);
         if !args.layers && !args.json {
-            for format in FORMATS {
-                drawn.push(samples::measure(machine, Model::digits(format))?);
-            }
-            for format in FORMATS {
-                drawn.push(samples::measure(machine, Model::small(format))?);
+            for model in FORMATS.map(Model::digits).into_iter().chain(FORMATS.map(Model::small)) {
+                eprintln!("{}: a digit in {}, width {}", machine.core, model.format, model.width);
+                drawn.push(samples::measure(machine, model)?);
             }
         }
     }
@@ -146,7 +147,7 @@ fn desktop() -> Result<String> {
         "--bench",
         "desktop",
     ]);
-    process::capture(&mut cargo)
+    progress::during("measuring the desktop's kernel", || process::capture(&mut cargo))
 }
 
 /// Builds one program of the firmware.
@@ -160,17 +161,18 @@ fn build(machine: &'static Machine, program: &str, settings: &[(&str, String)], 
         .env("ANCESTRAL_MACHINE", machine.name)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level)
         .envs(settings.iter().map(|(name, value)| (name, value)));
-    process::run(&mut cargo).with_context(|| format!("cannot build {program} for {}", machine.core))?;
+    let title = format!("building {program} for {}", machine.core);
+    progress::during(&title, || process::run(&mut cargo)).with_context(|| format!("cannot build {program} for {}", machine.core))?;
     Ok(firmware::elf(machine.target, program))
 }
 
-/// Runs a program that prints what it counts; every number but the scale comes back in instructions.
+/// Runs a program that prints its counts; every number but the scale comes back in instructions.
 fn run(machine: &Machine, elf: &Path) -> Result<Vec<(Vec<String>, u64)>> {
     run_at(machine, elf, "shift=8")
 }
 
-/// [`run`] with another time for an instruction on Arm: the timer comes round after two million instructions with `shift=8`, and counts
-/// to the instruction; with one less, after twice as many, and may be wrong by one.
+/// [`run`] with another time for an instruction on Arm: the timer comes round after two million instructions with
+/// `shift=8`, and counts to the instruction; with one less, after twice as many, and may be wrong by one.
 fn run_at(machine: &Machine, elf: &Path, shift: &str) -> Result<Vec<(Vec<String>, u64)>> {
     let icount = if machine.qemu.contains("riscv") {
         "shift=0"
@@ -199,7 +201,7 @@ fn run_at(machine: &Machine, elf: &Path, shift: &str) -> Result<Vec<(Vec<String>
     Ok(lines)
 }
 
-/// What a firmware has printed of a name.
+/// Returns the number that a firmware has printed under a name.
 fn found(lines: &[(Vec<String>, u64)], name: &str) -> Result<u64> {
     let line = lines
         .iter()
@@ -213,8 +215,9 @@ const SCALE: u64 = 40_000;
 
 const HEAD: &str = "# Performance, measured
 
-Written by `cargo xtask bench`; not edited by hand. All counts but those of the last section are of instructions that QEMU executed, exact and the same on every run. They are not
-cycles: a load of four words counts one and takes five cycles on Cortex-M4, a taken branch counts one and takes up to four.
+Written by `cargo xtask bench`; not edited by hand. All counts but those of the last section are of instructions that
+QEMU executed, exact and the same on every run. They are not cycles: a load of four words counts one and takes five
+cycles on Cortex-M4, a taken branch counts one and takes up to four.
 ";
 
 const DESKTOP: &str = "

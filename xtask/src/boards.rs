@@ -1,8 +1,8 @@
 //! The boards that firmware is built for. To add one, add a row and a folder of its name.
 //!
-//! A board is what a person flashes. A machine is a core that QEMU emulates; the table of machines, with their memory, is
-//! `firmware-examples/shared-build/src/machine.rs`. A board with a machine is run in every test. One without is built, and its
-//! ELF file is [checked](crate::inspect).
+//! A board is what a person flashes. A machine is a core that QEMU emulates; the table of machines, with their memory,
+//! is `firmware-examples/shared-build/src/machine.rs`. A board with a machine is run in every test. One without is
+//! built, and its ELF file is [checked](crate::inspect).
 
 use std::fs;
 use std::path::PathBuf;

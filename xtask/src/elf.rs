@@ -37,7 +37,7 @@ pub struct Segment {
     pub file_size: u32,
     /// Bytes in memory.
     pub memory_size: u32,
-    /// Whether it holds code.
+    /// True where it holds code.
     pub executable: bool,
     /// Its contents in the file.
     pub bytes: Vec<u8>,

@@ -13,6 +13,7 @@ use firmware_build::machine::Machine;
 use crate::boards::{BOARDS, Board};
 use crate::paths;
 use crate::process;
+use crate::progress;
 use crate::setup::{self, Toolchain};
 
 /// Arguments of `cargo xtask firmware`.
@@ -55,7 +56,7 @@ impl Content {
     /// See [`Self::COUNT`].
     pub const SEED: u64 = 7;
 
-    /// What a plain `cargo run` in the board's folder takes.
+    /// Contents of a plain `cargo run` in the board's folder.
     pub fn golden() -> Self {
         Self {
             model: paths::default_model(),
@@ -111,7 +112,8 @@ pub fn build(board: &Board, toolchain: &Toolchain, content: &Content) -> Result<
         );
     }
     let mut cargo = toolchain.cargo("build");
-    process::run(content.prepare(board, &mut cargo).arg("--quiet"))
+    let cargo = content.prepare(board, &mut cargo).arg("--quiet");
+    progress::during(&format!("building the firmware {}", board.name), || process::run(cargo))
         .with_context(|| format!("cannot build the firmware {}", board.name))?;
     Ok(elf(board.target, board.name))
 }
@@ -126,7 +128,7 @@ pub fn named(machine: &Machine) -> String {
     format!("{} ({})", machine.name, machine.core)
 }
 
-/// Whether the firmware's output is shown while it runs.
+/// Amount of a firmware's output that is shown while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {
     /// Line by line.
@@ -145,8 +147,14 @@ pub fn run(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo) -> Resu
 
 /// [`run`] with more arguments for QEMU.
 pub fn run_with(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo, more: &[&str]) -> Result<String> {
-    emulate(&mut qemu(machine, elf, more), timeout, echo)
-        .with_context(|| format!("the firmware failed on {}", named(machine)))
+    let mut qemu = qemu(machine, elf, more);
+    let emulated = match echo {
+        Echo::No => progress::during(&format!("emulating {}", named(machine)), || {
+            emulate(&mut qemu, timeout, echo)
+        }),
+        _ => emulate(&mut qemu, timeout, echo),
+    };
+    emulated.with_context(|| format!("the firmware failed on {}", named(machine)))
 }
 
 /// The command that emulates a machine with a firmware in it.

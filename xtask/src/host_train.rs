@@ -9,6 +9,15 @@ use anyhow::Result;
 use crate::paths;
 use crate::process;
 
+/// Arguments of cargo for the tests of `host-train`: optimized, because candle is compiled for it once and the tests
+/// train, but with every overflow checked in its own code.
+pub const CHECKED: [&str; 4] = [
+    "--config",
+    "profile.release.package.host-train.overflow-checks=true",
+    "--config",
+    "profile.release.package.host-train.debug-assertions=true",
+];
+
 /// A built `host-train`.
 #[derive(Debug)]
 pub struct HostTrain {
@@ -16,14 +25,14 @@ pub struct HostTrain {
 }
 
 impl HostTrain {
-    /// Builds it optimized, as for training; the tests are built in the same profile, so that nothing is built twice.
+    /// Builds it optimized, for users' commands.
     pub fn release() -> Result<Self> {
         Self::build(&[])
     }
 
-    /// The same without a word, where an earlier check has built it.
-    pub fn quiet() -> Result<Self> {
-        Self::build(&["--quiet"])
+    /// Builds the program that the tests run: also optimized, with [checks](CHECKED), and without a word.
+    pub fn checked() -> Result<Self> {
+        Self::build(&[&["--quiet"][..], &CHECKED].concat())
     }
 
     fn build(more: &[&str]) -> Result<Self> {

@@ -1,4 +1,4 @@
-//! The same bits on every core: one firmware, six machines, the desktop's golden lines.
+//! Parity: the same bits on every core, by one firmware on every machine and the desktop's golden lines.
 
 use std::fs;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use crate::compare;
 use crate::firmware::{self, Echo};
 use crate::paths;
 use crate::process;
+use crate::progress;
 use crate::setup;
 
-/// What `cargo xtask parity` takes.
+/// Arguments of `cargo xtask parity`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only this machine
@@ -58,10 +59,11 @@ pub fn check(machine: &'static Machine, level: &str) -> Result<()> {
         .args(["--features", &machine.features.join(",")])
         .env("ANCESTRAL_MACHINE", machine.name)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level);
-    process::run(&mut cargo).with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
+    let title = format!("building the firmware {FIRMWARE} for {}", machine.core);
+    progress::during(&title, || process::run(&mut cargo)).with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
     let output = firmware::run(machine, &firmware::elf(machine.target, FIRMWARE), TIMEOUT, Echo::No)?;
     let (kernel, output) = output.split_once('\n').unwrap_or((&output, ""));
-    fast(machine, kernel)?;
+    check_kernel(machine, kernel)?;
     let golden = paths::root().join("tests/golden/parity.txt");
     let golden = fs::read_to_string(&golden).with_context(|| format!("cannot read {}", paths::shown(&golden)))?;
     compare::same_text(&golden, output).with_context(|| {
@@ -79,8 +81,9 @@ pub fn check(machine: &'static Machine, level: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the firmware's first line says that the core's own kernel ran: a path that no build takes is not tested by the rest.
-fn fast(machine: &Machine, line: &str) -> Result<()> {
+/// Fails unless the firmware's first line says that the core's own kernel ran: a path that no build takes is not tested
+/// by the rest.
+fn check_kernel(machine: &Machine, line: &str) -> Result<()> {
     let named = line.starts_with(&format!("kernel {}: ", machine.kernel));
     if !named || !line.ends_with(" by it") || line.ends_with(", 0 by it") {
         bail!(
@@ -100,13 +103,13 @@ mod tests {
     #[test]
     fn another_kernel_or_one_that_did_nothing_is_noticed() {
         let machine = Machine::find("mps2-an386").unwrap();
-        assert!(fast(machine, "kernel dsp: 9 layers equal, 3 by it").is_ok());
+        assert!(check_kernel(machine, "kernel dsp: 9 layers equal, 3 by it").is_ok());
         for line in [
             "kernel portable: 9 layers equal, 9 by it",
             "kernel dsp: 9 layers equal, 0 by it",
             "",
         ] {
-            let message = fast(machine, line).unwrap_err().to_string();
+            let message = check_kernel(machine, line).unwrap_err().to_string();
             assert!(message.contains("kernel `dsp`"), "{message}");
         }
     }

@@ -1,13 +1,13 @@
 //! Set-up: the bare-metal targets' library and a linker, QEMU, and the tools of the checks.
 //!
-//! Everything that a command needs is looked for first, in one pass ([`missing`]). Then it is installed in one go, or one
-//! command is printed that installs it; nothing is built before.
+//! Everything that a command needs is looked for first, in one pass ([`missing`]). Then it is installed in one go, or
+//! one command is printed that installs it; nothing is built before.
 //!
 //! The environment variable `ANCESTRAL_TARGETS` says where the target comes from. `distro`: the distribution's own
-//! compiler, beside the user's, even where the toolchain in use has the target. `rustup`: the toolchain in use, to which a
-//! missing target is added. Unset: the toolchain in use where it has the target; else rustup, unless the user has told
-//! it not to download (`RUSTUP_AUTO_INSTALL=0`); else the distribution. No toolchain is ever installed, updated or
-//! switched.
+//! compiler, beside the user's, even where the toolchain in use has the target. `rustup`: the toolchain in use, to
+//! which a missing target is added. Unset: the toolchain in use where it has the target; else rustup, unless the user
+//! has told it not to download (`RUSTUP_AUTO_INSTALL=0`); else the distribution. No toolchain is ever installed,
+//! updated or switched.
 
 mod apt;
 mod beside;

@@ -125,7 +125,7 @@ fn renew_vectors() -> Result<Outcome> {
             fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
         }
     }
-    let host_train = HostTrain::release()?;
+    let host_train = HostTrain::checked()?;
     let content = Content::golden();
     for name in MODELS {
         let path = vectors(name);

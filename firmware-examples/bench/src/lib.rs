@@ -1,4 +1,5 @@
-//! Counts instructions from inside: a timer of the core, which QEMU's `-icount` advances by a fixed time for each instruction.
+//! Counts instructions from inside: a timer of the core, which QEMU's `-icount` advances by a fixed time for each
+//! instruction.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -35,7 +36,8 @@ impl Timer {
         Some(timer)
     }
 
-    /// Ticks of `work`, without what reading the timer takes. It must end within 2²⁴ ticks, two million instructions or more.
+    /// Ticks of `work`, without what reading the timer takes. It must end within 2²⁴ ticks, two million instructions or
+    /// more.
     #[inline(never)]
     pub fn ticks(&mut self, mut work: impl FnMut()) -> u32 {
         mark();

@@ -1,7 +1,7 @@
 //! Draws digits on a Cortex-M4F: the model is in flash, the sampler in RAM, and there is no heap.
 //!
-//! The board is QEMU's `mps2-an386`. The module `console` prints; `firmware_shared` draws, the same on every machine that
-//! has the same model and the same seed.
+//! The board is QEMU's `mps2-an386`. The module `console` prints; `firmware_shared` draws, the same on every machine
+//! that has the same model and the same seed.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

@@ -50,8 +50,8 @@ fn link_with(script: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Copies the model that `ANCESTRAL_MODEL` names to `OUT_DIR/model.vdm` and writes `OUT_DIR/model.rs`, which names the type
-/// of its number format `ModelFormat`.
+/// Copies the model that `ANCESTRAL_MODEL` names to `OUT_DIR/model.vdm` and writes `OUT_DIR/model.rs`, which names the
+/// type of its number format `ModelFormat`.
 ///
 /// # Errors
 /// A sentence where the file is missing or is no model.
@@ -76,8 +76,8 @@ pub fn place_model(default: &str) -> Result<(), String> {
     )
 }
 
-/// Writes `OUT_DIR/settings.rs` with the number of samples `COUNT` and the generator's `SEED`, from `ANCESTRAL_COUNT` and
-/// `ANCESTRAL_SEED`; 10 and 7 where they are not set.
+/// Writes `OUT_DIR/settings.rs` with the number of samples `COUNT` and the generator's `SEED`, from `ANCESTRAL_COUNT`
+/// and `ANCESTRAL_SEED`; 10 and 7 where they are not set.
 ///
 /// # Errors
 /// A sentence where one of them is not a whole number.

@@ -1,6 +1,7 @@
 //! The loop that draws digits and the lines that it prints: the same on every board.
 //!
-//! A board hands [`draw`] its model and a [`Console`]: [`Text`] where it prints lines, its own type where it logs otherwise.
+//! A board hands [`draw`] its model and a [`Console`]: [`Text`] where it prints lines, its own type where it logs
+//! otherwise.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -50,7 +50,7 @@ pub fn command(packages: &[String]) -> String {
     if is_root() {
         return format!("apt-get update && apt-get install {OPTIONS} {packages}");
     }
-    format!("su -c \"apt-get update && apt-get install {OPTIONS} {packages}\"")
+    format!("su -c 'apt-get update && apt-get install {OPTIONS} {packages}'")
 }
 
 /// Returns the version of a package that would be installed.

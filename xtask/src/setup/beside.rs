@@ -1,7 +1,7 @@
 //! Packages unpacked into the build folder, where apt could install them only by removing others.
 //!
-//! An emulator needs no more than its files: it and the libraries that the system lacks are downloaded and unpacked, and
-//! nothing outside the repository changes.
+//! An emulator needs no more than its files: it and the libraries that the system lacks are downloaded and unpacked,
+//! and nothing outside the repository changes.
 
 use std::env;
 use std::ffi::OsString;

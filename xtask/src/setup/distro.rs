@@ -14,10 +14,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::paths;
 use crate::process;
+use crate::progress;
 use crate::setup::apt;
 use crate::setup::rustc::{self, Version};
 
-/// What the sysroot needs; everything else a firmware brings itself.
+/// Libraries of the sysroot; everything else a firmware brings itself.
 const LIBRARIES: [&str; 3] = ["core", "alloc", "compiler_builtins"];
 
 /// Packages of compiler, library source and lints. Debian's `-web` family follows new releases
@@ -32,7 +33,7 @@ const FAMILIES: [[&str; 3]; 2] = [
 pub struct Compiler {
     /// The compiler.
     pub rustc: PathBuf,
-    /// What it says it is.
+    /// Version that it reports.
     pub version: Version,
     /// LLVM's linker.
     pub linker: PathBuf,
@@ -47,7 +48,7 @@ impl Compiler {
         if !rustc.is_file() || real.ends_with("rustup") {
             bail!("there is no compiler of the distribution's (/usr/bin/rustc)");
         }
-        let version = Version::of(&rustc)?;
+        let version = Version::ask(&rustc)?;
         if !rustc::recent_enough(&version.release) {
             bail!(
                 "the distribution's rustc is {}, this project needs {}",
@@ -128,7 +129,7 @@ impl Compiler {
             .env("RUSTC_BOOTSTRAP", "1")
             // Bitcode, so that a firmware's link-time optimisation sees the library too.
             .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes");
-        process::run(&mut cargo)?;
+        progress::during(&format!("building core and alloc for {target}"), || process::run(&mut cargo))?;
         let built = output.join(target).join("release/deps");
         let found = rustc::libraries(&built, &LIBRARIES);
         if found.len() != LIBRARIES.len() {
@@ -153,8 +154,8 @@ path = "lib.rs"
 [workspace]
 "#;
 
-/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old to name
-/// them, so are these: the linker is then a shell command that names it after an update.
+/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old
+/// to name them, so are these: the linker is then a shell command that names it after an update.
 pub fn packages() -> [String; 3] {
     let known = |recent: fn(&str) -> bool| {
         FAMILIES
@@ -169,8 +170,8 @@ pub fn packages() -> [String; 3] {
     [rustc.to_owned(), source.to_owned(), NEWEST_LINKER.to_owned()]
 }
 
-/// A shell command that prints the newest linker's package.
-const NEWEST_LINKER: &str = "$(apt-cache search --names-only '^lld-[0-9]+$' | sort -V | tail -n 1 | cut -d ' ' -f 1)";
+/// A shell command that prints the newest linker's package. It has no single quotes, because it may stand between two.
+const NEWEST_LINKER: &str = r#"$(apt-cache search --names-only "^lld-[0-9]+$" | sort -V | tail -n 1 | cut -d" " -f1)"#;
 
 /// Fails where even up-to-date lists have no compiler that is recent enough.
 pub fn check_offer() -> Result<()> {
@@ -186,7 +187,8 @@ pub fn check_offer() -> Result<()> {
     )
 }
 
-/// Returns the package of the lints, where the distribution has it: nothing is built with it, so its absence is no error.
+/// Returns the package of the lints, where the distribution has it: nothing is built with it, so its absence is no
+/// error.
 pub fn lints_package() -> Option<String> {
     let [_, _, clippy] = FAMILIES
         .into_iter()

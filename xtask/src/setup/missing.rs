@@ -19,7 +19,7 @@ struct Item {
     command: Option<String>,
     /// Advice for other systems.
     advice: Option<&'static str>,
-    /// Whether the command can go on without it.
+    /// True where the command can go on without it.
     optional: bool,
 }
 
@@ -121,7 +121,8 @@ impl Missing {
 
     /// Installs what apt can and returns what is still missing.
     fn installed(mut self, needs: &Needs) -> Result<Self> {
-        // A command outside apt's reach is missing too: nothing is installed, and the sentence names everything at once.
+        // A command outside apt's reach is missing too: nothing is installed, and the sentence names everything at
+        // once.
         let may_install = apt::usable() && self.0.iter().all(|item| item.command.is_none());
         if may_install {
             println!("missing: {}", self.names());
@@ -170,7 +171,7 @@ impl Missing {
             return Ok(None);
         }
         match simulate::plan(&emulators)? {
-            Plan::Install(_) => Ok(None),
+            Plan::Install(_) | Plan::Impossible(_) => Ok(None),
             Plan::Blocked(sentence) => match beside::unpack(&emulators) {
                 Ok(()) => Ok(Some(sentence)),
                 Err(error) => Err(error.context(sentence)),
@@ -258,7 +259,7 @@ fn unique(items: Vec<Item>) -> Vec<Item> {
 fn install(packages: &[String]) -> Result<()> {
     match simulate::plan(packages)? {
         Plan::Install(packages) => apt::install(&packages),
-        Plan::Blocked(sentence) => bail!("{sentence}"),
+        Plan::Blocked(sentence) | Plan::Impossible(sentence) => bail!("{sentence}"),
     }
 }
 

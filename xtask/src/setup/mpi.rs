@@ -2,8 +2,8 @@
 
 use crate::process;
 
-/// Programs that show that it is there: one that starts ranks, one that compiles for them, and the compiler whose library
-/// reads C headers.
+/// Programs that show that it is there: one that starts ranks, one that compiles for them, and the compiler whose
+/// library reads C headers.
 const PROGRAMS: [&str; 3] = ["mpirun", "mpicc", "clang"];
 /// Packages that bring them.
 pub const PACKAGES: [&str; 4] = ["openmpi-bin", "libopenmpi-dev", "libclang-dev", "clang"];

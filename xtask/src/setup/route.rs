@@ -33,8 +33,8 @@ impl Route {
         }
     }
 
-    /// Decides, given whether the toolchain in use has the target and whether rustup may download it. `Any` is left where
-    /// there is nothing to do.
+    /// Decides, given whether the toolchain in use has the target and whether rustup may download it. `Any` is left
+    /// where there is nothing to do.
     fn settled(self, in_use: bool, may_download: bool) -> Self {
         match self {
             // Asked for by name: it must not pass for another reason on a machine that happens to have the target.

@@ -14,7 +14,7 @@ use crate::setup::apt;
 /// Result of a simulation.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Simulation {
-    /// Whether apt found a way.
+    /// True where apt found a way.
     possible: bool,
     /// Names of packages that it would remove.
     removals: Vec<String>,
@@ -82,6 +82,8 @@ pub enum Plan {
     Install(Vec<String>),
     /// Not without removing another. A sentence says which and what to do.
     Blocked(String),
+    /// Not at all, as where the lists are empty. A sentence says why.
+    Impossible(String),
 }
 
 /// Asks apt how to install packages without removing any.
@@ -99,10 +101,10 @@ fn plan_by(packages: &[String], held: &[String], simulate: impl Fn(&[String]) ->
     if first.is_clean() {
         return Ok(Plan::Install(packages.to_vec()));
     }
-    let together = [packages, &first.removals].concat();
     if first.removals.is_empty() {
-        return Ok(Plan::Blocked(blocked(packages, &first, held)));
+        return Ok(Plan::Impossible(blocked(packages, &first, held)));
     }
+    let together = [packages, &first.removals].concat();
     let second = simulate(&together)?;
     if second.is_clean() {
         return Ok(Plan::Install(together));
@@ -285,11 +287,11 @@ Inst qemu-system-arm (1:7.2+dfsg-7+deb12u18+b3 Debian:12.15/oldstable [amd64])
     }
 
     #[test]
-    fn a_package_that_nobody_has_is_blocked_by_nothing() {
+    fn a_package_that_nobody_has_is_impossible() {
         let plan = plan_by(&names("no-such"), &[], |_| {
             Ok(Simulation::parse("E: Unable to locate package no-such\n", false))
         });
         let expected = "apt cannot install no-such on this system";
-        assert_eq!(plan.unwrap(), Plan::Blocked(expected.to_owned()));
+        assert_eq!(plan.unwrap(), Plan::Impossible(expected.to_owned()));
     }
 }

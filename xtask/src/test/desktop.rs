@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use super::checks::Checks;
 use super::features;
+use crate::host_train::CHECKED;
 use crate::process;
 
 /// Every check of the desktop's crates.
@@ -24,6 +25,9 @@ pub fn all(checks: &mut Checks) -> Result<()> {
         "test --package ancestral --features std,alloc",
     )?;
     // In the core, overflow checks are off here and the optimizer is at work: the same bits must come out.
-    checks.cargo("tests of every crate, optimized", "test --release --workspace")?;
+    checks.run(
+        "tests of every crate, optimized",
+        process::cargo().args(["test", "--release", "--workspace"]).args(CHECKED),
+    )?;
     features::tests_with_mpi(checks)
 }

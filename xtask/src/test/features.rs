@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::checks::{Checks, Outcome, passes};
 use super::nvcc;
+use crate::host_train::CHECKED;
 use crate::process;
 use crate::setup;
 
@@ -69,7 +70,11 @@ pub fn tests_with_mpi(checks: &mut Checks) -> Result<()> {
     if !setup::mpi_available() {
         return checks.check(TITLE, || Ok(Outcome::Skipped(NO_MPI.to_owned())));
     }
-    checks.cargo(TITLE, "test --release --package host-train --features mpi --test mpi")
+    let arguments = "test --release --package host-train --features mpi --test mpi";
+    checks.run(
+        TITLE,
+        process::cargo().args(arguments.split_whitespace()).args(CHECKED),
+    )
 }
 
 const NO_MPI: &str = "it needs mpirun, mpicc and clang, and apt cannot install them here";

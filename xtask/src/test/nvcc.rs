@@ -1,5 +1,5 @@
-//! A stand-in for nvcc: answers what build scripts ask and writes empty outputs, so that the feature `cuda` is compiled and
-//! linted where there is no CUDA. It is this program itself, under another name.
+//! A stand-in for nvcc: answers what build scripts ask and writes empty outputs, so that the feature `cuda` is compiled
+//! and linted where there is no CUDA. It is this program itself, under another name.
 
 use std::env;
 use std::ffi::OsString;

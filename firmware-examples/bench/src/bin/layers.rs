@@ -1,5 +1,5 @@
-//! Instructions of a layer of each format and shape, of one sample and of four; and of a network of the shape of MLPerf Tiny's
-//! anomaly detection.
+//! Instructions of a layer of each format and shape, of one sample and of four; and of a network of the shape of MLPerf
+//! Tiny's anomaly detection.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! The least firmware: draws a sample and ends. What it has more than the same without the sampler is what the sampler takes of a
-//! flash, and what is in it is what the sampler can reach.
+//! The least firmware: draws a sample and ends. What it has more than the same without the sampler is what the sampler
+//! takes of a flash, and what is in it is what the sampler can reach.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! Memory of a sampler: its own bytes, and the stack that drawing takes, which is painted before and inspected afterwards.
-//! `ANCESTRAL_MODEL` names the model.
+//! Memory of a sampler: its own bytes, and the stack that drawing takes, which is painted before and inspected
+//! afterwards. `ANCESTRAL_MODEL` names the model.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
