@@ -162,7 +162,8 @@ fn build(machine: &'static Machine, program: &str, settings: &[(&str, String)], 
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level)
         .envs(settings.iter().map(|(name, value)| (name, value)));
     let title = format!("building {program} for {}", machine.core);
-    progress::during(&title, || process::run(&mut cargo)).with_context(|| format!("cannot build {program} for {}", machine.core))?;
+    progress::during(&title, || process::run(&mut cargo))
+        .with_context(|| format!("cannot build {program} for {}", machine.core))?;
     Ok(firmware::elf(machine.target, program))
 }
 

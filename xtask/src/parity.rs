@@ -60,7 +60,8 @@ pub fn check(machine: &'static Machine, level: &str) -> Result<()> {
         .env("ANCESTRAL_MACHINE", machine.name)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level);
     let title = format!("building the firmware {FIRMWARE} for {}", machine.core);
-    progress::during(&title, || process::run(&mut cargo)).with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
+    progress::during(&title, || process::run(&mut cargo))
+        .with_context(|| format!("cannot build the firmware {FIRMWARE} for {}", machine.core))?;
     let output = firmware::run(machine, &firmware::elf(machine.target, FIRMWARE), TIMEOUT, Echo::No)?;
     let (kernel, output) = output.split_once('\n').unwrap_or((&output, ""));
     check_kernel(machine, kernel)?;

@@ -32,7 +32,13 @@ pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
     let count = |name: &str| found(&lines, name);
     // Four steps of the slowest core take longer than the timer.
     let longer = run_at(machine, &elf, "shift=7")?;
-    let (steps, chain, mlp, noise, decode) = (count("steps")?, count("chain")?, count("mlp")?, count("noise")?, count("decode")?);
+    let (steps, chain, mlp, noise, decode) = (
+        count("steps")?,
+        count("chain")?,
+        count("mlp")?,
+        count("noise")?,
+        count("decode")?,
+    );
     let cycles = match Timing::known(machine) {
         // After the scale: the start, the steps, one that does nothing at the chain's end, the decoding.
         Some(timing) => {

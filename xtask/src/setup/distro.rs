@@ -129,7 +129,9 @@ impl Compiler {
             .env("RUSTC_BOOTSTRAP", "1")
             // Bitcode, so that a firmware's link-time optimisation sees the library too.
             .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes");
-        progress::during(&format!("building core and alloc for {target}"), || process::run(&mut cargo))?;
+        progress::during(&format!("building core and alloc for {target}"), || {
+            process::run(&mut cargo)
+        })?;
         let built = output.join(target).join("release/deps");
         let found = rustc::libraries(&built, &LIBRARIES);
         if found.len() != LIBRARIES.len() {
@@ -154,20 +156,28 @@ path = "lib.rs"
 [workspace]
 "#;
 
-/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old
-/// to name them, so are these: the linker is then a shell command that names it after an update.
+/// Returns the first family that is recent enough.
+fn recent_family() -> Option<[&'static str; 3]> {
+    FAMILIES
+        .into_iter()
+        .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| rustc::recent_enough(&version)))
+}
+
+/// Returns the family to name where the lists may be too old to know a recent one.
+fn likely_family() -> [&'static str; 3] {
+    let known = || FAMILIES.into_iter().find(|[rustc, ..]| apt::candidate(rustc).is_some());
+    recent_family().or_else(known).unwrap_or(FAMILIES[0])
+}
+
+/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old, the
+/// linker is a shell command that names it after an update.
 pub fn packages() -> [String; 3] {
-    let known = |recent: fn(&str) -> bool| {
-        FAMILIES
-            .into_iter()
-            .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| recent(&version)))
+    let [rustc, source, _] = likely_family();
+    let linker = match recent_family() {
+        Some(_) => apt::newest("lld-").unwrap_or_else(|| "lld".to_owned()),
+        None => NEWEST_LINKER.to_owned(),
     };
-    if let Some([rustc, source, _]) = known(rustc::recent_enough) {
-        let linker = apt::newest("lld-").unwrap_or_else(|| "lld".to_owned());
-        return [rustc.to_owned(), source.to_owned(), linker];
-    }
-    let [rustc, source, _] = known(|_| true).unwrap_or(FAMILIES[0]);
-    [rustc.to_owned(), source.to_owned(), NEWEST_LINKER.to_owned()]
+    [rustc.to_owned(), source.to_owned(), linker]
 }
 
 /// A shell command that prints the newest linker's package. It has no single quotes, because it may stand between two.
@@ -175,10 +185,7 @@ const NEWEST_LINKER: &str = r#"$(apt-cache search --names-only "^lld-[0-9]+$" | 
 
 /// Fails where even up-to-date lists have no compiler that is recent enough.
 pub fn check_offer() -> Result<()> {
-    if FAMILIES
-        .iter()
-        .any(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| rustc::recent_enough(&version)))
-    {
+    if recent_family().is_some() {
         return Ok(());
     }
     bail!(
@@ -187,13 +194,11 @@ pub fn check_offer() -> Result<()> {
     )
 }
 
-/// Returns the package of the lints, where the distribution has it: nothing is built with it, so its absence is no
-/// error.
+/// Returns the package of the lints, where the distribution may have it. Nothing is built with it, so its absence is no error.
 pub fn lints_package() -> Option<String> {
-    let [_, _, clippy] = FAMILIES
-        .into_iter()
-        .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| rustc::recent_enough(&version)))?;
-    apt::candidate(clippy).map(|_| clippy.to_owned())
+    let [_, _, clippy] = likely_family();
+    let lists_are_empty = FAMILIES.iter().all(|[rustc, ..]| apt::candidate(rustc).is_none());
+    (lists_are_empty || apt::candidate(clippy).is_some()).then(|| clippy.to_owned())
 }
 
 fn sysroot_of(rustc: &Path) -> Result<PathBuf> {

@@ -65,19 +65,7 @@ impl Missing {
             distribution |= Route::to(target)? == Route::Distro;
         }
         if distribution {
-            match Compiler::find() {
-                Err(missing) => items.push(Item {
-                    advice: Some(TARGETS),
-                    ..Item::new(format!("a compiler for bare metal ({missing:#})"), &distro::packages())
-                }),
-                Ok(compiler) if needs.checks && compiler.cargo_clippy().is_none() => {
-                    items.extend(distro::lints_package().map(|package| Item {
-                        optional: true,
-                        ..Item::new("clippy of that compiler", &[package])
-                    }));
-                }
-                Ok(_) => {}
-            }
+            items.extend(compiler(needs.checks));
         }
         for machine in &needs.machines {
             if !qemu::present(machine) {
@@ -226,6 +214,26 @@ impl Missing {
 /// Advice on the compiler where there is no apt.
 const TARGETS: &str = "compiler: let rustup add the targets (unset ANCESTRAL_TARGETS and RUSTUP_AUTO_INSTALL), or install your \
     distribution's library of Rust for them";
+
+/// Returns what is missing of the distribution's compiler.
+fn compiler(checks: bool) -> Vec<Item> {
+    let found = Compiler::find();
+    let mut items = Vec::new();
+    if let Err(missing) = &found {
+        items.push(Item {
+            advice: Some(TARGETS),
+            ..Item::new(format!("a compiler for bare metal ({missing:#})"), &distro::packages())
+        });
+    }
+    let has_lints = found.is_ok_and(|compiler| compiler.cargo_clippy().is_some());
+    if checks && !has_lints {
+        items.extend(distro::lints_package().map(|package| Item {
+            optional: true,
+            ..Item::new("clippy of the distribution's compiler", &[package])
+        }));
+    }
+    items
+}
 
 /// Returns the components of the toolchain in use that are missing, as one item.
 fn components() -> Option<Item> {

@@ -27,7 +27,9 @@ pub fn all(checks: &mut Checks) -> Result<()> {
     // In the core, overflow checks are off here and the optimizer is at work: the same bits must come out.
     checks.run(
         "tests of every crate, optimized",
-        process::cargo().args(["test", "--release", "--workspace"]).args(CHECKED),
+        process::cargo()
+            .args(["test", "--release", "--workspace"])
+            .args(CHECKED),
     )?;
     features::tests_with_mpi(checks)
 }

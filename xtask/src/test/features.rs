@@ -71,10 +71,7 @@ pub fn tests_with_mpi(checks: &mut Checks) -> Result<()> {
         return checks.check(TITLE, || Ok(Outcome::Skipped(NO_MPI.to_owned())));
     }
     let arguments = "test --release --package host-train --features mpi --test mpi";
-    checks.run(
-        TITLE,
-        process::cargo().args(arguments.split_whitespace()).args(CHECKED),
-    )
+    checks.run(TITLE, process::cargo().args(arguments.split_whitespace()).args(CHECKED))
 }
 
 const NO_MPI: &str = "it needs mpirun, mpicc and clang, and apt cannot install them here";
