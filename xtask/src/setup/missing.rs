@@ -197,7 +197,7 @@ impl Missing {
             commands.push(apt::command(&together));
         }
         let mut sentence = match commands.is_empty() {
-            true => "Install them".to_owned(),
+            true => "Install it:".to_owned(),
             false => format!("Install it with\n\n    {}\n", commands.join(" && ")),
         };
         if !apt::present() {
@@ -235,6 +235,9 @@ fn compiler(checks: bool) -> Vec<Item> {
     items
 }
 
+/// Advice on rustfmt and clippy where there is neither rustup nor apt.
+const COMPONENTS: &str = "rustfmt and clippy: `rustup component add rustfmt clippy`, or your distribution's packages";
+
 /// Returns the components of the toolchain in use that are missing, as one item.
 fn components() -> Option<Item> {
     let missing = rustup::missing_components();
@@ -250,7 +253,10 @@ fn components() -> Option<Item> {
     }
     let package = |name: &&str| if *name == "clippy" { "rust-clippy" } else { "rustfmt" }.to_owned();
     let packages: Vec<_> = missing.iter().map(package).collect();
-    Some(Item::new(what, &packages))
+    Some(Item {
+        advice: Some(COMPONENTS),
+        ..Item::new(what, &packages)
+    })
 }
 
 fn unique(items: Vec<Item>) -> Vec<Item> {

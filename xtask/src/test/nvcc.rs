@@ -11,8 +11,11 @@ use anyhow::{Context, Result};
 
 use crate::paths;
 
-/// Answer to `--version`, of which build scripts read the release.
-const VERSION: &str = "nvcc: NVIDIA (R) Cuda compiler driver\nCuda compilation tools, release 13.0, V13.0.88";
+/// Answer to `--version`, of which build scripts read the release, in the fourth line.
+const VERSION: &str = "nvcc: NVIDIA (R) Cuda compiler driver\n\
+    Stand-in without a compiler\n\
+    Nothing is compiled\n\
+    Cuda compilation tools, release 13.0, V13.0.88";
 
 /// Answer to `--list-gpu-code`.
 const CODES: &str = "sm_80\nsm_90";
@@ -95,6 +98,12 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_release_stands_where_build_scripts_read_it() {
+        let line = VERSION.lines().nth(3).unwrap();
+        assert_eq!(line.split(", ").nth(1), Some("release 13.0"));
+    }
 
     #[test]
     fn promised_files_are_written() {
