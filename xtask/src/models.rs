@@ -1,4 +1,5 @@
-//! The models in the repository: trained from nothing but a data set and a configuration, or exported again from the shipped weights.
+//! The models in the repository: trained from nothing but a data set and a configuration, or exported again from the
+//! shipped weights.
 
 use std::fs;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::host_train::HostTrain;
 use crate::paths;
 
-/// What `cargo xtask models` takes.
+/// Arguments of `cargo xtask models`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Train first, instead of taking the weights in models/
@@ -22,8 +23,8 @@ pub struct Args {
 /// The data sets, one of them for two sizes of network; each has a configuration of its name in `host-train/configs/`.
 const SETS: [&str; 3] = ["digits", "digits-small", "ecg"];
 
-/// Sets and numbers of steps that are trained on from the model of many steps, in the default format; each set has a configuration
-/// `<set>-few` for it.
+/// Sets and numbers of steps that are trained on from the model of many steps, in the default format; each set has a
+/// configuration `<set>-few` for it.
 const FEW: [(&str, &[u32]); 2] = [("digits", &[16, 8, 4]), ("ecg", &[8])];
 const FEW_FORMAT: &str = "w8a16";
 

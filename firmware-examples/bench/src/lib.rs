@@ -1,10 +1,10 @@
-//! Counting instructions from inside: a timer of the core, which QEMU's `-icount` advances by a fixed time for each
+//! Counts instructions from inside: a timer of the core, which QEMU's `-icount` advances by a fixed time for each
 //! instruction.
 #![no_std]
 #![deny(unsafe_code)]
 
-// The format `Chosen`.
-include!(concat!(env!("OUT_DIR"), "/chosen.rs"));
+// ModelFormat, of the model that the build script was given.
+include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
 #[allow(unsafe_code)]
 pub mod stack;

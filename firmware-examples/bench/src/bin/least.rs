@@ -14,11 +14,11 @@ use riscv_rt::entry;
 #[cfg(not(bench_empty))]
 mod sample {
     use ancestral::{Sampler, include_model};
-    use bench::Chosen;
+    use bench::ModelFormat;
     use core::hint::black_box;
     use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 
-    include_model!(MODEL: Chosen = env!("ANCESTRAL_MODEL"));
+    include_model!(MODEL: ModelFormat = concat!(env!("OUT_DIR"), "/model.vdm"));
 
     pub fn draw() {
         // As a hardware generator would seed it.
