@@ -1,8 +1,9 @@
-//! Keeps the repository in order: the arrows between its modules, the sizes of its files and functions, its names, and the way it
-//! speaks.
+//! Keeps the repository in order: the arrows between its modules, the sizes of its files and functions, its names, and
+//! the way it speaks.
 //!
-//! `cargo test --test tidy` runs every check; `cargo test --test tidy -- arrows` runs one, and `--nocapture` prints its counts.
-//! Every check also has tests on small sources that break its rule. ARCHITECTURE.md holds the layers that the arrows obey.
+//! `cargo test --test tidy` runs every check; `cargo test --test tidy -- arrows` runs one, and `--nocapture` prints its
+//! counts. Every check also has tests on small sources that break its rule. ARCHITECTURE.md holds the layers that the
+//! arrows obey.
 
 #[path = "tidy/arrows.rs"]
 mod arrows;

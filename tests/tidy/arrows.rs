@@ -1,7 +1,7 @@
 //! Arrows between files: none runs in a circle, and none against the layers of ARCHITECTURE.md.
 //!
-//! An arrow goes from a file to the file that defines what it imports or names. `mod x;` and the re-export of a module's own parts
-//! are none, and neither are test modules.
+//! An arrow goes from a file to the file that defines what it imports or names. `mod x;` and the re-export of a
+//! module's own parts are none, and neither are test modules.
 
 use std::collections::BTreeMap;
 

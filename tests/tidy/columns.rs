@@ -39,7 +39,7 @@ fn comment_of<'a>(path: &str, line: &'a str) -> Option<&'a str> {
     let markers: &[&str] = match path.rsplit_once('.').map(|(_, ending)| ending) {
         Some("rs") => &["///", "//!", "//"],
         Some("toml" | "py" | "sh") => &["##", "#"],
-        _ => &["//", "/*", "*", "@"],
+        _ => &["/*", "*", "@", "# ", "//"],
     };
     let trimmed = line.trim_start();
     let whole = markers.iter().find_map(|marker| trimmed.strip_prefix(marker));

@@ -16,7 +16,8 @@ pub struct Layers {
     pub ranks: BTreeMap<String, usize>,
 }
 
-/// Reads every block that begins with ```` ```layers FOLDER ````. `<` stands between layers, a comma between modules of one.
+/// Reads every block that begins with ```` ```layers FOLDER ````. `<` stands between layers, a comma between modules of
+/// one.
 pub fn read(text: &str) -> Vec<Layers> {
     let mut all = Vec::new();
     let mut open: Option<(Layers, String)> = None;

@@ -1,4 +1,5 @@
-//! Names that say too little or mean several things, British spellings in identifiers, and one name for two public types.
+//! Names that say too little or mean several things, British spellings in identifiers, and one name for two public
+//! types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use super::scopes::{attributes_and_name, is_test};
 use super::sources::{self, Sources};
 
 /// Functions: a verb says what one does.
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 10] = [
     "of",
     "at",
     "made",
@@ -21,7 +22,6 @@ const FUNCTIONS: [&str; 11] = [
     "ends",
     "suit",
     "until_in_vain",
-    "place",
 ];
 
 /// Types: a noun says what one is.
@@ -59,8 +59,9 @@ const SPELLINGS: [(&str, &str); 10] = [
     ("neighbour", "neighbor"),
 ];
 
-/// Public names that several modules of one crate may define: always written with their module, as in `demo::Args`.
-const SHARED: [&str; 1] = ["Args"];
+/// Public names that several modules of one crate may define: `Args` is always written with its command, as in
+/// `demo::Args`, and of the kernels' `Prepared` only one is compiled.
+const SHARED: [&str; 2] = ["Args", "Prepared"];
 
 /// Files that name the names.
 const LISTS: [&str; 2] = ["tests/tidy/phrases.rs", "tests/tidy/names.rs"];
@@ -79,6 +80,7 @@ fn check(sources: &Sources) -> Vec<Finding> {
             path,
             findings: Vec::new(),
             types: Vec::new(),
+            in_tests: false,
         };
         names.visit_file(&syntax);
         findings.append(&mut names.findings);
@@ -143,6 +145,7 @@ struct Names<'a> {
     path: &'a str,
     findings: Vec<Finding>,
     types: Vec<(String, usize)>,
+    in_tests: bool,
 }
 
 impl Names<'_> {
@@ -157,7 +160,8 @@ impl Names<'_> {
 
 impl<'ast> Visit<'ast> for Names<'_> {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        let (attributes, _) = attributes_and_name(item);
+        let around = self.in_tests;
+        self.in_tests |= is_test(attributes_and_name(item).0);
         let type_name = match item {
             syn::Item::Struct(item) => Some((&item.ident, &item.vis)),
             syn::Item::Enum(item) => Some((&item.ident, &item.vis)),
@@ -168,7 +172,7 @@ impl<'ast> Visit<'ast> for Names<'_> {
         };
         if let Some((name, visibility)) = type_name {
             self.hold(name, &TYPES, "name the type by a noun that says what it is");
-            if matches!(visibility, syn::Visibility::Public(_)) && !is_test(attributes) {
+            if matches!(visibility, syn::Visibility::Public(_)) && !self.in_tests {
                 self.types.push((name.to_string(), name.span().start().line));
             }
         }
@@ -180,6 +184,7 @@ impl<'ast> Visit<'ast> for Names<'_> {
             _ => {}
         }
         visit::visit_item(self, item);
+        self.in_tests = around;
     }
 
     fn visit_signature(&mut self, signature: &'ast syn::Signature) {

@@ -14,7 +14,11 @@ const BEGINNINGS: [&str; 4] = ["What ", "Of ", "Whether ", "So many"];
 
 /// Banned phrases as patterns, the continuations that make them good English, and the remedy.
 const PHRASES: [(&str, &str, &str); 23] = [
-    (r"\brooms?\b", r"^room (for|to|left|between)\b", "say \"module\""),
+    (
+        r"\brooms\b|\b(this|that|each|every|only|one|another|whole|which) room\b",
+        "",
+        "say \"module\"",
+    ),
     (r"\bso many\b", r"^so many that\b", "name the number, or say \"N\""),
     (r"\bso-many-th\b", "", "say \"every k-th\""),
     (r"\bwhoever\b", "", "name who does it, or use the passive voice"),

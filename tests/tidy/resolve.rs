@@ -45,7 +45,8 @@ impl Crate {
                 "self" => Target::Module(id),
                 name => match self.look_up(id, name, !after.is_empty(), steps) {
                     Some(found) => found,
-                    // The root's macros are in no module's scope; whatever else is unknown, a macro has made in that module.
+                    // The root's macros are in no module's scope; whatever else is unknown, a macro has made in that
+                    // module.
                     None if by_name || (id == self.modules[id].root && after.is_empty()) => return None,
                     None => return Some(Target::Item(self.modules[id].file.clone())),
                 },
@@ -67,7 +68,8 @@ impl Crate {
         folder.replace('-', "_")
     }
 
-    /// A name in a module's scope. `is_module`: more segments follow, so that a module goes before an item of the same name.
+    /// A name in a module's scope. `is_module`: more segments follow, so that a module goes before an item of the same
+    /// name.
     fn look_up(&self, id: ModuleId, name: &str, is_module: bool, steps: usize) -> Option<Target> {
         let module = &self.modules[id];
         let child = module.children.get(name).map(|child| Target::Module(*child));

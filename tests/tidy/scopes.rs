@@ -193,7 +193,8 @@ impl Reader<'_> {
         self.module().imports.push((name, Import { mention, public }));
     }
 
-    /// Paths in the tokens of a macro: `crate::a::b`, `$crate::a::b`, `name::a`, and single names that begin with a capital.
+    /// Paths in the tokens of a macro: `crate::a::b`, `$crate::a::b`, `name::a`, and single names that begin with a
+    /// capital.
     fn tokens(&mut self, tokens: TokenStream) {
         let trees: Vec<_> = tokens.into_iter().collect();
         let mut position = 0;

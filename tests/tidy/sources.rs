@@ -9,8 +9,8 @@ use walkdir::{DirEntry, WalkDir};
 /// Text of every file, by its path relative to the repository, with `/` between folders.
 pub type Sources = BTreeMap<String, String>;
 
-/// Folders without text of ours: build output, runs, data and models. Those of `.gitignore` are among them.
-const LEFT_OUT: [&str; 5] = ["target", "runs", "data", "models", "golden"];
+/// Folders of build output and of runs, which .gitignore names.
+const LEFT_OUT: [&str; 2] = ["target", "runs"];
 
 /// Files that hold source or prose.
 const ENDINGS: [&str; 9] = ["rs", "s", "cu", "h", "py", "md", "toml", "css", "sh"];

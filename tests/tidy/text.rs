@@ -60,7 +60,7 @@ pub fn blocks(path: &str, text: &str) -> Vec<Block> {
             all
         }
         Some("toml" | "py" | "sh") => group(text, |line| comment(line, &["##", "#"])),
-        _ => group(text, |line| comment(line, &["//", "/*", "*", "@"])),
+        _ => group(text, |line| comment(line, &["//", "/*", "*", "@", "# "])),
     };
     for block in &mut all {
         block.text = without_code(&block.text);
@@ -81,7 +81,8 @@ fn comment<'a>(line: &'a str, markers: &[&str]) -> Option<(Origin, &'a str)> {
     })
 }
 
-/// Joins lines into blocks: a blank line, a list item, a table row, a heading or another origin begins a new one; code is left out.
+/// Joins lines into blocks: a blank line, a list item, a table row, a heading or another origin begins a new one; code
+/// is left out.
 fn group<'a>(text: &'a str, prose: impl Fn(&'a str) -> Option<(Origin, &'a str)>) -> Vec<Block> {
     let mut all: Vec<Block> = Vec::new();
     let mut is_open = false;
