@@ -102,7 +102,7 @@ fn missing_docs_are_found() {
         ("/// Does.\npub fn f() {}\nfn g() {}", 0),
         (
             "/// Is.\npub struct A { pub b: u8 }\nimpl A { pub fn d() {} fn e() {} }",
-            2,
+            1,
         ),
         ("#[cfg(test)] mod tests { pub fn f() {} }", 0),
     ];
