@@ -73,7 +73,8 @@ pub struct Fitted {
 /// Trains a run, makes its model files, scores them, draws samples and writes a report.
 ///
 /// Everything lies in the folder of the run: `<name>-<format>.vdm`, its score beside it as `.json`,
-/// `samples-<format>.csv`, `report.html`, and `grid.png` if the data is square. Returns the run alone if it was stopped.
+/// `samples-<format>.csv`, `report.html`, and `grid.png` if the data is square. Returns only the run if it was
+/// stopped.
 ///
 /// * `stop`: set from outside to end the training early with a checkpoint;
 /// * `quiet`: show no progress of the training.

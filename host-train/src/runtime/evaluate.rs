@@ -95,8 +95,8 @@ impl Evaluation {
 /// Scores every row of `data`, summing over every step.
 ///
 /// * `draws`: number of times that each row is scored, with fresh noise;
-/// * `seed`: row r, draw k uses the generator seeded with `seed·2³² + r·draws + k`. So the result does not depend on the
-///   number of threads, and two formats see the same noise;
+/// * `seed`: row r, draw k uses the generator seeded with `seed·2³² + r·draws + k`. So the result does not depend on
+///   the number of threads, and two formats see the same noise;
 /// * `progress`: advances by one for each row.
 ///
 /// # Errors
