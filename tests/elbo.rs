@@ -56,7 +56,7 @@ const HADAMARD: [f64; DIM * DIM] = [
 ];
 
 impl<N: Number> Tables<N> {
-    /// With variances `ratio(t, d)` times the posterior's own, in a basis.
+    /// Makes tables with variances `ratio(t, d)` times the posterior's own, in a basis.
     fn shaped(gamma: &[f64], ratio: impl Fn(usize, usize) -> f64, basis: &[f64]) -> Self {
         let schedule = Schedule::new(gamma).unwrap();
         let mut tables = Self::new(gamma);

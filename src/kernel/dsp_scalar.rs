@@ -19,9 +19,9 @@ macro_rules! core_with_dsp {
 #[cfg(ancestral_kernel = "dsp")]
 pub(super) use core_with_dsp;
 
-/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte, and `smulbb` the low half of the word that the
-/// multiplier shares with the shifts, so nothing is unpacked. The last bit that is shifted out stands in the carry, and
-/// adding it is rounding to nearest.
+/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte, and `smulbb` the low half of the word that
+/// the multiplier shares with the shifts, so nothing is unpacked. The last bit that is shifted out stands in the carry,
+/// and adding it is rounding to nearest.
 #[inline(always)]
 pub fn requantize(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
     let [offset, rest] = bytemuck::must_cast::<NarrowRequant, [u32; 2]>(requant);

@@ -122,5 +122,5 @@ impl<F: Format> Finish<'_, F> {
     }
 }
 
-/// As many `()` as a layer has rows at most: the requantizations of a format that has none.
+/// Requantizations of a format that has none: as many `()` as a layer can have rows.
 static NOTHING: [(); u16::MAX as usize] = [(); u16::MAX as usize];
