@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use firmware_build::machine::Machine;
 
 use crate::boards::{BOARDS, Board};
+use crate::inspect;
 use crate::paths;
 use crate::process;
 use crate::progress;
@@ -93,9 +94,13 @@ pub fn command(args: &Args) -> Result<()> {
         count: args.count,
         seed: args.seed,
     };
-    let machine = board.emulated()?;
     let toolchain = setup::ensure_board(board)?;
     let elf = build(board, &toolchain, &content)?;
+    eprintln!("{}", inspect::firmware(&elf, board.target, &board.memory()?)?);
+    let Some(machine) = board.machine() else {
+        println!("no emulator runs {}: flash {}", board.name, elf.display());
+        return Ok(());
+    };
     let output = run(machine, &elf, Duration::from_secs(args.timeout), Echo::Yes)?;
     if let Some(path) = &args.out {
         fs::write(path, output).with_context(|| format!("cannot write {}", path.display()))?;

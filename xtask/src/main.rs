@@ -45,7 +45,7 @@ struct Cli {
 enum Command {
     /// Make the bare-metal targets and QEMU available (quick when they already are)
     Setup,
-    /// Build the firmware with a model in it and run it in QEMU
+    /// Build the firmware with a model in it, check that it fits its board, and run it in QEMU
     Firmware(firmware::Args),
     /// Run every check: format, lints, documentation, tests, firmware in QEMU
     Test(test::Args),

@@ -182,25 +182,26 @@ impl Missing {
 
     /// One command that brings everything, or advice for systems without apt.
     fn remedy(&self) -> String {
+        self.remedy_by(apt::present().then_some(apt_command))
+    }
+
+    fn remedy_by(&self, apt: Option<fn(Vec<String>) -> String>) -> String {
         let mut commands: Vec<String> = Vec::new();
         for command in self.0.iter().filter_map(|item| item.command.clone()) {
             if !commands.contains(&command) {
                 commands.push(command);
             }
         }
-        if apt::present() && self.wants_apt() {
-            let packages = self.packages(|_| true);
-            let together = match simulate::plan(&packages) {
-                Ok(Plan::Install(together)) => together,
-                _ => packages,
-            };
-            commands.push(apt::command(&together));
+        if let Some(apt) = apt
+            && self.wants_apt()
+        {
+            commands.push(apt(self.packages(|_| true)));
         }
         let mut sentence = match commands.is_empty() {
             true => "Install it:".to_owned(),
             false => format!("Install it with\n\n    {}\n", commands.join(" && ")),
         };
-        if !apt::present() {
+        if apt.is_none() {
             let mut advice: Vec<_> = self.0.iter().filter_map(|item| item.advice).collect();
             advice.dedup();
             for line in advice {
@@ -208,6 +209,14 @@ impl Missing {
             }
         }
         sentence
+    }
+}
+
+/// Returns the command that installs packages, with those that must be upgraded with them.
+fn apt_command(packages: Vec<String>) -> String {
+    match simulate::plan(&packages) {
+        Ok(Plan::Install(together)) => apt::command(&together),
+        _ => apt::command(&packages),
     }
 }
 
@@ -299,19 +308,25 @@ mod tests {
 
     #[test]
     fn one_command_brings_everything() {
-        let message = sample().required().unwrap_err().to_string();
+        assert_eq!(sample().names(), "a compiler, qemu-system-arm, clippy, MPI");
+        let remedy = sample().remedy_by(Some(|packages| apt::command(&packages)));
         assert!(
-            message.starts_with("missing: a compiler, qemu-system-arm, clippy, MPI. Install it with"),
-            "{message}"
+            remedy.contains("rustup component add clippy && ") && remedy.contains("apt-get update && "),
+            "{remedy}"
         );
-        assert!(message.contains("rustup component add clippy"), "{message}");
-        if apt::present() {
-            assert!(
-                message.contains("clippy && ") && message.contains("apt-get update && "),
-                "{message}"
-            );
-            assert!(message.contains("rustc-web qemu-system-arm openmpi-bin"), "{message}");
-        }
+        assert!(remedy.contains("rustc-web qemu-system-arm openmpi-bin"), "{remedy}");
+    }
+
+    #[test]
+    fn a_system_without_apt_gets_advice() {
+        let mut missing = sample();
+        missing.0[1].advice = Some(qemu::ADVICE);
+        let remedy = missing.remedy_by(None);
+        assert!(
+            remedy.contains("rustup component add clippy") && remedy.contains("brew install qemu"),
+            "{remedy}"
+        );
+        assert!(!remedy.contains("apt-get"), "{remedy}");
     }
 
     #[test]
