@@ -129,9 +129,8 @@ fn make_model(
     progress: &Progress,
 ) -> Result<FittedModel> {
     let averaged = Run::averaged(&base.with_file_name(WEIGHTS), &Device::Cpu)?;
-    let integers = !matches!(format, FormatId::F32 | FormatId::F16);
     let recipe = Recipe {
-        finetune: plan.finetune.filter(|_| integers),
+        finetune: plan.finetune.filter(|_| format.is_integer()),
         ..Recipe::plain(format)
     };
     let exported = export(&averaged, &recipe, &split.train, progress)?;
