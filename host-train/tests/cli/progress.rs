@@ -62,7 +62,7 @@ fn every_long_command_says_where_it_is() {
         (
             "fit tiny.toml --out fit",
             100,
-            &["calibrating w8a16", "scoring fit/tiny-f32.vdm: "],
+            &["training: ", "scoring fit/tiny-f32.vdm: "],
         ),
     ];
     for (command, least, titles) in commands {
