@@ -23,8 +23,8 @@ pub fn report(error: &Error) -> ExitCode {
 
 /// Ends a command that several processes work on: an error is printed before any of them leaves.
 ///
-/// `mpirun` kills the other processes as soon as one has left with an error. So the process that knows the reason prints
-/// it, and only then do all meet and leave.
+/// `mpirun` kills the other processes as soon as one has left with an error. So the process that knows the reason
+/// prints it, and only then do all meet and leave.
 pub fn conclude(group: &dyn Group, result: Result<ExitCode>) -> Result<ExitCode> {
     let result = result.or_else(|error| {
         if group.size() == 1 {
