@@ -1,25 +1,89 @@
-//! Chooses what the compiler does not tell: stable Rust shows no `target_feature` for the FPU or the DSP instructions of a
-//! bare-metal Arm target, and the target of cores with vectors is that of cores without.
+//! Selects the kernel, and detects what stable Rust does not show as a `target_feature`: the FPU and the DSP
+//! instructions of a bare-metal Arm target. Cores with vectors even share their target with cores without.
 
 use std::env;
+use std::fs;
+use std::path::Path;
 
-/// Every kernel, the feature that asks for it, and the beginnings of the targets that it is for.
-const KERNELS: [(&str, &str, &[&str]); 6] = [
-    ("portable", "CARGO_FEATURE_KERNEL_PORTABLE", &[""]),
-    // Not asked for: it is what a desktop has.
-    ("desktop", "", &[]),
-    ("helium", "CARGO_FEATURE_KERNEL_HELIUM", &["thumbv8m.main"]),
-    ("dsp", "CARGO_FEATURE_KERNEL_DSP", &["thumbv7em", "thumbv8m.main"]),
-    ("armv6m", "CARGO_FEATURE_KERNEL_ARMV6M", &["thumb"]),
-    ("rv32im", "CARGO_FEATURE_KERNEL_RV32IM", &["riscv32im"]),
+/// One kernel: `src/kernel/<name>.rs`, a `mod` line in `src/kernel.rs`, and a row of [`KERNELS`].
+struct Kernel {
+    /// Name of the file and of the module; the feature `kernel-<name>` asks for it where `Cargo.toml` has one.
+    name: &'static str,
+    /// Type that implements the trait `Kernel`.
+    type_name: &'static str,
+    /// Prefixes of the targets that can run it.
+    runs_on: &'static [&'static str],
+    /// Returns whether it is the fastest that every core of a target runs.
+    is_default: fn(target: &str) -> bool,
+    /// Number of sums in a block: a number of rows that the kernel's loops divide, and no more stack than they are
+    /// worth.
+    block: usize,
+    /// The same where the compiler is asked for small code.
+    small_block: usize,
+}
+
+/// Every kernel. The first default that fits the target is chosen, and the last row fits all.
+const KERNELS: [Kernel; 6] = [
+    Kernel {
+        name: "helium",
+        type_name: "Helium",
+        runs_on: &["thumbv8m.main"],
+        is_default: |target| target.starts_with("thumbv8m.main") && has_helium(),
+        block: 128,
+        small_block: 128,
+    },
+    Kernel {
+        name: "dsp",
+        type_name: "Dsp",
+        runs_on: &["thumbv7em", "thumbv8m.main"],
+        is_default: |target| target.starts_with("thumbv7em-") || target.starts_with("thumbv8m.main-"),
+        block: 60,
+        small_block: 24,
+    },
+    Kernel {
+        name: "armv6m",
+        type_name: "Armv6m",
+        runs_on: &["thumb"],
+        is_default: |target| target.starts_with("thumbv6m-") || target.starts_with("thumbv8m.base-"),
+        block: 60,
+        small_block: 60,
+    },
+    Kernel {
+        name: "rv32im",
+        type_name: "Rv32im",
+        runs_on: &["riscv32im"],
+        is_default: |target| target.starts_with("riscv32im"),
+        block: 60,
+        small_block: 60,
+    },
+    Kernel {
+        name: "desktop",
+        type_name: "Desktop",
+        runs_on: &[],
+        is_default: |target| target.starts_with("x86_64-") && env::var_os("CARGO_FEATURE_STD").is_some(),
+        block: 60,
+        small_block: 60,
+    },
+    PORTABLE,
 ];
+
+/// The kernel for any core. It wins over all others that are asked for, because a build with every feature must be
+/// possible.
+const PORTABLE: Kernel = Kernel {
+    name: "portable",
+    type_name: "Portable",
+    runs_on: &[""],
+    is_default: |_| true,
+    block: 60,
+    small_block: 60,
+};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(ancestral_vcvt)");
     println!("cargo::rustc-check-cfg=cfg(ancestral_armv8m)");
     println!("cargo::rustc-check-cfg=cfg(ancestral_small)");
-    for (name, ..) in KERNELS {
+    for Kernel { name, .. } in &KERNELS {
         println!("cargo::rustc-check-cfg=cfg(ancestral_kernel, values(\"{name}\"))");
     }
     let target = env::var("TARGET").unwrap_or_default();
@@ -30,51 +94,63 @@ fn main() {
     if target.starts_with("thumbv8m") {
         println!("cargo::rustc-cfg=ancestral_armv8m");
     }
-    // Who asks the compiler for size wants no unrolled assembly either.
-    if env::var("OPT_LEVEL").is_ok_and(|level| matches!(level.as_str(), "s" | "z")) {
+    // Whoever asks the compiler for size wants no unrolled assembly either.
+    let small = env::var("OPT_LEVEL").is_ok_and(|level| matches!(level.as_str(), "s" | "z"));
+    if small {
         println!("cargo::rustc-cfg=ancestral_small");
     }
-    match chosen(&target) {
-        Ok(kernel) => println!("cargo::rustc-cfg=ancestral_kernel=\"{kernel}\""),
-        Err(sentence) => println!("cargo::error={sentence}"),
+    if let Err(sentence) = select(&target).and_then(|kernel| write(kernel, small)) {
+        println!("cargo::error={sentence}");
     }
 }
 
-/// The kernel that a feature asks for, or the fastest that every core of this target runs.
-fn chosen(target: &str) -> Result<&'static str, String> {
-    let asked: Vec<_> = KERNELS
-        .iter()
-        .filter(|(_, feature, _)| !feature.is_empty() && env::var_os(feature).is_some())
-        .collect();
+/// Tells the crate its kernel: a `cfg` for the `mod` lines, the type's name and the size of a block for the code.
+fn write(kernel: &Kernel, small: bool) -> Result<(), String> {
+    println!("cargo::rustc-cfg=ancestral_kernel=\"{}\"", kernel.name);
+    let block = if small { kernel.small_block } else { kernel.block };
+    let active = format!(
+        "/// The kernel of this build.\npub use self::{}::{} as Active;\n",
+        kernel.name, kernel.type_name
+    );
+    let folder = env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?;
+    for (file, text) in [("active_kernel.rs", active), ("block.rs", block.to_string())] {
+        let path = Path::new(&folder).join(file);
+        fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Returns the kernel that a feature asks for, or else the default of the target.
+fn select(target: &str) -> Result<&'static Kernel, String> {
+    let asked: Vec<_> = KERNELS.iter().filter(|kernel| is_asked_for(kernel.name)).collect();
     match asked.as_slice() {
-        [] => Ok(of_target(target)),
-        // It runs anywhere, and a build with every feature must be possible.
-        [("portable", ..), ..] => Ok("portable"),
-        [(kernel, _, targets)] if targets.iter().any(|beginning| target.starts_with(beginning)) => Ok(kernel),
-        [(kernel, ..)] => Err(format!(
-            "the feature kernel-{kernel} is not for the target {target}; without it the kernel is {}",
-            of_target(target)
+        [] => Ok(default_kernel(target)),
+        several if several.iter().any(|kernel| kernel.name == PORTABLE.name) => Ok(&PORTABLE),
+        [kernel] if kernel.runs_on.iter().any(|prefix| target.starts_with(prefix)) => Ok(kernel),
+        [kernel] => Err(format!(
+            "the feature kernel-{} is not for the target {target}; without it the kernel is {}",
+            kernel.name,
+            default_kernel(target).name
         )),
-        [(one, ..), (other, ..), ..] => Err(format!(
-            "the features kernel-{one} and kernel-{other} exclude each other; ask for one kernel or for none"
+        [one, other, ..] => Err(format!(
+            "the features kernel-{} and kernel-{} exclude each other; ask for one kernel or for none",
+            one.name, other.name
         )),
     }
 }
 
-fn of_target(target: &str) -> &'static str {
-    if target.starts_with("thumbv8m.main") && has_helium() {
-        return "helium";
-    }
-    match target.split('-').next().unwrap_or_default() {
-        "thumbv7em" | "thumbv8m.main" => "dsp",
-        "x86_64" if env::var_os("CARGO_FEATURE_STD").is_some() => "desktop",
-        "thumbv6m" | "thumbv8m.base" => "armv6m",
-        riscv if riscv.starts_with("riscv32im") => "rv32im",
-        _ => "portable",
-    }
+fn is_asked_for(kernel: &str) -> bool {
+    env::var_os(format!("CARGO_FEATURE_KERNEL_{}", kernel.to_uppercase())).is_some()
 }
 
-/// Armv8-M targets do not say whether the core has vectors: the flags may, by `-C target-cpu` or `-C target-feature`.
+fn default_kernel(target: &str) -> &'static Kernel {
+    KERNELS
+        .iter()
+        .find(|kernel| (kernel.is_default)(target))
+        .unwrap_or(&PORTABLE)
+}
+
+/// Armv8-M targets do not say whether the core has vectors; `-C target-cpu` or `-C target-feature` may.
 fn has_helium() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();

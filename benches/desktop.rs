@@ -1,11 +1,12 @@
-//! Speed of the desktop's kernel: `cargo bench --features std --bench desktop`. All times are of one run; only their ratios say something.
+//! Speed of the desktop's kernel: `cargo bench --features std --bench desktop`. All times are of one run; only their
+//! ratios are meaningful.
 
 use ancestral::kernel::portable::Portable;
-use ancestral::kernel::{self, Active, Anything, Inputs, Kernel, Matrix};
+use ancestral::kernel::{self, Active, AllCaps, Inputs, Kernel, Matrix};
 use ancestral::mlp::forward;
 use ancestral::model::AlignedBytes;
 use ancestral::storage::{Buffers, Heap, Storage};
-use ancestral::{F16, F32, Format, Model, Number, W4A8, W8A8, W8A16};
+use ancestral::{F32, Format, FormatId, Model, Number, for_each_format};
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 use std::error::Error;
 use std::hint::black_box;
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 const SIZE: usize = 256;
 
-/// Nanoseconds of `work`: the best of several times over.
+/// Measures `work` in nanoseconds: the best of several rounds.
 fn nanoseconds(mut work: impl FnMut()) -> f64 {
     let (rounds, turns) = (15, 100);
     let mut best = f64::INFINITY;
@@ -28,7 +29,7 @@ fn nanoseconds(mut work: impl FnMut()) -> f64 {
 }
 
 fn layer<K: Kernel>(packed: bool, inputs: Inputs<'_>) -> f64 {
-    let stride = ancestral::model::row_len(SIZE, packed);
+    let stride = ancestral::kernel::row_len(SIZE, packed);
     let weights: Vec<i8> = (0..stride * SIZE).map(|i| (i * 7919 % 251) as i8).collect();
     let matrix = Matrix {
         weights: &weights,
@@ -37,7 +38,7 @@ fn layer<K: Kernel>(packed: bool, inputs: Inputs<'_>) -> f64 {
         packed,
     };
     nanoseconds(|| {
-        kernel::sums::<K, Anything>(black_box(&matrix), inputs, &mut [], &mut |_, _, sums| {
+        kernel::sums::<K, AllCaps>(black_box(&matrix), inputs, &mut [], &mut |_, _, sums| {
             black_box(sums);
         });
     }) / (SIZE * SIZE) as f64
@@ -64,34 +65,47 @@ fn network<F: Format>() -> Result<f64, Box<dyn Error>> {
     }))
 }
 
+/// Identifier, packing and bytes per activation of every format.
+macro_rules! rows {
+    ($($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {[$((
+        FormatId::$format,
+        ancestral::$format::PACKS,
+        size_of::<<ancestral::$format as Format>::Activation>(),
+    )),*]};
+}
+
+/// Identifier and time of the network in every format.
+macro_rules! times {
+    ($($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+        [$((FormatId::$format, network::<ancestral::$format>()?)),*]
+    };
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let halves: Vec<i16> = (0..SIZE).map(|i| (i * 31 % 4000) as i16).collect();
     let bytes: Vec<i8> = (0..SIZE).map(|i| (i * 31 % 255) as i8).collect();
     println!("Sums of a layer of {SIZE}×{SIZE}, picoseconds a product:\n");
     println!("| format | portable | {} | ratio |\n|---|---:|---:|---:|", kernel::NAME);
-    for (name, packed, inputs) in [
-        ("w8a16", false, Inputs::Halves(&halves)),
-        ("w8a8", false, Inputs::Bytes(&bytes)),
-        ("w4a8", true, Inputs::Bytes(&bytes)),
-    ] {
+    for (id, packed, activation_bytes) in for_each_format!(rows) {
+        if !id.is_integer() {
+            continue;
+        }
+        let inputs = match activation_bytes {
+            1 => Inputs::Bytes(&bytes),
+            _ => Inputs::Halves(&halves),
+        };
         let (portable, active) = (layer::<Portable>(packed, inputs), layer::<Active>(packed, inputs));
         let ratio = portable / active;
-        println!(
-            "| `{name}` | {:.0} | {:.0} | {ratio:.1} |",
-            1e3 * portable,
-            1e3 * active
-        );
+        println!("| `{id}` | {:.0} | {:.0} | {ratio:.1} |", 1e3 * portable, 1e3 * active);
     }
     let float = network::<F32>()?;
+    let times = for_each_format!(times);
     println!("\nThe network of `digits-t64`, as fast as in `f32`:\n");
     println!("| format | speed |\n|---|---:|");
-    for (name, time) in [
-        ("f16", network::<F16>()?),
-        ("w8a16", network::<W8A16>()?),
-        ("w8a8", network::<W8A8>()?),
-        ("w4a8", network::<W4A8>()?),
-    ] {
-        println!("| `{name}` | {:.2} |", float / time);
+    for (id, time) in times {
+        if id != FormatId::F32 {
+            println!("| `{id}` | {:.2} |", float / time);
+        }
     }
     Ok(())
 }

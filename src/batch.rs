@@ -1,7 +1,8 @@
 //! Several samples at once, which share each pass over the weights.
 //!
-//! Every weight is loaded and unpacked once for four samples: a quarter fewer instructions a sample on Cortex-M4 (`docs/performance.md`), for so many times the
-//! memory. Each sample has a generator of its own and is, bit for bit, what [`Sampler`](crate::Sampler) draws with that.
+//! Every weight is loaded and unpacked once for four samples: a quarter fewer instructions per sample on Cortex-M4
+//! (`docs/performance.md`), for as many times the memory. Each sample has a generator of its own and is, bit for bit,
+//! what [`Sampler`](crate::Sampler) draws with it.
 //!
 //! ```
 //! use ancestral::{BatchSampler, W8A8};
@@ -26,15 +27,15 @@ use rand_core::Rng;
 /// Draws `N` samples at once; a multiple of [`GROUP`](crate::kernel::GROUP) is best. All memory is inside.
 pub struct BatchSampler<'m, F: Format, const DIM: usize, const WIDTH: usize, const N: usize> {
     model: &'m Model<'m, F>,
-    memory: Memory<F, DIM, WIDTH, N>,
+    memory: BatchMemory<F, DIM, WIDTH, N>,
     t: usize,
 }
 
-/// The buffers, as [`Inline`](crate::storage::Inline) has them for one sample; those of the samples follow each other.
+/// Buffers of N samples, one after the other; [`Inline`](crate::storage::Inline) holds those of one.
 #[derive(Clone, Copy, bytemuck::Zeroable)]
 #[zeroable(bound = "")]
 #[repr(C, align(8))]
-struct Memory<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> {
+struct BatchMemory<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> {
     state: [[F::Number; DIM]; N],
     estimate: [[F::Number; DIM]; N],
     noise: [F::Number; DIM],
@@ -44,7 +45,7 @@ struct Memory<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> {
 }
 
 impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampler<'static, F, DIM, WIDTH, N> {
-    /// A sampler for a model of [`include_model!`](crate::include_model).
+    /// Creates a sampler for a model of [`include_model!`](crate::include_model).
     #[inline(always)]
     pub fn new(model: &'static StaticModel<F, DIM, WIDTH>) -> Self {
         Self {
@@ -63,13 +64,13 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         self.t = self.model.steps();
     }
 
-    /// Takes one step of every chain and returns how many remain, or `None` when the chains have ended. Takes D words from each
-    /// generator.
+    /// Takes one step of every chain and returns how many remain, or `None` if the chains have ended. Takes D words
+    /// from each generator.
     pub fn step<R: Rng>(&mut self, generators: &mut [R; N]) -> Option<usize> {
         let Self { model, memory, t } = self;
         let s = t.checked_sub(1)?;
         let table = model.step_table();
-        let constants = table.at(*t)?;
+        let constants = table.constants_at(*t)?;
         let [first, second] = &mut memory.scratch;
         let mut scratch = Scratch {
             first: first.as_flattened_mut(),
@@ -91,18 +92,18 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         &self.memory.state
     }
 
-    /// The last estimates x̂ decoded to levels: after the last step the samples. All 0 for continuous data, see
+    /// Decodes the last estimates x̂ to levels: after the last step the samples. All 0 for continuous data, see
     /// [`BatchSampler::values`].
     pub fn levels(&mut self) -> &[[u8; DIM]; N] {
         let decoder = self.model.decoder();
-        let Memory { estimate, levels, .. } = &mut self.memory;
+        let BatchMemory { estimate, levels, .. } = &mut self.memory;
         if decoder.levels != 0 {
             decoder.decode_levels(estimate.as_flattened(), levels.as_flattened_mut());
         }
         levels
     }
 
-    /// The samples of continuous data in raw units.
+    /// Writes the samples of continuous data in raw units to `out`.
     pub fn values(&self, out: &mut [[f32; DIM]; N]) {
         let decoder = self.model.decoder();
         for (out, state) in out.iter_mut().zip(&self.memory.state) {
@@ -117,7 +118,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         self.states()
     }
 
-    /// Draws `N` samples of discretised data.
+    /// Draws `N` samples of discretized data.
     pub fn sample<R: Rng>(&mut self, generators: &mut [R; N]) -> &[[u8; DIM]; N] {
         self.draw(generators);
         self.levels()

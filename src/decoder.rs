@@ -1,13 +1,24 @@
-//! The decoder p(x | z_0): discretised levels, or a Gaussian for continuous data.
+//! The decoder p(x | z_0): discretized levels, or a Gaussian for continuous data.
 
 use crate::number::Number;
 use core::marker::PhantomData;
 
-/// p(x | z_0) of a model and the constants of the schedule's two ends.
+/// The distribution p(x | z_0) of a model, and the constants of the schedule's two ends.
 ///
-/// * Levels (ADC counts, grey levels, bits): `p(k | z_0) ∝ exp(−½ (z_0/α_0 − level_k)² SNR_0)` with the levels spread
+/// * Levels (ADC counts, gray levels, bits): `p(k | z_0) ∝ exp(−½ (z_0/α_0 − level_k)² SNR_0)` with the levels spread
 ///   evenly over [−1, 1] (Kingma et al. 2021, section 3.3). Its logarithm is an honest likelihood of the data.
 /// * Continuous data `raw = mean + scale·x`: `p(raw | z_0) = N(x; z_0/α_0, 1/SNR_0)/scale`, a density.
+///
+/// ```
+/// # use ancestral::W8A16;
+/// ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"));
+/// let decoder = DIGITS.model().decoder();
+/// // 17 gray levels over [−1, 1]: an estimate in the middle is level 8.
+/// let mut levels = [0; 3];
+/// let estimate = [decoder.level_value(0), decoder.level_value(8), decoder.level_value(16)];
+/// decoder.decode_levels(&estimate, &mut levels);
+/// assert_eq!((decoder.levels, levels), (17, [0, 8, 16]));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder<'a, N: Number> {
     /// Number of levels, or 0 for the Gaussian.
@@ -24,11 +35,11 @@ pub struct Decoder<'a, N: Number> {
     pub mean: &'a [f32],
     /// Scale per dimension of continuous data.
     pub scale: &'a [f32],
-    /// What states are made of.
+    /// Number type of states.
     pub number: PhantomData<N>,
 }
 
-/// Logarithms of probabilities below e^−30 of the largest are not added: they are under a tenth of f32's last place.
+/// Smallest logarithm, relative to the largest probability, that is added: e^−30 is below a tenth of f32's last place.
 const NEGLIGIBLE: f32 = -30.0;
 
 impl<N: Number> Decoder<'_, N> {
@@ -37,29 +48,29 @@ impl<N: Number> Decoder<'_, N> {
         self.levels.saturating_sub(1).min(255) as u8
     }
 
-    /// The value of a level in model units.
+    /// Returns the value of a level in model units.
     pub fn level_value(&self, level: u8) -> N {
         let last = i32::from(self.last_level());
         N::from_ratio(2 * i32::from(level) - last, last.max(1))
     }
 
-    /// The levels nearest to an estimate x̂, D values in model units.
+    /// Writes the levels nearest to an estimate x̂, D values in model units.
     pub fn decode_levels(&self, estimate: &[N], levels: &mut [u8]) {
         for (level, &x) in levels.iter_mut().zip(estimate) {
             *level = x.level(self.last_level());
         }
     }
 
-    /// Continuous data: the mean of p(x | z_0) in raw units, `mean + scale·z_0/α_0`.
+    /// Writes the mean of p(x | z_0) of continuous data in raw units, `mean + scale·z_0/α_0`.
     pub fn decode_values(&self, z: &[N], values: &mut [f32]) {
         for ((value, &z), (mean, scale)) in values.iter_mut().zip(z).zip(self.mean.iter().zip(self.scale)) {
             *value = mean + scale * (z.to_f32() * self.inverse_alpha);
         }
     }
 
-    /// `ln p(x | z_0)` in nats, summed over the dimensions.
+    /// Returns `ln p(x | z_0)` in nats, summed over the dimensions.
     ///
-    /// * `x`: the data in model units, D values; for levels, each must be a level's value;
+    /// * `x`: the data in model units, D values; with levels, each must be the value of a level;
     /// * `z`: z_0, D values.
     pub fn log_likelihood(&self, x: &[N], z: &[N]) -> f32 {
         let mut sum = 0.0;
@@ -78,12 +89,12 @@ impl<N: Number> Decoder<'_, N> {
         sum
     }
 
-    /// `ln softmax` of one level, summing outwards from the level nearest to `centre` until the terms vanish.
-    fn log_level(&self, level: u8, centre: f32) -> f32 {
+    /// Returns `ln softmax` of one level, summing outward from the level nearest to `center` until the terms vanish.
+    fn log_level(&self, level: u8, center: f32) -> f32 {
         let last = f32::from(self.last_level()).max(1.0);
         let value = |k: f32| 2.0 * k / last - 1.0;
-        let exponent = |v: f32| -0.5 * self.snr * (v - centre) * (v - centre);
-        let nearest = libm::floorf((centre + 1.0) * 0.5 * last + 0.5).clamp(0.0, last);
+        let exponent = |v: f32| -0.5 * self.snr * (v - center) * (v - center);
+        let nearest = libm::floorf((center + 1.0) * 0.5 * last + 0.5).clamp(0.0, last);
         let top = exponent(value(nearest));
         let mut total = 1.0;
         for direction in [1.0, -1.0] {

@@ -1,11 +1,30 @@
-//! What the sampler and the ELBO need from a network: z_t and t in, an estimate of the data out.
+//! The trait that connects a network to the sampler and the ELBO: z_t and t in, an estimate of the data out.
 
 use crate::number::Number;
 
-/// Estimates the data from a noisy state. [`Mlp`](crate::mlp::Mlp) is the one that ships; anything may
-/// implement it, a closed-form posterior mean included.
+/// Estimator of the data from a noisy state. [`Mlp`](crate::mlp::Mlp) is the one that ships; anything else may
+/// implement it too, for instance a closed-form posterior mean.
+///
+/// ```
+/// use ancestral::{Denoiser, Number, Q3_12};
+///
+/// /// Knows that all data is zero.
+/// struct Zero;
+///
+/// impl Denoiser for Zero {
+///     type Number = Q3_12;
+///
+///     fn denoise(&mut self, _z: &[Q3_12], _t: usize, estimate: &mut [Q3_12]) {
+///         estimate.fill(Q3_12::default());
+///     }
+/// }
+///
+/// let mut estimate = [Q3_12::from_f32(1.0)];
+/// Zero.denoise(&[Q3_12::from_f32(0.3)], 1, &mut estimate);
+/// assert_eq!(estimate[0].to_f32(), 0.0);
+/// ```
 pub trait Denoiser {
-    /// What states are made of.
+    /// Number type of states and estimates.
     type Number: Number;
 
     /// Writes x̂(z_t, t).

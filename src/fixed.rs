@@ -1,4 +1,4 @@
-//! Q-formats: what an integer means, how it is rounded, how it saturates.
+//! Fixed-point formats: value, rounding and saturation of the integers.
 //!
 //! | quantity | type | format | range | resolution |
 //! |---|---|---|---|---|
@@ -8,14 +8,14 @@
 //! | multiplier of a [`WideRequant`] | `i32` | mantissa in [2³⁰, 2³¹) | – | 2⁻²² of it |
 //! | multiplier of a [`NarrowRequant`] | `i16` | mantissa in [2¹⁴, 2¹⁵) | – | 2⁻¹⁵ of it |
 //!
-//! One rounding rule serves everything: add half of the last place and shift right arithmetically, so
-//! ties go up (towards +∞). It costs one addition on every core and has no branch on the sign.
+//! One rounding rule serves everything: add half of the last place and shift right arithmetically, so ties go up
+//! (toward +∞). It costs one addition on every core and has no branch on the sign.
 
-/// Fraction bits of a state value (Q3.12).
+/// Number of fraction bits of a state value (Q3.12).
 pub const STATE_BITS: u32 = 12;
 /// 1.0 in Q3.12.
 pub const STATE_ONE: i16 = 1 << STATE_BITS;
-/// Fraction bits of a step constant (Q1.14).
+/// Number of fraction bits of a step constant (Q1.14).
 pub const CONSTANT_BITS: u32 = 14;
 /// 1.0 in Q1.14.
 pub const CONSTANT_ONE: i16 = 1 << CONSTANT_BITS;
@@ -50,11 +50,11 @@ pub const fn saturate(value: i32) -> i16 {
     }
 }
 
-/// A row's requantisation where outputs have 16 bits: `sat16(((acc · multiplier + 2^(shift−1)) >> shift) + bias)`.
+/// Requantization of a row with 16-bit outputs: `sat16(((acc · multiplier + 2^(shift−1)) >> shift) + bias)`.
 ///
-/// The product is 64 bits wide, so it is exact; there is one rounding; the bias is in the output's unit and cannot be
-/// rounded. The factor is below one, so that what is left of the product fits 32 bits. It stands in the model file as it
-/// stands in memory.
+/// The product is 64 bits wide, so it is exact. There is one rounding; the bias is in the output's unit and is not
+/// rounded. The factor is below one, so the shifted product fits 32 bits. The layout in the model file is that in
+/// memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct WideRequant {
@@ -67,14 +67,14 @@ pub struct WideRequant {
 impl WideRequant {
     /// Smallest shift: the factor is below one.
     pub const MIN_SHIFT: u32 = 31;
-    /// Largest shift that a 64-bit product leaves room for.
+    /// Largest shift of a 64-bit product.
     pub const MAX_SHIFT: u32 = 62;
-    /// The host rounds mantissas to so many bits, so that a product with a 31-bit sum is exact in an `f64` too and
-    /// training can compute what the device computes.
+    /// Number of bits to which the host rounds mantissas. A product with a 31-bit sum is then exact in an `f64`, too,
+    /// so training can compute what the device computes.
     const MANTISSA_BITS: u32 = 22;
 
-    /// The closest `multiplier / 2^shift` to a factor (to 22 bits), `None` when the factor is negative, not finite or not
-    /// below one. Factors too small for the format become 0.
+    /// Returns the closest `multiplier / 2^shift` to a factor (to 22 bits), or `None` if the factor is negative, not
+    /// finite or not below one. Factors too small for the format become 0.
     ///
     /// ```
     /// use ancestral::fixed::WideRequant;
@@ -84,7 +84,7 @@ impl WideRequant {
     /// assert!(WideRequant::from_factor(f64::NAN).is_none());
     /// ```
     pub fn from_factor(factor: f64) -> Option<Self> {
-        let (mantissa, shift) = normalise(factor, Self::MANTISSA_BITS)?;
+        let (mantissa, shift) = normalize(factor, Self::MANTISSA_BITS)?;
         let shift = shift + (31 - Self::MANTISSA_BITS as i32);
         if mantissa == 0 || shift > Self::MAX_SHIFT as i32 {
             return Some(Self {
@@ -98,19 +98,19 @@ impl WideRequant {
         })
     }
 
-    /// The factor this stands for.
+    /// Returns the factor.
     pub fn factor(self) -> f64 {
         f64::from(self.multiplier) / (1u64 << self.shift.min(Self::MAX_SHIFT)) as f64
     }
 
-    /// Whether the fields are in range; the model parser refuses a file where they are not.
+    /// Returns whether the fields are in range; the model parser refuses a file in which they are not.
     pub const fn is_valid(self) -> bool {
         (self.multiplier == 0 || self.multiplier >= 1 << 30)
             && self.shift >= Self::MIN_SHIFT
             && self.shift <= Self::MAX_SHIFT
     }
 
-    /// The factor times `2^exponent`; the shift stays in its range.
+    /// Multiplies the factor by `2^exponent`; the shift stays in its range.
     #[inline(always)]
     pub fn scaled(self, exponent: i32) -> Self {
         let shift = (self.shift as i32).wrapping_sub(exponent);
@@ -120,18 +120,19 @@ impl WideRequant {
         }
     }
 
-    /// Requantises one accumulator.
+    /// Requantizes one accumulator.
     #[inline(always)]
     pub const fn apply(self, accumulator: i32, bias: i16) -> i16 {
         let product = accumulator as i64 * self.multiplier as i64;
         let rounded = if self.shift > 32 {
-            // Nearly always, and then the product's high word is enough: adding half before the shift is adding one before
-            // its last place. `& 31` tells the compiler that the shift cannot overflow; parsing has checked 31..=62.
+            // Nearly always, and then the product's high word is enough: adding half before the shift is adding one
+            // before its last place. `& 31` tells the compiler that the shift cannot overflow; parsing has checked
+            // 31..=62.
             let high = (product >> 32) as i32;
             (high >> ((self.shift - 33) & 31)).wrapping_add(1) >> 1
         } else {
-            // 31 or 32: the high word again, of the product or of twice the product, and the bit below it. Shifts by a number that is known
-            // here, because 64 bits by another are a function of their own on most cores.
+            // 31 or 32: the high word again, of the product or of twice the product, and the bit below it. Shifts by a
+            // number that is known here, because 64 bits by another are a function of their own on most cores.
             let product = if self.shift == 32 { product } else { product << 1 };
             ((product >> 32) as i32).wrapping_add((product as u32 >> 31) as i32)
         };
@@ -139,19 +140,19 @@ impl WideRequant {
     }
 }
 
-/// A row's requantisation where outputs have 8 bits, and of the last layer behind them: no product is wider than 32 bits.
+/// Requantization of a row in a model with 8-bit activations, last layer included: no product is wider than 32 bits.
 ///
 /// ```text
 /// v = sat16(((acc + offset) >> before) + bias)
 /// y = (v · multiplier + 2^(after−1)) >> after
 /// ```
 ///
-/// The first shift rounds down and leaves about 15 bits, many more than the output has; the only other rounding is the last. It
-/// stands in the model file as it stands in memory.
+/// The first shift rounds down and leaves about 15 bits, many more than the output has; the only other rounding is the
+/// last. The layout in the model file is that in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct NarrowRequant {
-    /// `128·Σ w` over the row where the inputs are stored as `a − 128`, else 0: what that storage takes from the sum.
+    /// Offset of the sum: `128·Σ w` over the row if the inputs are stored as `a − 128`, else 0.
     pub offset: i32,
     /// Mantissa of the factor, 0 or in [2¹⁴, 2¹⁵).
     pub multiplier: i16,
@@ -162,11 +163,11 @@ pub struct NarrowRequant {
 }
 
 impl NarrowRequant {
-    /// Largest second shift: what a 30-bit product leaves room for.
+    /// Largest second shift of a 30-bit product.
     pub const MAX_AFTER: u32 = 30;
 
-    /// The closest `multiplier / 2^after` to `factor · 2^before`, without an offset; `None` when that is negative, not finite or
-    /// 2¹⁴ and above, or when `before` is above 31.
+    /// Returns the closest `multiplier / 2^after` to `factor · 2^before`, without an offset. Returns `None` if the
+    /// product is negative, not finite, or 2¹⁴ or above, or if `before` is above 31.
     ///
     /// ```
     /// use ancestral::fixed::NarrowRequant;
@@ -178,7 +179,7 @@ impl NarrowRequant {
         if before > 31 {
             return None;
         }
-        let (mantissa, shift) = normalise(factor * f64::from(1u32 << before), 15)?;
+        let (mantissa, shift) = normalize(factor * f64::from(1u32 << before), 15)?;
         let none = Self {
             offset: 0,
             multiplier: 0,
@@ -195,12 +196,12 @@ impl NarrowRequant {
         })
     }
 
-    /// The factor from the accumulator to the output.
+    /// Returns the factor from the accumulator to the output.
     pub fn factor(self) -> f64 {
         f64::from(self.multiplier) / (1u64 << (u32::from(self.before) + u32::from(self.after)).min(63)) as f64
     }
 
-    /// Whether the fields are in range; the model parser refuses a file where they are not.
+    /// Returns whether the fields are in range; the model parser refuses a file in which they are not.
     pub const fn is_valid(self) -> bool {
         (self.multiplier == 0 || self.multiplier >= 1 << 14)
             && self.before <= 31
@@ -208,7 +209,7 @@ impl NarrowRequant {
             && self.after as u32 <= Self::MAX_AFTER
     }
 
-    /// The factor times `2^exponent`; the second shift stays in its range.
+    /// Multiplies the factor by `2^exponent`; the second shift stays in its range.
     #[inline(always)]
     pub fn scaled(self, exponent: i32) -> Self {
         let after = i32::from(self.after).wrapping_sub(exponent);
@@ -218,7 +219,7 @@ impl NarrowRequant {
         }
     }
 
-    /// Requantises one accumulator; the result is not yet saturated and lies within ±2³⁰.
+    /// Requantizes one accumulator; the result is not yet saturated and lies within ±2³⁰.
     #[inline(always)]
     pub const fn apply(self, accumulator: i32, bias: i16) -> i32 {
         // `& 31` tells the compiler that the shifts cannot overflow; parsing has checked them.
@@ -230,9 +231,9 @@ impl NarrowRequant {
     }
 }
 
-/// `factor ≈ mantissa / 2^shift` with a mantissa of `bits` bits (the first is 1), or (0, 0) for zero. `None` when the factor is negative or
-/// not finite.
-fn normalise(factor: f64, bits: u32) -> Option<(i32, i32)> {
+/// Splits a factor into `mantissa / 2^shift` with a mantissa of `bits` bits (the first is 1), or (0, 0) for zero.
+/// Returns `None` if the factor is negative or not finite.
+fn normalize(factor: f64, bits: u32) -> Option<(i32, i32)> {
     if !(factor.is_finite() && factor >= 0.0) {
         return None;
     }
@@ -256,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wide_requantisation_is_the_rounded_product(acc in any::<i32>(), factor in 1e-9f64..0.999, bias in any::<i16>()) {
+        fn a_wide_requantization_is_the_rounded_product(acc in any::<i32>(), factor in 1e-9f64..0.999, bias in any::<i16>()) {
             let r = WideRequant::from_factor(factor).unwrap();
             prop_assert!(r.is_valid());
             prop_assert!((r.factor() / factor - 1.0).abs() < 3e-7);
@@ -266,7 +267,7 @@ mod tests {
         }
 
         #[test]
-        fn a_narrow_requantisation_is_as_defined(
+        fn a_narrow_requantization_is_as_defined(
             acc in any::<i32>(), factor in 1e-7f64..0.5, before in 0u8..16, bias in any::<i16>()
         ) {
             let r = NarrowRequant::from_factor(factor, before).unwrap();

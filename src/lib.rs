@@ -1,43 +1,23 @@
 #![no_std]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
-//! Variational diffusion models on a microcontroller: sampling and the ELBO of a quantised MLP denoiser, without a heap, without a
-//! panic on data, and with the same bits on every machine. In the integer formats the network and the sampler compute with integers alone; the
-//! ELBO adds up its terms in `f32`.
+//! Variational diffusion models on a microcontroller: sampling and the ELBO of a quantized MLP denoiser, without a
+//! heap, without a panic on data, and with the same bits on every machine. In the integer formats the network and the
+//! sampler compute with integers alone; the ELBO adds up its terms in `f32`.
 //!
 //! # The model
 //!
-//! A variational diffusion model (Kingma et al. 2021) destroys a row of data x by a fixed Gaussian chain z_0, z_1, …, z_T of the
-//! same dimension, and learns to walk the chain backwards. How much noise there is at t is said by one number, `γ_t = −log SNR`;
-//! [`schedule`] turns the list of γ into every constant there is. One step backwards is two lines:
+//! A variational diffusion model (Kingma et al. 2021) destroys a row of data x by a fixed Gaussian chain z_0, z_1, …,
+//! z_T of the same dimension, and learns to walk the chain backward. One number per step, `γ_t = −log SNR`, sets the
+//! amount of noise at t; [`schedule`] turns the list of γ into every constant. One step backward is two lines:
 //!
 //! ```text
 //! x̂   = skip_t·z_t + out_t·f(z_t, t)              f: the network
 //! z_s = keep_t·z_t + pull_t·x̂ + spread_t·n        n ~ N(0, I), s = t − 1
 //! ```
 //!
-//! The schedule is static, so whatever depends on t is a table in the model file: the constants above, and a bias per step in
-//! the network's layers. The device computes products, sums and normals, nothing else.
-//!
-//! # The rooms
-//!
-//! Arrows point at what is used: `kernel ← mlp ← sampler, likelihood`.
-//!
-//! * [`fixed`] – Q-formats, rounding, saturation, requantisation: what the integers mean.
-//! * [`number`] – the arithmetic of the two lines, for `f32` and for Q3.12.
-//! * [`schedule`] – γ → kernel q(z_t | x), chain q(z_t | z_s), posterior q(z_s | z_t, x), step constants.
-//! * [`shape`] – the reverse variance where it differs between dimensions.
-//! * [`noise`] – the standard normal from one 32-bit word.
-//! * [`model`] – the `.vdm` file: layout, checks, [`include_model!`], the writer (feature `alloc`).
-//! * [`format`](mod@format) – the number formats as types: [`F32`], [`F16`], [`W8A16`], [`W8A8`], [`W4A8`].
-//! * [`kernel`] – inner products.
-//! * [`mlp`] – the network; [`denoiser`] – the trait it implements, for networks of your own.
-//! * [`sampler`] – the ancestral chain: [`Sampler`].
-//! * [`batch`] – several chains at once: [`BatchSampler`].
-//! * [`steps`] – other steps of the same model, made at run time; η.
-//! * [`likelihood`] – the ELBO: [`Likelihood`].
-//! * [`decoder`] – p(x | z_0): levels or Gaussian.
-//! * [`storage`] – where the buffers live: inline arrays, or the heap.
+//! The schedule is static, so whatever depends on t is a table in the model file: the constants above, and a bias per
+//! step in the network's layers. The device computes products, sums and normals, nothing else.
 //!
 //! # A firmware's worth of code
 //!
@@ -54,11 +34,49 @@
 //! }
 //! ```
 //!
+//! # Modules
+//!
+//! Each module uses only those above it.
+//!
+//! * [`fixed`] – fixed-point formats: rounding, saturation, requantization.
+//! * [`schedule`] – γ → kernel q(z_t | x), chain q(z_t | z_s), posterior q(z_s | z_t, x), step constants.
+//! * [`noise`] – the standard normal from one 32-bit word.
+//! * [`number`] – the arithmetic of the two lines, for `f32` and for Q3.12.
+//! * [`kernel`] – inner products, specialized for each core.
+//! * [`format`](mod@format) – the number formats as types: [`F32`], [`F16`], [`W8A16`], [`W8A8`], [`W4A8`].
+//! * [`reverse_variance`] – a reverse variance that differs between dimensions.
+//! * [`decoder`] – p(x | z_0): levels or Gaussian.
+//! * [`model`] – the `.vdm` file: layout, checks, [`include_model!`], the writer (feature `alloc`).
+//! * [`storage`] – memory for the buffers: inline arrays, or the heap.
+//! * [`denoiser`] – the trait for networks of your own; [`mlp`] – the network that ships.
+//! * [`steps`] – other steps of the same model, made at run time; η.
+//! * [`sampler`] – the ancestral chain: [`Sampler`].
+//! * [`likelihood`] – the ELBO: [`Likelihood`].
+//! * [`batch`] – several chains at once: [`BatchSampler`].
+//!
 //! # Features
 //!
-//! None is on by default, and each only adds. `alloc`: buffers on the heap and the model writer. `std`: implies `alloc`, and on x86-64
-//! looks while the program runs whether there is AVX2.
-//! `defmt`: `defmt::Format` for errors and results.
+//! All features are off by default and additive.
+//!
+//! * `alloc`: buffers on the heap ([`storage`]`::Heap`) and the model writer.
+//! * `std`: turns on `alloc`, and on x86-64 a kernel that detects AVX2 at run time.
+//! * `defmt`: `defmt::Format` for errors and results.
+//! * `kernel-portable`, `kernel-dsp`, `kernel-helium`, `kernel-armv6m`, `kernel-rv32im`: override the [`kernel`] that
+//!   the build script picks for the target. At most one of the last four; `kernel-portable` wins over all.
+//!
+//! `default` is the empty set.
+//!
+//! # Untrusted model files
+//!
+//! [`Model::parse`](model::Model::parse) checks magic, version, length, CRC-32, every offset, every layer's shape and
+//! every requantization before anything is computed. A file that passes may still be nonsense, but it cannot make this
+//! crate panic, read outside the file or run without end: the time of a sample is bounded by the header's sizes, which
+//! the caller can look at first ([`model::Header::read`]). The CRC detects accidents, not attackers: if a file's origin
+//! matters, verify a signature before parsing. [`include_model!`] runs the same checks while the program compiles.
+//!
+//! # Minimum supported Rust version
+//!
+//! Rust 1.90. A higher one is a minor version of this crate.
 
 #[cfg(target_endian = "big")]
 compile_error!(
@@ -75,15 +93,16 @@ pub mod decoder;
 pub mod denoiser;
 pub mod fixed;
 pub mod format;
+mod include;
 pub mod kernel;
 pub mod likelihood;
 pub mod mlp;
 pub mod model;
 pub mod noise;
 pub mod number;
+pub mod reverse_variance;
 pub mod sampler;
 pub mod schedule;
-pub mod shape;
 pub mod steps;
 pub mod storage;
 
@@ -92,8 +111,14 @@ pub use bytemuck;
 pub use denoiser::Denoiser;
 pub use format::{Format, FormatId};
 pub use likelihood::{Elbo, Likelihood};
-pub use mlp::{F16, F32, W4A8, W8A8, W8A16};
 pub use model::{Model, ModelError};
 pub use number::{Number, Q3_12};
 pub use rand_core;
 pub use sampler::Sampler;
+
+macro_rules! reexport_formats {
+    ($($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+        pub use format::{$($format),*};
+    };
+}
+for_each_format!(reexport_formats);

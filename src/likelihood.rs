@@ -1,10 +1,10 @@
-//! The ELBO of data, in nats: how well the model explains a row, and so how unusual the row is.
+//! The ELBO of data, in nats: a measure of how well the model explains a row, and so of how unusual the row is.
 //!
 //! Two forms that agree in expectation (Kingma et al. 2021, section 3 and appendix E):
 //! * [`elbo`]: reconstruction + prior + one KL divergence per step, each exact given its noise. All T steps are
 //!   summed. Low variance: the one to use.
 //! * [`elbo_of_chain`]: `ln p(x, z_0..z_T) − ln q(z_0..z_T | x)` over one sampled chain. High variance: the definition,
-//!   kept as the check of the other.
+//!   kept to check the other.
 
 use crate::decoder::Decoder;
 use crate::denoiser::Denoiser;
@@ -37,13 +37,13 @@ impl Elbo {
 
 /// Draws z_t ~ q(z_t | x) for `t` in `0..=T` into `z`; D values each. Takes D words from the generator.
 pub fn diffuse<N: Number, R: Rng + ?Sized>(table: &StepTable<'_, N>, t: usize, x: &[N], z: &mut [N], rng: &mut R) {
-    let Some(c) = table.at(t) else { return };
+    let Some(c) = table.constants_at(t) else { return };
     for (z, &x) in z.iter_mut().zip(x) {
         *z = N::mix2(c.alpha, x, c.sigma, N::normal(rng));
     }
 }
 
-/// The three-term negative ELBO of `x` with one draw of the noise per term, summed over every t.
+/// Returns the three-term negative ELBO of `x` with one draw of the noise per term, summed over every t.
 ///
 /// * `x`: the data in model units, D values;
 /// * `state`, `estimate`: D values each, overwritten.
@@ -72,8 +72,9 @@ pub fn elbo<D: Denoiser, R: Rng + ?Sized>(
     }
 }
 
-/// The diffusion term's part of step `t` in `1..=T` with one draw of the noise: `½ (SNR_s − SNR_t) ‖x − x̂(z_t, t)‖²` nats with the posterior's own variance, else
-/// [`Shape::nats`](crate::shape::Shape::nats). Arguments as for [`elbo`].
+/// Returns the part of step `t` in `1..=T` of the diffusion term with one draw of the noise. It is
+/// `½ (SNR_s − SNR_t) ‖x − x̂(z_t, t)‖²` nats with the posterior's own variance, else
+/// [`ReverseVariance::step_cost`](crate::reverse_variance::ReverseVariance::step_cost). Arguments as for [`elbo`].
 pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
     table: &StepTable<'_, D::Number>,
     denoiser: &mut D,
@@ -85,12 +86,12 @@ pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
 ) -> f32 {
     diffuse(table, t, x, state, rng);
     denoiser.denoise(state, table.time(t), estimate);
-    if let (Some(shape), Some(c)) = (&table.shape, table.at(t)) {
-        // z_t has done its work: its place takes the error.
+    if let (Some(variance), Some(c)) = (&table.reverse_variance, table.constants_at(t)) {
+        // z_t is no longer needed: its place takes the error.
         for (e, (&x, &x_hat)) in state.iter_mut().zip(x.iter().zip(estimate.iter())) {
             *e = x.minus(x_hat);
         }
-        return shape.nats(t, c.pull, state);
+        return variance.step_cost(t, c.pull, state);
     }
     let weight = table.weight.get(t).copied().unwrap_or(0.0);
     weight * D::Number::squared_distance(x, estimate)
@@ -102,7 +103,7 @@ fn prior<N: Number>(decoder: &Decoder<'_, N>, x: &[N]) -> f32 {
     prior_nats_from(decoder.last_alpha_squared, decoder.last_log_variance, excess, x.len())
 }
 
-/// The rows that [`elbo_of_chain`] works in, D values each, overwritten.
+/// Memory of [`elbo_of_chain`]: rows of D values each, overwritten.
 pub struct ChainBuffers<'s, N> {
     /// z_t.
     pub state: &'s mut [N],
@@ -112,7 +113,7 @@ pub struct ChainBuffers<'s, N> {
     pub estimate: &'s mut [N],
 }
 
-/// `−(ln p(x, z_0..z_T) − ln q(z_0..z_T | x))` in nats over one chain drawn forwards, `z_0 ~ q(z_0 | x)`,
+/// Returns `−(ln p(x, z_0..z_T) − ln q(z_0..z_T | x))` in nats over one chain drawn forward, `z_0 ~ q(z_0 | x)`,
 /// `z_t ~ q(z_t | z_s)`. Its expectation is that of [`elbo`]'s total; its variance is far larger.
 ///
 /// The densities are computed in `f64` from the states as they are, rounding included.
@@ -149,19 +150,19 @@ pub fn elbo_of_chain<D: Denoiser, R: Rng + ?Sized>(
         denoiser.denoise(state, table.time(t), estimate);
         let reverse = posterior(gamma(t - 1), gamma(t));
         let excess = |i: usize| {
-            let at = |values: &[D::Number]| values.get(i).map_or(0.0, wide);
-            at(previous) - reverse.keep * at(state) - reverse.pull * at(estimate)
+            let entry = |values: &[D::Number]| values.get(i).map_or(0.0, wide);
+            entry(previous) - reverse.keep * entry(state) - reverse.pull * entry(estimate)
         };
         let dim = x.len();
         for d in 0..dim {
-            log_ratio += match &table.shape {
+            log_ratio += match &table.reverse_variance {
                 None => log_normal(excess(d), 0.0, reverse.deviation),
-                Some(shape) => {
-                    let deviation = shape.spread(t, dim).get(d).copied().unwrap_or_default();
-                    let along = if shape.basis.is_empty() {
+                Some(variance) => {
+                    let deviation = variance.spreads_at(t, dim).get(d).copied().unwrap_or_default();
+                    let along = if variance.basis.is_empty() {
                         excess(d)
                     } else {
-                        let column = shape.basis.iter().skip(d).step_by(dim).enumerate();
+                        let column = variance.basis.iter().skip(d).step_by(dim).enumerate();
                         column.map(|(i, &u)| D::Number::constant_value(u) * excess(i)).sum()
                     };
                     log_normal(along, 0.0, D::Number::constant_value(deviation))
@@ -201,35 +202,35 @@ pub struct Likelihood<'m, F: Format, S> {
     storage: S,
 }
 
-/// Why a row cannot be scored.
+/// Reason why a row cannot be scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RowError {
     /// The row has another number of values than the model has dimensions.
     Dimension {
-        /// The row's.
+        /// Number of values in the row.
         found: usize,
-        /// The model's.
+        /// Number of dimensions of the model.
         expected: usize,
     },
     /// A value is above the highest level.
     Level {
-        /// Its place in the row.
+        /// Index in the row.
         index: usize,
-        /// What it is.
+        /// The value.
         found: u8,
         /// The highest level.
         last: u8,
     },
     /// A value is infinite or NaN.
     NotFinite {
-        /// Its place in the row.
+        /// Index in the row.
         index: usize,
     },
-    /// Levels were given to a model of continuous data, or the other way round.
+    /// Levels were given to a model of continuous data, or values to a model of levels.
     Decoder,
-    /// The model's steps have less noise than the posterior: it was made for samples alone, and has no ELBO.
+    /// The model's steps have less noise than the posterior: it was made for samples only, and has no ELBO.
     SamplesOnly,
 }
 
@@ -247,10 +248,10 @@ impl core::fmt::Display for RowError {
             }
             Self::NotFinite { index } => write!(f, "value {index} of the row is not a finite number"),
             Self::SamplesOnly => {
-                f.write_str("the model draws samples alone: its steps have less noise than an ELBO allows; score with the model that it was made from")
+                f.write_str("this model only draws samples: its steps have less noise than an ELBO allows; score with the model that it was made from")
             }
             Self::Decoder => f.write_str(
-                "the model's decoder is of the other kind: levels for discretised data, values for continuous",
+                "wrong call for this model: use elbo_of_levels for discretized data, elbo_of_values for continuous data",
             ),
         }
     }
@@ -259,7 +260,7 @@ impl core::fmt::Display for RowError {
 impl core::error::Error for RowError {}
 
 impl<F: Format, const DIM: usize, const WIDTH: usize> Likelihood<'static, F, Inline<F, DIM, WIDTH>> {
-    /// For a model of [`include_model!`](crate::include_model): the sizes come from its type.
+    /// Creates a scorer for a model of [`include_model!`](crate::include_model): the sizes come from its type.
     pub fn new(model: &StaticModel<F, DIM, WIDTH>) -> Self {
         Self {
             model: *model.model(),
@@ -269,15 +270,25 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Likelihood<'static, F, Inl
 }
 
 impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
-    /// For a model parsed at run time; `storage` must be large enough for it.
+    /// Creates a scorer for a model parsed at run time.
+    ///
+    /// * `storage`: large enough for the model.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Capacity`] if the storage is too small.
     pub fn with_storage(model: &Model<'m, F>, storage: S) -> Result<Self, ModelError> {
         model.fits(storage.dim(), storage.width())?;
         Ok(Self { model: *model, storage })
     }
 
-    /// The negative ELBO of a row of discretised data, with one draw of the noise for each t.
+    /// Returns the negative ELBO of a row of discretized data, with one draw of the noise for each t.
     ///
     /// * `row`: D levels.
+    ///
+    /// # Errors
+    ///
+    /// [`RowError`] if the row does not suit the model.
     pub fn elbo_of_levels<R: Rng + ?Sized>(&mut self, row: &[u8], rng: &mut R) -> Result<Elbo, RowError> {
         let decoder = self.model.decoder();
         if decoder.levels == 0 {
@@ -295,10 +306,33 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
         Ok(self.elbo_of_data(rng))
     }
 
-    /// The negative ELBO of a row of continuous data in raw units, with one draw of the noise for each t.
+    /// Returns the negative ELBO of a row of continuous data in raw units, with one draw of the noise for each t.
     ///
-    /// * `row`: D values. In fixed point a value more than 8 scales from the mean counts as 8 scales from it: still very
-    ///   unusual, but not more so than any other that far away.
+    /// * `row`: D values. In fixed point a value more than 8 scales from the mean counts as 8 scales from it: still
+    ///   very unusual, but not more so than any other that far away.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use ancestral::{Likelihood, Sampler, W8A16};
+    /// # use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+    /// ancestral::include_model!(BEAT: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/ecg-t8-w8a16.vdm"));
+    /// let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+    /// let mut sampler = Sampler::new(&BEAT);
+    /// sampler.draw(&mut rng);
+    /// let mut beat = vec![0.0; BEAT.model().dim()];
+    /// sampler.values(&mut beat);
+    /// let mut likelihood = Likelihood::new(&BEAT);
+    /// let usual = likelihood.elbo_of_values(&beat, &mut rng)?.total();
+    /// beat[10] += 5.0; // an artifact
+    /// let unusual = likelihood.elbo_of_values(&beat, &mut rng)?.total();
+    /// assert!(unusual > usual);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RowError`] if the row does not suit the model.
     pub fn elbo_of_values<R: Rng + ?Sized>(&mut self, row: &[f32], rng: &mut R) -> Result<Elbo, RowError> {
         let decoder = self.model.decoder();
         if decoder.levels != 0 {

@@ -1,17 +1,7 @@
-//! The MLP denoiser: the walk through the layers, once for every format; one file per format.
-
-mod a8;
-mod f16;
-mod f32;
-mod w8a16;
-
-pub use self::f16::F16;
-pub use self::f32::F32;
-pub use a8::{A8, W4A8, W8A8};
-pub use w8a16::W8A16;
+//! The MLP denoiser: the walk through the layers, once for every number format.
 
 use crate::denoiser::Denoiser;
-use crate::format::{Format, Input, Row, RowsOf};
+use crate::format::{Format, Input, RowFinish, RowFinishes};
 use crate::kernel::SMALL;
 use crate::model::{Finish, Layer, Model};
 use crate::number::Number;
@@ -25,7 +15,9 @@ pub struct Mlp<'m, 's, F: Format> {
 }
 
 impl<'m, 's, F: Format> Mlp<'m, 's, F> {
-    /// `scratch`: the buffers of a [`Storage`](crate::storage::Storage) that the model fits.
+    /// Creates the denoiser of a model.
+    ///
+    /// * `scratch`: the buffers of a [`Storage`](crate::storage::Storage) that the model fits.
     pub fn new(model: &'s Model<'m, F>, scratch: Scratch<'s, F>) -> Self {
         Self { model, scratch }
     }
@@ -42,17 +34,18 @@ impl<F: Format> Denoiser for Mlp<'_, '_, F> {
     }
 }
 
-/// From the network's output to the estimate of the data: `x̂ = skip·z + out·f`, clipped where the model says so.
+/// Turns the network's output into the estimate of the data: `x̂ = skip·z + out·f`, clipped if `clip`.
 ///
-/// * `constants`: of the step;
-/// * `z`: D values, or more where there are several samples; `output`: f(z, t), overwritten by x̂.
+/// * `constants`: those of the step;
+/// * `z`: D values per sample;
+/// * `output`: f(z, t), overwritten by x̂.
 pub fn estimate_data<N: Number>(constants: &StepConstants<N::Constant>, clip: bool, z: &[N], output: &mut [N]) {
     for (x, &z) in output.iter_mut().zip(z) {
         *x = N::mix2(constants.skip, z, constants.out, *x).clipped(clip);
     }
 }
 
-/// The network's output `f(z, t)` of one sample.
+/// Computes the network's output `f(z, t)` of one sample.
 ///
 /// * `t`: step in `1..=T`;
 /// * `z`, `output`: D values;
@@ -67,10 +60,11 @@ pub fn forward<F: Format>(
     walk::<F, false>(model, t, z, scratch, output, |_, _| {});
 }
 
-/// [`forward`] of several samples, which share each pass over the weights: every weight is loaded and unpacked once for four of them.
+/// [`forward`] for several samples, which share each pass over the weights: every weight is loaded and unpacked once
+/// for four of them.
 ///
-/// * `z`, `output`: D values a sample, one sample after the other;
-/// * `scratch`: that of one sample for each.
+/// * `z`, `output`: D values per sample, one sample after the other;
+/// * `scratch`: as long as that of one sample, for each.
 pub fn forward_many<F: Format>(
     model: &Model<'_, F>,
     t: usize,
@@ -81,7 +75,7 @@ pub fn forward_many<F: Format>(
     walk::<F, true>(model, t, z, scratch, output, |_, _| {});
 }
 
-/// [`forward_many`], showing each layer's input to `observe(layer, input)` before the layer runs: what calibration measures.
+/// [`forward_many`] that shows each layer's input to `observe(layer, input)` before the layer runs, for calibration.
 pub fn forward_observed<F: Format>(
     model: &Model<'_, F>,
     t: usize,
@@ -118,7 +112,7 @@ fn walk<F: Format, const MANY: bool>(
         if index == last {
             outputs::<F, MANY>(&layer, t, input, work, output);
         } else {
-            // The output is not written before the last layer, and has room for what the first makes of the state.
+            // The output is not written before the last layer, and has room for the prepared state.
             let work = if index == 0 { words(output) } else { &mut *work };
             hidden::<F, MANY>(&layer, t, input, work, to);
         }
@@ -126,10 +120,11 @@ fn walk<F: Format, const MANY: bool>(
     }
 }
 
-/// One hidden layer, with its rectifier and its residual fused into the write of each output.
+/// Runs one hidden layer; its rectifier and its residual are fused into the write of each output.
 ///
 /// * `MANY`: there may be several samples;
-/// * `input`: `columns` values a sample, one sample after the other; `output`: `rows` values a sample;
+/// * `input`: `columns` values per sample, one sample after the other;
+/// * `output`: `rows` values per sample;
 /// * `work`: see [`Format::sums`].
 pub fn hidden<F: Format, const MANY: bool>(
     layer: &Layer<'_, F>,
@@ -144,7 +139,7 @@ pub fn hidden<F: Format, const MANY: bool>(
     };
     let finish = layer.finish(t);
     let relu = F::RECTIFIED || layer.relu;
-    F::sums::<MANY>(layer, input, work, &mut |sample, first, sums| {
+    F::sums::<MANY>(&layer.matrix(), input, work, &mut |sample, first, sums| {
         let Some((rows, output, from)) = windows(layer, &finish, (sample, first, sums.len()), output) else {
             return;
         };
@@ -172,7 +167,7 @@ pub fn hidden<F: Format, const MANY: bool>(
     });
 }
 
-/// The last layer.
+/// Runs the last layer.
 fn outputs<F: Format, const MANY: bool>(
     layer: &Layer<'_, F>,
     t: usize,
@@ -181,49 +176,50 @@ fn outputs<F: Format, const MANY: bool>(
     output: &mut [F::Number],
 ) {
     let finish = layer.finish(t);
-    F::sums::<MANY>(layer, input, work, &mut |sample, first, sums| {
+    F::sums::<MANY>(&layer.matrix(), input, work, &mut |sample, first, sums| {
         if let Some((rows, output, _)) = windows(layer, &finish, (sample, first, sums.len()), output) {
             scaled::<F, _>(rows, finish.exponent, sums, output, F::output);
         }
     });
 }
 
-/// Outputs of a layer whose requantisations are scaled.
+/// Writes the outputs of a layer whose requantizations are scaled.
 #[inline(never)]
 fn scaled<F: Format, T>(
-    rows: RowsOf<'_, F>,
+    rows: RowFinishes<'_, F>,
     exponent: i32,
     sums: &[F::Sum],
     output: &mut [T],
-    mut finish: impl FnMut(Row<F>, F::Sum) -> T,
+    mut finish: impl FnMut(RowFinish<F>, F::Sum) -> T,
 ) {
     for (slot, row, sum) in rest::<F, _>(rows, sums, output, 0) {
         let requant = F::scaled(row.requant, exponent);
-        *slot = finish(Row { requant, ..row }, sum);
+        *slot = finish(RowFinish { requant, ..row }, sum);
     }
 }
 
-/// The biases and requantisations of `count` rows from `first` on, a sample's outputs that they make, and where among all those begin.
+/// Returns the biases and requantizations of `count` rows from `first` on, the slots of a sample's outputs that they
+/// make, and the index of the first slot among all.
 #[inline(always)]
 fn windows<'f, 'o, F: Format, T>(
     layer: &Layer<'_, F>,
     finish: &'f Finish<'_, F>,
     (sample, first, count): (usize, usize, usize),
     output: &'o mut [T],
-) -> Option<(RowsOf<'f, F>, &'o mut [T], usize)> {
+) -> Option<(RowFinishes<'f, F>, &'o mut [T], usize)> {
     let from = sample.wrapping_mul(layer.rows).wrapping_add(first);
     let output = output.get_mut(from..)?.get_mut(..count)?;
-    Some((finish.of(first, count)?, output, from))
+    Some((finish.rows(first, count)?, output, from))
 }
 
-/// Output, row and sum, one after the other, but for the first `done`.
+/// Iterates over output, row and sum, without the first `done`.
 #[inline(always)]
 fn rest<'a, F: Format, T>(
-    (biases, requant): RowsOf<'a, F>,
+    (biases, requant): RowFinishes<'a, F>,
     sums: &'a [F::Sum],
     output: &'a mut [T],
     done: usize,
-) -> impl Iterator<Item = (&'a mut T, Row<F>, F::Sum)> {
+) -> impl Iterator<Item = (&'a mut T, RowFinish<F>, F::Sum)> {
     let rows = biases
         .get(done..)
         .unwrap_or(&[])
@@ -234,12 +230,12 @@ fn rest<'a, F: Format, T>(
         .zip(sums.get(done..).unwrap_or(&[]))
         .zip(rows)
         .map(|((slot, &sum), (&bias, &requant))| {
-            let requant = F::of_kernel(requant);
-            (slot, Row { bias, requant }, sum)
+            let requant = F::for_kernel(requant);
+            (slot, RowFinish { bias, requant }, sum)
         })
 }
 
-/// As many whole words as there are, or none where they are not aligned: kernels then do without.
+/// Returns the buffer as whole words, or none if it is not aligned: kernels then do without.
 fn words<T: bytemuck::Pod>(buffer: &mut [T]) -> &mut [u32] {
     let per_word = size_of::<u32>().checked_div(size_of::<T>()).unwrap_or(0).max(1);
     let whole = buffer.len() - buffer.len() % per_word;

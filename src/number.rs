@@ -1,4 +1,4 @@
-//! What a state is made of: the arithmetic of the two lines of a step.
+//! Numbers of which states are made, and the arithmetic of a step.
 //!
 //! Two implementations serve every format: `f32` for the float formats and [`Q3_12`] for the integer ones. The
 //! sampler, the ELBO and the decoder are written once over [`Number`].
@@ -13,41 +13,41 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug + Send
     /// A constant of the step table.
     type Constant: bytemuck::Pod + Default + core::fmt::Debug + Send + Sync;
 
-    /// The nearest value; saturates.
+    /// Returns the nearest value; saturates.
     fn from_f32(value: f32) -> Self;
-    /// Exact.
+    /// Converts exactly.
     fn to_f32(self) -> f32;
-    /// The nearest value to `numerator / denominator`, by integer arithmetic where the format is an integer.
-    /// Used for the grid of data levels, whose values lie in [−1, 1]. `denominator` > 0.
+    /// Returns the nearest value to `numerator / denominator`, in integer arithmetic if the format is an integer. Used
+    /// for the grid of data levels, whose values lie in [−1, 1]. `denominator` > 0.
     fn from_ratio(numerator: i32, denominator: i32) -> Self;
-    /// A constant from the schedule, or `None` if the format cannot hold it.
+    /// Returns a constant of the schedule, or `None` if the format cannot hold it.
     fn constant(value: f64) -> Option<Self::Constant>;
-    /// What a constant stands for.
+    /// Returns the value of a constant.
     fn constant_value(constant: Self::Constant) -> f64;
-    /// `a·x + b·y`, one rounding where the format is an integer.
+    /// `a·x + b·y`, one rounding if the format is an integer.
     fn mix2(a: Self::Constant, x: Self, b: Self::Constant, y: Self) -> Self;
-    /// `a·x + b·y + c·w`, one rounding where the format is an integer.
+    /// `a·x + b·y + c·w`, one rounding if the format is an integer.
     fn mix3(a: Self::Constant, x: Self, b: Self::Constant, y: Self, c: Self::Constant, w: Self) -> Self;
-    /// A constant of magnitude below two, or `None` if the format cannot hold it: a standard deviation of the reverse step, which
-    /// may be larger than one in a direction in which the data is widely spread.
+    /// Returns a constant of magnitude below two, or `None` if the format cannot hold it: a standard deviation of the
+    /// reverse step, which may exceed one in a direction in which the data is widely spread.
     fn wide_constant(value: f64) -> Option<Self::Constant>;
-    /// `a·x`, one rounding where the format is an integer.
+    /// `a·x`, one rounding if the format is an integer.
     fn scale(a: Self::Constant, x: Self) -> Self;
-    /// `Σ a_i x_i` in order, one rounding where the format is an integer.
+    /// `Σ a_i x_i` in order, one rounding if the format is an integer.
     fn dot(a: impl Iterator<Item = Self::Constant>, x: &[Self]) -> Self;
-    /// `x − y`, saturating where the format is an integer.
+    /// `x − y`, saturating if the format is an integer.
     fn minus(self, other: Self) -> Self;
-    /// One draw from the standard normal; takes exactly one 32-bit word from the generator.
+    /// Draws from the standard normal; takes exactly one 32-bit word from the generator.
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self;
-    /// The nearest value in [−1, 1] where `clip`, else the value.
+    /// Returns the nearest value in [−1, 1] if `clip`, else the value.
     fn clipped(self, clip: bool) -> Self;
-    /// The rectifier max(0, x) where `relu`, else x.
+    /// Returns max(0, x) if `relu`, else x.
     fn rectified(self, relu: bool) -> Self;
-    /// Sum, saturating where the format is an integer.
+    /// Sum, saturating if the format is an integer.
     fn plus(self, other: Self) -> Self;
-    /// `Σ (a_d − b_d)²`. Exact up to the final conversion where the format is an integer.
+    /// `Σ (a_d − b_d)²`, exact up to the final conversion if the format is an integer.
     fn squared_distance(a: &[Self], b: &[Self]) -> f32;
-    /// The index of the nearest of `last + 1` values spread evenly over [−1, 1]: `⌊(x + 1)·last/2 + ½⌋`, clamped.
+    /// Index of the nearest of `last + 1` values spread evenly over [−1, 1]: `⌊(x + 1)·last/2 + ½⌋`, clamped.
     fn level(self, last: u8) -> u8;
 }
 
@@ -118,11 +118,11 @@ impl Number for f32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
 pub struct Q3_12(
-    /// The value times 4096.
+    /// Value times 4096.
     pub i16,
 );
 
-/// What a product takes: the value times 4096.
+/// The factor in a product: the value times 4096.
 impl From<Q3_12> for i32 {
     #[inline(always)]
     fn from(q: Q3_12) -> i32 {
@@ -182,7 +182,7 @@ impl Number for Q3_12 {
         Self(self.0.saturating_sub(other.0))
     }
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self {
-        Self::normal_of(rng.next_u32())
+        Self::normal_from_word(rng.next_u32())
     }
     #[inline(always)]
     fn clipped(self, clip: bool) -> Self {
@@ -218,10 +218,10 @@ impl Number for Q3_12 {
 }
 
 impl Q3_12 {
-    /// The normal of a word.
-    // Once, and not in every loop that draws.
+    /// Converts a word to a normal.
+    // Compiled once, and not in every loop that draws.
     #[inline(never)]
-    fn normal_of(word: u32) -> Self {
+    fn normal_from_word(word: u32) -> Self {
         Self(round_shift(noise::normal_q28(word), noise::FRACTION_BITS - STATE_BITS) as i16)
     }
 }
@@ -232,8 +232,12 @@ fn product(constant: i16, value: Q3_12) -> i32 {
 }
 
 impl<C: Copy> StepConstants<C> {
-    /// The record in another number format, or the index of the first constant that does not fit it.
-    pub fn quantise<N: Number>(&self) -> Result<StepConstants<N::Constant>, usize>
+    /// Rounds the record to another number format.
+    ///
+    /// # Errors
+    ///
+    /// The index of the first constant that the format cannot hold.
+    pub fn quantize<N: Number>(&self) -> Result<StepConstants<N::Constant>, usize>
     where
         C: Into<f64>,
     {

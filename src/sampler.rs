@@ -1,4 +1,4 @@
-//! The ancestral chain: from noise to data, a step at a time or all at once.
+//! The ancestral chain from noise to data, step by step or all at once.
 
 use crate::denoiser::Denoiser;
 use crate::format::Format;
@@ -16,12 +16,12 @@ pub fn start<N: Number, R: Rng + ?Sized>(state: &mut [N], rng: &mut R) {
     }
 }
 
-/// One step of p(z_s | z_t), `s = t − 1`: `z_s = keep·z_t + pull·x̂(z_t, t) + spread·n`.
+/// Takes one step of p(z_s | z_t), `s = t − 1`: `z_s = keep·z_t + pull·x̂(z_t, t) + spread·n`.
 ///
 /// * `t`: in `1..=T`; beyond the table nothing happens;
 /// * `state`: z_t, overwritten by z_s;
 /// * `estimate`: overwritten by x̂(z_t, t);
-/// * `noise`: D values, overwritten; needed where the reverse variance differs between dimensions.
+/// * `noise`: D values, overwritten; needed if the reverse variance differs between dimensions.
 ///
 /// Takes one 32-bit word per dimension from the generator.
 pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
@@ -33,12 +33,12 @@ pub fn reverse_step<D: Denoiser, R: Rng + ?Sized>(
     noise: &mut [D::Number],
     rng: &mut R,
 ) {
-    let Some(constants) = table.at(t) else { return };
+    let Some(constants) = table.constants_at(t) else { return };
     denoiser.denoise(state, table.time(t), estimate);
     advance(table, &constants, t, state, estimate, noise, rng);
 }
 
-/// What [`reverse_step`] does once the estimate is there.
+/// Finishes [`reverse_step`] once the estimate is there.
 ///
 /// * `c`: the constants of step `t`.
 pub(crate) fn advance<N: Number, R: Rng + ?Sized>(
@@ -50,11 +50,11 @@ pub(crate) fn advance<N: Number, R: Rng + ?Sized>(
     noise: &mut [N],
     rng: &mut R,
 ) {
-    if let Some(shape) = &table.shape {
+    if let Some(variance) = &table.reverse_variance {
         for (z, &x) in state.iter_mut().zip(estimate) {
             *z = N::mix2(c.keep, *z, c.pull, x);
         }
-        return shape.add_noise(t, state, noise, rng);
+        return variance.add_noise(t, state, noise, rng);
     }
     for (z, &x) in state.iter_mut().zip(estimate) {
         let noise = N::normal(rng);
@@ -91,7 +91,7 @@ pub struct Sampler<'m, F: Format, S> {
 }
 
 impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline<F, DIM, WIDTH>> {
-    /// A sampler for a model of [`include_model!`](crate::include_model): the sizes come from its type.
+    /// Creates a sampler for a model of [`include_model!`](crate::include_model): the sizes come from its type.
     #[inline(always)]
     pub fn new(model: &'static StaticModel<F, DIM, WIDTH>) -> Self {
         Self {
@@ -104,12 +104,51 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline
 }
 
 impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
-    /// A sampler for a model parsed at run time; `storage` must be large enough for it.
+    /// Creates a sampler for a model parsed at run time.
+    ///
+    /// * `storage`: large enough for the model.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ancestral::{Model, Sampler, W8A16, model::AlignedBytes, storage::Heap};
+    /// use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+    /// let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t8-w8a16.vdm"))?;
+    /// let bytes = AlignedBytes::new(&file);
+    /// let model = Model::<W8A16>::parse(&bytes)?;
+    /// let mut sampler = Sampler::with_storage(&model, Heap::for_model(&model))?;
+    /// let digit = sampler.sample(&mut Xoshiro128PlusPlus::seed_from_u64(7));
+    /// assert_eq!(digit.len(), model.dim());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Capacity`] if the storage is too small.
     pub fn with_storage(model: &'m Model<'m, F>, storage: S) -> Result<Self, ModelError> {
         Self::with_table(model, storage, model.step_table())
     }
 
-    /// A sampler that takes other steps than the model's own, see [`steps`](crate::steps).
+    /// Creates a sampler that takes other steps than the model's own, see [`steps`](crate::steps).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ancestral::{Q3_12, Sampler, W8A16, steps::OwnedStepTable, storage::Inline};
+    /// use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+    /// ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"));
+    /// // Eight of the model's 64 steps, with a tenth of the noise.
+    /// let table = OwnedStepTable::<Q3_12, 9>::new(DIGITS.model(), 8, 0.1)?;
+    /// let mut sampler = Sampler::with_table(DIGITS.model(), Inline::<W8A16, 64, 256>::new(), table.view())?;
+    /// let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+    /// sampler.start(&mut rng);
+    /// assert_eq!(sampler.step(&mut rng), Some(7));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Capacity`] if the storage is too small.
     pub fn with_table(
         model: &'m Model<'m, F>,
         storage: S,
@@ -141,8 +180,20 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         self.t = self.table.steps();
     }
 
-    /// Takes one step and returns how many remain, or `None` when the chain has ended (or was not begun).
-    /// Takes D words from the generator.
+    /// Takes one step and returns how many remain, or `None` if the chain has ended or was not begun. Takes D words
+    /// from the generator.
+    ///
+    /// ```
+    /// # use ancestral::{Sampler, W8A16};
+    /// # use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+    /// # ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t8-w8a16.vdm"));
+    /// let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
+    /// let mut sampler = Sampler::new(&DIGITS);
+    /// sampler.start(&mut rng);
+    /// while let Some(remaining) = sampler.step(&mut rng) {
+    ///     println!("{remaining} steps to go; so far it looks like {:?}", sampler.levels());
+    /// }
+    /// ```
     pub fn step<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Option<usize> {
         let Self {
             model,
@@ -164,7 +215,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         Some(s)
     }
 
-    /// The steps of a whole chain as an iterator over how many remain: `for remaining in sampler.steps(&mut rng)`.
+    /// Iterates over the steps of a whole chain, yielding how many remain: `for remaining in sampler.steps(&mut rng)`.
     pub fn steps<'a, R: Rng + ?Sized>(
         &'a mut self,
         rng: &'a mut R,
@@ -183,11 +234,11 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         self.buffers().estimate
     }
 
-    /// The last estimate decoded to levels, D of them: after the last step the sample, before it a preview. All 0 for
+    /// Decodes the last estimate to levels, D of them: after the last step the sample, before it a preview. All 0 for
     /// continuous data, see [`Sampler::values`].
     ///
     /// The estimate x̂(z_1, 1) is decoded rather than z_0, as Ho et al. (2020, section 3.3) leave out the noise of the
-    /// last step: what z_0 adds to it is the decoder's uncertainty between neighbouring levels, not data.
+    /// last step: what z_0 adds to it is the decoder's uncertainty between neighboring levels, not data.
     pub fn levels(&mut self) -> &[u8] {
         let decoder = self.model.decoder();
         let Buffers { estimate, levels, .. } = self.buffers();
@@ -197,8 +248,20 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         levels
     }
 
-    /// The sample in raw units: `out` takes D values. Of discretised data [`Sampler::levels`] as numbers. Of continuous data the
-    /// mean of p(x | z_0): its noise is part of the data's spread, so it is kept.
+    /// Writes the sample in raw units to `out`, D values. For discretized data these are the [`Sampler::levels`] as
+    /// numbers. For continuous data they are the mean of p(x | z_0): its noise is part of the data's spread, so it is
+    /// kept.
+    ///
+    /// ```
+    /// # use ancestral::{Sampler, W8A16};
+    /// # use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+    /// ancestral::include_model!(BEAT: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/ecg-t8-w8a16.vdm"));
+    /// let mut sampler = Sampler::new(&BEAT);
+    /// sampler.draw(&mut Xoshiro128PlusPlus::seed_from_u64(7));
+    /// let mut beat = vec![0.0; BEAT.model().dim()];
+    /// sampler.values(&mut beat);
+    /// assert!(beat.iter().any(|&millivolts| millivolts != 0.0));
+    /// ```
     pub fn values(&mut self, out: &mut [f32]) {
         let decoder = self.model.decoder();
         if decoder.levels != 0 {
@@ -217,7 +280,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         self.state()
     }
 
-    /// Draws a sample of discretised data: a whole chain, decoded to D levels.
+    /// Draws a sample of discretized data: a whole chain, decoded to D levels.
     pub fn sample<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[u8] {
         self.draw(rng);
         self.levels()

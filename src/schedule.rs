@@ -1,15 +1,15 @@
-//! The Gaussian process of a VDM and the table of steps made from it.
+//! The Gaussian process of a variational diffusion model, and the table of steps made from it.
 //!
-//! Everything here is a function of `γ = −log SNR`, increasing in t, with `α² = sigmoid(−γ)` and
-//! `σ² = sigmoid(γ)` (variance preserving; Kingma et al. 2021, "Variational Diffusion Models", section 3.1
-//! and appendix A). Step `t` in `1..=T` goes between times `s = t − 1` and `t`.
+//! Everything here is a function of `γ = −log SNR`, increasing in t, with `α² = sigmoid(−γ)` and `σ² = sigmoid(γ)`
+//! (variance preserving; Kingma et al. 2021, "Variational Diffusion Models", section 3.1 and appendix A). Step `t` in
+//! `1..=T` goes between times `s = t − 1` and `t`.
 //!
-//! The formulas are written once, generic over [`Real`] (`f32` on a device, `f64` on the host), in forms that
-//! do not cancel: products of `softplus` and `expm1` instead of differences of variances.
+//! The formulas are written once, generic over [`Real`] (`f32` on a device, `f64` on the host), in forms that do not
+//! cancel: products of `softplus` and `expm1` instead of differences of variances.
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-/// `f32` or `f64`: what the schedule is computed in. The transcendental functions come from `libm`, so that
+/// Number type in which the schedule is computed: `f32` or `f64`. The transcendental functions come from `libm`, so
 /// they give the same bits on every machine.
 pub trait Real:
     Copy
@@ -20,9 +20,9 @@ pub trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
-    /// The nearest value to a constant.
-    fn of(value: f64) -> Self;
-    /// Widened to `f64`.
+    /// Returns the nearest value to a constant.
+    fn from_f64(value: f64) -> Self;
+    /// Widens to `f64`.
     fn widen(self) -> f64;
     /// eˣ.
     fn exp(self) -> Self;
@@ -34,14 +34,14 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// |x|.
     fn abs(self) -> Self;
-    /// Neither infinite nor NaN.
+    /// Returns whether the value is neither infinite nor NaN.
     fn is_finite(self) -> bool;
 }
 
 macro_rules! real {
     ($t:ty, $exp:path, $expm1:path, $log1p:path, $sqrt:path, $fabs:path) => {
         impl Real for $t {
-            fn of(value: f64) -> Self {
+            fn from_f64(value: f64) -> Self {
                 value as $t
             }
             fn widen(self) -> f64 {
@@ -74,12 +74,12 @@ real!(f64, libm::exp, libm::expm1, libm::log1p, libm::sqrt, libm::fabs);
 /// `ln(1 + eˣ)`.
 pub fn softplus<R: Real>(x: R) -> R {
     let tail = (-x.abs()).exp().ln_1p();
-    if x > R::of(0.0) { x + tail } else { tail }
+    if x > R::from_f64(0.0) { x + tail } else { tail }
 }
 
 /// α = √sigmoid(−γ), the scale of the data in z.
 pub fn alpha<R: Real>(gamma: R) -> R {
-    (R::of(-0.5) * softplus(gamma)).exp()
+    (R::from_f64(-0.5) * softplus(gamma)).exp()
 }
 
 /// σ = √sigmoid(γ), the standard deviation of the noise in z.
@@ -114,7 +114,7 @@ pub fn kernel<R: Real>(gamma: R) -> Linear<R> {
 /// The variance is computed as `σ_t² · −expm1(γ_s − γ_t)`, which is the same number.
 pub fn chain<R: Real>(gamma_s: R, gamma_t: R) -> Linear<R> {
     Linear {
-        scale: (R::of(0.5) * (softplus(gamma_s) - softplus(gamma_t))).exp(),
+        scale: (R::from_f64(0.5) * (softplus(gamma_s) - softplus(gamma_t))).exp(),
         deviation: sigma(gamma_t) * (-(gamma_s - gamma_t).exp_m1()).sqrt(),
     }
 }
@@ -134,7 +134,7 @@ pub struct Posterior<R> {
 /// constants are `pull = α_s c`, `deviation = σ_s √c` and `keep = (α_t/α_s) σ_s²/σ_t²`. All lie in (0, 1).
 pub fn posterior<R: Real>(gamma_s: R, gamma_t: R) -> Posterior<R> {
     let c = -(gamma_s - gamma_t).exp_m1();
-    let half = R::of(0.5);
+    let half = R::from_f64(0.5);
     Posterior {
         keep: (half * (softplus(gamma_s) - softplus(gamma_t)) + softplus(-gamma_t) - softplus(-gamma_s)).exp(),
         pull: alpha(gamma_s) * c,
@@ -145,24 +145,24 @@ pub fn posterior<R: Real>(gamma_s: R, gamma_t: R) -> Posterior<R> {
 /// The cost in nats of one unit of `‖x − x̂‖²` at a step with the posterior's own variance:
 /// `½ (SNR_s − SNR_t) = ½ e^−γ_s · c`.
 pub fn step_weight<R: Real>(gamma_s: R, gamma_t: R) -> R {
-    R::of(0.5) * snr(gamma_s) * -(gamma_s - gamma_t).exp_m1()
+    R::from_f64(0.5) * snr(gamma_s) * -(gamma_s - gamma_t).exp_m1()
 }
 
 /// The prior term `D_KL(q(z_T | x) ‖ N(0, I))` of one row in nats: `½ Σ_d [α_T² (x_d² − 1) + softplus(−γ_T)]`.
 ///
 /// * `energy`: `Σ_d x_d²`;
-/// * `dim`: how many dimensions that sums.
+/// * `dim`: number of dimensions in that sum.
 pub fn prior_nats<R: Real>(gamma_last: R, energy: R, dim: usize) -> R {
     let a = alpha(gamma_last);
-    prior_nats_from(a * a, softplus(-gamma_last), energy - R::of(dim as f64), dim)
+    prior_nats_from(a * a, softplus(-gamma_last), energy - R::from_f64(dim as f64), dim)
 }
 
-/// [`prior_nats`] from what a model file holds: `α_T²`, `−ln σ_T²`, and the excess `Σ_d (x_d² − 1)`.
+/// [`prior_nats`] from the contents of a model file: `α_T²`, `−ln σ_T²`, and the excess `Σ_d (x_d² − 1)`.
 pub fn prior_nats_from<R: Real>(alpha_squared: R, log_precision: R, excess: R, dim: usize) -> R {
-    R::of(0.5) * (alpha_squared * excess + R::of(dim as f64) * log_precision)
+    R::from_f64(0.5) * (alpha_squared * excess + R::from_f64(dim as f64) * log_precision)
 }
 
-/// What the network's output `f` estimates.
+/// Quantity that the network's output `f` estimates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -174,7 +174,7 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// The value with this code in a model file.
+    /// Returns the value with this code in a model file.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Self::V),
@@ -209,12 +209,12 @@ pub struct StepConstants<C> {
     pub alpha: C,
     /// Standard deviation of z_t given x.
     pub sigma: C,
-    /// Zero; keeps the record's size a power of two.
+    /// Zero; makes the record's size a power of two.
     pub reserved: C,
 }
 
 impl<C: Copy> StepConstants<C> {
-    /// From the order in which a file holds them.
+    /// Reads the constants in the order of a file.
     pub const fn from_array(a: [C; 8]) -> Self {
         let [skip, out, keep, pull, spread, alpha, sigma, reserved] = a;
         Self {
@@ -229,7 +229,7 @@ impl<C: Copy> StepConstants<C> {
         }
     }
 
-    /// In the order in which a file holds them.
+    /// Lists the constants in the order of a file.
     pub const fn to_array(self) -> [C; 8] {
         [
             self.skip,
@@ -243,7 +243,7 @@ impl<C: Copy> StepConstants<C> {
         ]
     }
 
-    /// The same record with each constant converted.
+    /// Converts each constant.
     pub fn map<B: Copy>(self, f: impl FnMut(C) -> B) -> StepConstants<B> {
         StepConstants::from_array(self.to_array().map(f))
     }
@@ -252,17 +252,18 @@ impl<C: Copy> StepConstants<C> {
 impl<R: Real> StepConstants<R> {
     /// Entry 0 of a table: the kernel at `γ_0`.
     pub fn at_start(gamma_0: R) -> Self {
-        let zero = R::of(0.0);
+        let zero = R::from_f64(0.0);
         let Linear { scale, deviation } = kernel(gamma_0);
         Self::from_array([zero, zero, zero, zero, zero, scale, deviation, zero])
     }
 
-    /// The step from `γ_t` to `γ_s` with the share η of the posterior's noise (Song et al. 2021, "Denoising Diffusion Implicit Models",
-    /// equation 12, for a variance-preserving process): `spread = η σ_s √c`, `keep = √(σ_s² − spread²)/σ_t`,
-    /// `pull = α_s − keep α_t`. η = 1 is [`Self::ancestral`], η = 0 is deterministic; all have the same marginals q(z_s | x).
+    /// The step from `γ_t` to `γ_s` with the share η of the posterior's noise: `spread = η σ_s √c`,
+    /// `keep = √(σ_s² − spread²)/σ_t`, `pull = α_s − keep α_t` (Song et al. 2021, "Denoising Diffusion Implicit
+    /// Models", equation 12, for a variance-preserving process). η = 1 is [`Self::ancestral`], η = 0 is deterministic;
+    /// all have the same marginals q(z_s | x).
     pub fn with_noise(prediction: Prediction, gamma_s: R, gamma_t: R, eta: R) -> Self {
         let ancestral = Self::ancestral(prediction, gamma_s, gamma_t);
-        if eta >= R::of(1.0) {
+        if eta >= R::from_f64(1.0) {
             // The same numbers, in forms that do not cancel.
             return ancestral;
         }
@@ -290,13 +291,13 @@ impl<R: Real> StepConstants<R> {
         } = posterior(gamma_s, gamma_t);
         let (skip, out) = match prediction {
             Prediction::V => (alpha, -sigma),
-            Prediction::X => (R::of(0.0), R::of(1.0)),
+            Prediction::X => (R::from_f64(0.0), R::from_f64(1.0)),
         };
-        Self::from_array([skip, out, keep, pull, spread, alpha, sigma, R::of(0.0)])
+        Self::from_array([skip, out, keep, pull, spread, alpha, sigma, R::from_f64(0.0)])
     }
 }
 
-/// Why a list of γ is no schedule.
+/// Reason why a list of γ is not a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -305,12 +306,12 @@ pub enum ScheduleError {
     TooShort,
     /// `γ[index]` is infinite or NaN.
     NotFinite {
-        /// Where.
+        /// Index of the value.
         index: usize,
     },
     /// `γ[index]` is not above `γ[index − 1]`.
     NotIncreasing {
-        /// Where.
+        /// Index of the value.
         index: usize,
     },
 }
@@ -348,6 +349,10 @@ pub struct Schedule<'a, R> {
 
 impl<'a, R: Real> Schedule<'a, R> {
     /// Checks that `gamma` (T + 1 values) is finite and strictly increasing.
+    ///
+    /// # Errors
+    ///
+    /// [`ScheduleError`] if it is not, or if there are fewer than two values.
     pub fn new(gamma: &'a [R]) -> Result<Self, ScheduleError> {
         if gamma.len() < 2 {
             return Err(ScheduleError::TooShort);
@@ -403,7 +408,7 @@ impl<'a, R: Real> Schedule<'a, R> {
     /// The weight of `‖x − x̂‖²` in entry `t` of the step table, `t` in `0..=T` (0 at t = 0), in nats.
     pub fn weight(&self, t: usize) -> Option<R> {
         if t == 0 {
-            return Some(R::of(0.0));
+            return Some(R::from_f64(0.0));
         }
         self.pair(t).map(|(s, t)| step_weight(s, t))
     }

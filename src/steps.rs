@@ -1,11 +1,12 @@
 //! Other steps of the same model, chosen at run time: fewer of them, and with less noise.
 //!
-//! A model file brings the table of its own T steps. [`Steps`] makes another table from the model's γ, on the device: every so-many-th
-//! of its times, and between two of them the step with the share η of the posterior's noise (Song et al. 2021, "DDIM", section 4.1): η = 1
-//! is the ancestral step, η = 0 is deterministic given z_T. Nothing else of the sampler changes.
+//! A model file brings the table of its own T steps. [`OwnedStepTable`] makes another table from the model's γ, on the
+//! device: evenly spaced time steps of the model. Between two of them lies the step with the share η of the posterior's
+//! noise (Song et al. 2021, "DDIM", section 4.1): η = 1 is the ancestral step, η = 0 is deterministic given z_T.
+//! Nothing else changes.
 //!
 //! ```
-//! use ancestral::steps::Steps;
+//! use ancestral::steps::OwnedStepTable;
 //! use ancestral::storage::Inline;
 //! use ancestral::{Q3_12, Sampler, W8A16};
 //! use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
@@ -13,8 +14,8 @@
 //! ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"));
 //!
 //! // Sixteen of the model's sixty-four steps, without noise: memory for up to thirty-two.
-//! let steps = Steps::<Q3_12, 33>::new(DIGITS.model(), 16, 0.0)?;
-//! let mut sampler = Sampler::with_table(DIGITS.model(), Inline::<W8A16, 64, 256>::default(), steps.table())?;
+//! let table = OwnedStepTable::<Q3_12, 33>::new(DIGITS.model(), 16, 0.0)?;
+//! let mut sampler = Sampler::with_table(DIGITS.model(), Inline::<W8A16, 64, 256>::default(), table.view())?;
 //! let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
 //! assert_eq!(sampler.sample(&mut rng).len(), 64);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -27,7 +28,7 @@ use crate::schedule::{Schedule, StepConstants, step_weight};
 
 /// A table of up to `ENTRIES − 1` steps, with its memory.
 #[derive(Clone, Debug)]
-pub struct Steps<N: Number, const ENTRIES: usize> {
+pub struct OwnedStepTable<N: Number, const ENTRIES: usize> {
     steps: usize,
     clip: bool,
     gamma: [f32; ENTRIES],
@@ -36,35 +37,35 @@ pub struct Steps<N: Number, const ENTRIES: usize> {
     times: [u16; ENTRIES],
 }
 
-/// Why there is no such table.
+/// Reason why there is no such table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub enum StepsError {
+pub enum StepTableError {
     /// The number of steps is 0, or more than the model has.
     Count {
-        /// Asked for.
+        /// Number asked for.
         steps: usize,
-        /// The model's.
+        /// Number of the model's steps.
         most: usize,
     },
-    /// There is no memory for so many.
+    /// There is no memory for as many steps.
     Capacity {
-        /// Asked for.
+        /// Number asked for.
         steps: usize,
-        /// One less than there are entries.
+        /// Largest number that fits: one less than there are entries.
         most: usize,
     },
     /// η is not in 0..=1.
     Eta,
     /// A constant of the step does not fit the number format.
     Constant {
-        /// Which step.
+        /// The step.
         step: usize,
     },
 }
 
-impl core::fmt::Display for StepsError {
+impl core::fmt::Display for StepTableError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Count { steps, most } => write!(f, "{steps} steps cannot be taken: the model has 1 to {most}"),
@@ -75,29 +76,34 @@ impl core::fmt::Display for StepsError {
     }
 }
 
-impl core::error::Error for StepsError {}
+impl core::error::Error for StepTableError {}
 
-impl<N: Number, const ENTRIES: usize> Steps<N, ENTRIES> {
-    /// A table of `steps` of the model's steps, as evenly among them as whole numbers allow.
+impl<N: Number, const ENTRIES: usize> OwnedStepTable<N, ENTRIES> {
+    /// Makes a table of `steps` of the model's steps, spaced as evenly as whole numbers allow.
     ///
     /// * `eta`: share of the posterior's standard deviation, 0..=1.
     ///
-    /// The constants are computed in `f64` from the model's γ, as the exporter computes them; the model's own reverse variance, where
-    /// it has one per direction, belongs to its own steps and is left out.
-    pub fn new<F: Format<Number = N>>(model: &Model<'_, F>, steps: usize, eta: f64) -> Result<Self, StepsError> {
+    /// The constants are computed in `f64` from the model's γ, as the exporter computes them. A reverse variance of the
+    /// model belongs to its own steps and is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StepTableError`] if the model or the memory has fewer steps, if η is out of range, or if a constant does not
+    /// fit the number format.
+    pub fn new<F: Format<Number = N>>(model: &Model<'_, F>, steps: usize, eta: f64) -> Result<Self, StepTableError> {
         let own = model.step_table();
         let most = own.steps();
         if steps == 0 || steps > most {
-            return Err(StepsError::Count { steps, most });
+            return Err(StepTableError::Count { steps, most });
         }
         if steps >= ENTRIES {
-            return Err(StepsError::Capacity {
+            return Err(StepTableError::Capacity {
                 steps,
                 most: ENTRIES.saturating_sub(1),
             });
         }
         if !(0.0..=1.0).contains(&eta) {
-            return Err(StepsError::Eta);
+            return Err(StepTableError::Eta);
         }
         let mut table = Self {
             steps,
@@ -110,7 +116,7 @@ impl<N: Number, const ENTRIES: usize> Steps<N, ENTRIES> {
         let prediction = model.header().prediction;
         let mut before = 0.0;
         for step in 0..=steps {
-            // The nearest time of the model's; distinct, because steps ≤ T.
+            // The nearest of the model's times; distinct, because steps ≤ T.
             let time = (2 * step * most + steps) / (2 * steps);
             let gamma = own.gamma.get(time).copied().unwrap_or(0.0);
             let wide = f64::from(gamma);
@@ -122,7 +128,7 @@ impl<N: Number, const ENTRIES: usize> Steps<N, ENTRIES> {
                     step_weight(before, wide),
                 )
             };
-            let record = real.quantise::<N>().map_err(|_| StepsError::Constant { step })?;
+            let record = real.quantize::<N>().map_err(|_| StepTableError::Constant { step })?;
             if let (Some(g), Some(c), Some(w), Some(t)) = (
                 table.gamma.get_mut(step),
                 table.constants.get_mut(step),
@@ -136,8 +142,8 @@ impl<N: Number, const ENTRIES: usize> Steps<N, ENTRIES> {
         Ok(table)
     }
 
-    /// As the sampler takes it.
-    pub fn table(&self) -> StepTable<'_, N> {
+    /// Borrows the table as the sampler takes it.
+    pub fn view(&self) -> StepTable<'_, N> {
         let entries = self.steps + 1;
         StepTable {
             gamma: self.gamma.get(..entries).unwrap_or(&[]),
@@ -145,11 +151,11 @@ impl<N: Number, const ENTRIES: usize> Steps<N, ENTRIES> {
             weight: self.weight.get(..entries).unwrap_or(&[]),
             times: self.times.get(..entries).unwrap_or(&[]),
             clip: self.clip,
-            shape: None,
+            reverse_variance: None,
         }
     }
 
-    /// γ as a schedule, for what it can tell about the steps.
+    /// γ as a schedule, for everything that follows from it.
     pub fn schedule(&self) -> Option<Schedule<'_, f32>> {
         self.gamma.get(..=self.steps).and_then(|g| Schedule::new(g).ok())
     }

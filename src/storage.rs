@@ -1,17 +1,17 @@
-//! Where the buffers of a sampler or an ELBO live: inside it, sized by the compiler, or on the heap.
+//! Memory for the buffers of a sampler or an ELBO: inside it, sized by the compiler, or on the heap.
 //!
-//! The code that works on them takes slices and is compiled once per format; these types only hold them.
+//! The code that works on buffers takes slices and is compiled once per format; these types only hold them.
 
 use crate::format::{Format, RequantKind};
 
-/// The network's buffers. For several samples at once, each must be that many times as long.
+/// Buffers of the network. For several samples at once, each must be that many times as long.
 pub struct Scratch<'s, F: Format> {
-    /// As wide as the widest hidden layer.
+    /// Activations, as many as the widest hidden layer has.
     pub first: &'s mut [F::Activation],
-    /// As wide as the widest hidden layer.
+    /// Activations, as many as the widest hidden layer has.
     pub second: &'s mut [F::Activation],
-    /// Where kernels bring a layer's input into their own order: as wide as the widest hidden layer. It may be shorter, or empty,
-    /// and then layers take longer.
+    /// Work area in which kernels bring a layer's input into their own order: one entry per activation. It may be
+    /// shorter or empty, and then layers take longer.
     pub work: &'s mut [F::Work],
 }
 
@@ -21,26 +21,26 @@ pub struct Buffers<'s, F: Format> {
     pub state: &'s mut [F::Number],
     /// The estimate x̂, D values.
     pub estimate: &'s mut [F::Number],
-    /// The data: what is scored, or what a sample decodes to; D values.
+    /// The data that is scored, or noise while sampling; D values.
     pub data: &'s mut [F::Number],
-    /// The same as levels, D of them.
+    /// Levels that a sample decodes to, D of them.
     pub levels: &'s mut [u8],
-    /// The network's.
+    /// Buffers of the network.
     pub scratch: Scratch<'s, F>,
 }
 
-/// Holds the buffers for a model of at most `dim` dimensions and `width` activations.
+/// Memory for the buffers of a model with at most `dim` dimensions and `width` activations.
 pub trait Storage<F: Format> {
-    /// The largest D it serves.
+    /// Largest D that it serves.
     fn dim(&self) -> usize;
-    /// The widest hidden layer it serves.
+    /// Width of the widest hidden layer that it serves.
     fn width(&self) -> usize;
-    /// The buffers, cut to `dim` dimensions (or as many as there are).
+    /// Borrows the buffers, cut to `dim` dimensions (or as many as there are).
     fn buffers(&mut self, dim: usize) -> Buffers<'_, F>;
 }
 
-/// Bytes of all the buffers of a model: what [`Inline`] takes but for padding. The kernel's work area is part of it and depends on the
-/// core; desktops need none.
+/// Returns the bytes of all the buffers of a model: the size of [`Inline`] without padding. The kernel's work area is
+/// part of it and depends on the core; desktops need none.
 ///
 /// ```
 /// use ancestral::{W8A8, W8A16, kernel, storage::{buffer_bytes, device_bytes}};
@@ -53,13 +53,31 @@ pub const fn buffer_bytes<F: Format>(dim: usize, width: usize) -> usize {
     dim * (3 * size_of::<F::Number>() + 1) + width * (2 * size_of::<F::Activation>() + size_of::<F::Work>())
 }
 
-/// [`buffer_bytes`] on a microcontroller whose kernel has a work area, wherever this is asked.
+/// Returns [`buffer_bytes`] of a microcontroller whose kernel has a work area, on any core.
 pub const fn device_bytes<F: Format>(dim: usize, width: usize) -> usize {
     let work = match F::REQUANT {
         RequantKind::None => 0,
         _ => crate::kernel::WORK_BYTES - size_of::<F::Work>(),
     };
     buffer_bytes::<F>(dim, width) + width * work
+}
+
+/// Borrows the fields of a storage, which have the same names in each, cut to `dim` dimensions.
+macro_rules! borrow_buffers {
+    ($storage:ident, $dim:ident) => {{
+        let [first, second] = &mut $storage.scratch;
+        Buffers {
+            state: cut(&mut $storage.state, $dim),
+            estimate: cut(&mut $storage.estimate, $dim),
+            data: cut(&mut $storage.data, $dim),
+            levels: cut(&mut $storage.levels, $dim),
+            scratch: Scratch {
+                first,
+                second,
+                work: &mut $storage.work,
+            },
+        }
+    }};
 }
 
 /// Buffers in arrays, sized by the compiler: no heap.
@@ -77,8 +95,8 @@ pub struct Inline<F: Format, const DIM: usize, const WIDTH: usize> {
 }
 
 impl<F: Format, const DIM: usize, const WIDTH: usize> Inline<F, DIM, WIDTH> {
-    /// Buffers of zeros, for a `static` too: what is in them is written before it is read.
-    // Inlined, it is made where it is to be and not copied there.
+    /// Creates buffers of zeros, for a `static` too: they are written before they are read.
+    // Inlined, they are made in place and not copied there.
     #[inline(always)]
     pub const fn new() -> Self {
         bytemuck::zeroed()
@@ -101,18 +119,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Storage<F> for Inline<F, D
     }
 
     fn buffers(&mut self, dim: usize) -> Buffers<'_, F> {
-        let [first, second] = &mut self.scratch;
-        Buffers {
-            state: cut(&mut self.state, dim),
-            estimate: cut(&mut self.estimate, dim),
-            data: cut(&mut self.data, dim),
-            levels: cut(&mut self.levels, dim),
-            scratch: Scratch {
-                first,
-                second,
-                work: &mut self.work,
-            },
-        }
+        borrow_buffers!(self, dim)
     }
 }
 
@@ -130,7 +137,7 @@ pub struct Heap<F: Format> {
 
 #[cfg(feature = "alloc")]
 impl<F: Format> Heap<F> {
-    /// Buffers for `dim` dimensions and `width` activations.
+    /// Creates buffers for `dim` dimensions and `width` activations.
     pub fn new(dim: usize, width: usize) -> Self {
         let state = || alloc::vec![F::Number::default(); dim];
         let activations = || alloc::vec![F::Activation::default(); width];
@@ -144,8 +151,8 @@ impl<F: Format> Heap<F> {
         }
     }
 
-    /// Buffers for a model.
-    pub fn for_model(model: &crate::Model<'_, F>) -> Self {
+    /// Creates buffers for a model.
+    pub fn for_model(model: &crate::model::Model<'_, F>) -> Self {
         Self::new(model.dim(), model.width())
     }
 }
@@ -161,18 +168,7 @@ impl<F: Format> Storage<F> for Heap<F> {
     }
 
     fn buffers(&mut self, dim: usize) -> Buffers<'_, F> {
-        let [first, second] = &mut self.scratch;
-        Buffers {
-            state: cut(&mut self.state, dim),
-            estimate: cut(&mut self.estimate, dim),
-            data: cut(&mut self.data, dim),
-            levels: cut(&mut self.levels, dim),
-            scratch: Scratch {
-                first,
-                second,
-                work: &mut self.work,
-            },
-        }
+        borrow_buffers!(self, dim)
     }
 }
 

@@ -5,13 +5,14 @@ use ancestral::denoiser::Denoiser;
 use ancestral::likelihood::{ChainBuffers, elbo, elbo_of_chain, step_nats};
 use ancestral::model::StepTable;
 use ancestral::number::Number;
+use ancestral::reverse_variance::ReverseVariance;
 use ancestral::schedule::{Prediction, Schedule, alpha, kernel, snr, softplus};
-use ancestral::shape::Shape;
 use ancestral::{Q3_12, sampler};
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 use std::marker::PhantomData;
 
-/// Data of D independent dimensions, each −0.5 or 0.5 with probabilities 0.3 and 0.7: of 5 levels over [−1, 1], levels 1 and 3.
+/// Data of D independent dimensions, each −0.5 or 0.5 with probabilities 0.3 and 0.7: of 5 levels over [−1, 1], levels
+/// 1 and 3.
 const DIM: usize = 4;
 const LEVELS: u16 = 5;
 const HIGH: f64 = 0.7;
@@ -55,7 +56,7 @@ const HADAMARD: [f64; DIM * DIM] = [
 ];
 
 impl<N: Number> Tables<N> {
-    /// With variances `ratio(t, d)` times the posterior's own, in a basis.
+    /// Makes tables with variances `ratio(t, d)` times the posterior's own, in a basis.
     fn shaped(gamma: &[f64], ratio: impl Fn(usize, usize) -> f64, basis: &[f64]) -> Self {
         let schedule = Schedule::new(gamma).unwrap();
         let mut tables = Self::new(gamma);
@@ -80,7 +81,7 @@ impl<N: Number> Tables<N> {
             schedule
                 .constants(Prediction::X, t)
                 .unwrap()
-                .quantise::<N>()
+                .quantize::<N>()
                 .unwrap()
                 .to_array()
         };
@@ -101,7 +102,7 @@ impl<N: Number> Tables<N> {
             weight: &self.weight,
             times: &[],
             clip: false,
-            shape: (!self.spreads.is_empty()).then_some(Shape {
+            reverse_variance: (!self.spreads.is_empty()).then_some(ReverseVariance {
                 spreads: &self.spreads,
                 basis: &self.basis,
                 nats: &self.nats,
@@ -274,13 +275,13 @@ fn shaped_noise<N: Number>() {
     let gamma = even(3);
     let tables = Tables::<N>::shaped(&gamma, |_, d| 0.5 + d as f64, &HADAMARD);
     let own = Schedule::new(&gamma).unwrap().posterior(2).unwrap().deviation;
-    let shape = tables.view().shape.unwrap();
+    let variance = tables.view().reverse_variance.unwrap();
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(2);
     let rounds = 200_000;
     let mut covariance = [[0.0; DIM]; DIM];
     for _ in 0..rounds {
         let [mut z, mut noise] = [[N::default(); DIM]; 2];
-        shape.add_noise(2, &mut z, &mut noise, &mut rng);
+        variance.add_noise(2, &mut z, &mut noise, &mut rng);
         let z = z.map(|v| f64::from(v.to_f32()));
         for (i, row) in covariance.iter_mut().enumerate() {
             for (j, c) in row.iter_mut().enumerate() {

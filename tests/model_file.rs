@@ -6,11 +6,11 @@ mod common;
 use ancestral::fixed::WideRequant;
 use ancestral::kernel::portable::pack_rows;
 use ancestral::likelihood::RowError;
-use ancestral::model::{AlignedBytes, Header, ModelSpec, SpecError, layout};
+use ancestral::model::{AlignedBytes, Header, ModelHead, ModelSpec, SpecError, layout};
 use ancestral::schedule::ScheduleError;
 use ancestral::storage::{Heap, Inline};
-use ancestral::{F16, F32, Format, FormatId, Likelihood, Model, ModelError, Sampler, W4A8, W8A8, W8A16};
-use common::{byte_spec, float_spec, half_spec, integer_spec};
+use ancestral::{F32, Format, FormatId, Likelihood, Model, ModelError, Sampler, W4A8, W8A8, W8A16, for_each_format};
+use common::{FromFloat, byte_spec, float_spec, integer_spec};
 use proptest::prelude::*;
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 
@@ -36,7 +36,7 @@ fn what_is_written_is_read_back() {
     );
     assert_eq!(model.header().levels, 17);
     assert_eq!(model.note(), "a test");
-    assert_eq!(model.step_table().gamma, spec.gamma);
+    assert_eq!(model.step_table().gamma, spec.head.gamma);
     assert_eq!(model.layers().len(), spec.layers.len());
     for (read, written) in model.layers().zip(&spec.layers) {
         assert_eq!((read.rows, read.columns), (written.rows, written.columns));
@@ -137,10 +137,10 @@ fn layers_that_do_not_fit_are_named() {
         multiplier: -1,
         shift: 33,
     };
-    assert_eq!(problem_of(&spec), (2, "a requantisation is out of range"));
+    assert_eq!(problem_of(&spec), (2, "a requantization is out of range"));
     let mut spec = byte_spec::<W8A8>(&float_spec(3), 8);
     spec.layers[1].requant[10].before = 32;
-    assert_eq!(problem_of(&spec), (1, "a requantisation is out of range"));
+    assert_eq!(problem_of(&spec), (1, "a requantization is out of range"));
 }
 
 fn problem_of<F: Format>(spec: &ModelSpec<F>) -> (u16, &'static str) {
@@ -150,7 +150,7 @@ fn problem_of<F: Format>(spec: &ModelSpec<F>) -> (u16, &'static str) {
     }
 }
 
-/// What a format's arithmetic cannot do is refused when the file is read, not computed wrongly.
+/// A layer that a format cannot compute is refused when the file is read, not computed wrongly.
 #[test]
 fn layers_that_a_format_cannot_run_are_named() {
     let mut spec = byte_spec::<W8A8>(&float_spec(3), 8);
@@ -176,7 +176,7 @@ fn layers_that_a_format_cannot_run_are_named() {
 #[test]
 fn specifications_that_make_no_file_say_why() {
     let mut spec = float_spec(3);
-    spec.gamma[2] = spec.gamma[1];
+    spec.head.gamma[2] = spec.head.gamma[1];
     assert_eq!(
         spec.to_bytes().unwrap_err(),
         SpecError::Schedule(ScheduleError::NotIncreasing { index: 2 })
@@ -189,7 +189,6 @@ fn specifications_that_make_no_file_say_why() {
     );
 }
 
-/// A first γ so low that σ_0 rounds away in Q1.14 would make the ELBO look better than it is.
 /// A model with less noise than the posterior draws and does not score, in floats and in integers.
 #[test]
 fn a_model_for_samples_alone_has_no_elbo() {
@@ -211,22 +210,24 @@ fn a_model_for_samples_alone_has_no_elbo() {
         };
         assert_eq!(end(1), end(2));
     }
-    let float = ModelSpec {
-        eta: 0.0,
-        ..float_spec(4)
-    };
+    let mut float = float_spec(4);
+    float.head.eta = 0.0;
     check(&float);
     check(&integer_spec(&float));
     for (eta, variance) in [
         (-0.1, None),
         (f64::NAN, None),
         (1.5, None),
-        (0.5, common::shaped(&float).variance),
+        (0.5, common::shaped(&float).head.variance),
     ] {
+        let float = float_spec(4);
         let spec = ModelSpec {
-            eta,
-            variance,
-            ..float_spec(4)
+            head: ModelHead {
+                eta,
+                variance,
+                ..float.head
+            },
+            layers: float.layers,
         };
         assert!(matches!(spec.to_bytes(), Err(SpecError::Eta { .. })), "{eta}");
     }
@@ -238,15 +239,32 @@ fn float_is_samples_only(spec: &ModelSpec<F32>) -> bool {
     Model::<F32>::parse(&bytes).unwrap().header().samples_only
 }
 
+/// A first γ so low that σ_0 rounds away in Q1.14 would make the ELBO look better than it is.
 #[test]
 fn noise_below_the_formats_resolution_is_refused() {
     let mut spec = integer_spec(&float_spec(3));
-    spec.gamma[0] = -16.0;
+    spec.head.gamma[0] = -16.0;
     let error = spec.to_bytes().unwrap_err();
     assert!(matches!(error, SpecError::Resolution { step: 0, .. }), "{error}");
     let mut spec = float_spec(3);
-    spec.gamma[0] = -16.0;
+    spec.head.gamma[0] = -16.0;
     spec.to_bytes().unwrap();
+}
+
+/// The bytes of a small model in the format of an identifier.
+macro_rules! file_in {
+    ($id:expr, $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+        match $id {
+            $(FormatId::$format => ancestral::$format::from_float(&float_spec(3)).to_bytes(),)*
+            other => panic!("no model in {other}"),
+        }
+    };
+}
+
+macro_rules! run_in_every_format {
+    ($bytes:ident; $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+        $(run_if_accepted::<ancestral::$format>(&$bytes);)*
+    };
 }
 
 proptest! {
@@ -263,14 +281,9 @@ proptest! {
     fn hostile_files_do_not_panic(
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         in_header in any::<bool>(),
-        format in 0..4,
+        format in 0..FormatId::ALL.len(),
     ) {
-        let mut bytes = match format {
-            0 => half_spec(&float_spec(3)).to_bytes(),
-            1 => integer_spec(&float_spec(3)).to_bytes(),
-            2 => byte_spec::<W8A8>(&float_spec(3), 8).to_bytes(),
-            _ => byte_spec::<W4A8>(&float_spec(3), 4).to_bytes(),
-        }.unwrap();
+        let mut bytes = for_each_format!(file_in, FormatId::ALL[format],).unwrap();
         let span = if in_header { layout::HEADER_LEN } else { bytes.len() - layout::CRC_LEN };
         for (position, value) in edits {
             bytes[position.index(span)] = value;
@@ -278,10 +291,7 @@ proptest! {
         seal(&mut bytes);
         let bytes = AlignedBytes::new(&bytes);
         let _ = Header::read(&bytes);
-        run_if_accepted::<F16>(&bytes);
-        run_if_accepted::<W8A16>(&bytes);
-        run_if_accepted::<W8A8>(&bytes);
-        run_if_accepted::<W4A8>(&bytes);
+        for_each_format!(run_in_every_format, bytes;);
     }
 }
 

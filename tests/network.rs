@@ -33,7 +33,7 @@ fn naive_w8a16(spec: &ModelSpec<W8A16>, t: usize, z: &[i16]) -> Vec<i16> {
     let last = spec.layers.len() - 1;
     for (index, layer) in spec.layers.iter().enumerate() {
         // A factor of 1/127 has the shift 37, far from the ends of the range.
-        let exponent = i64::from(spec.exponents[t - 1]) * (i64::from(index != last) - i64::from(index != 0));
+        let exponent = i64::from(spec.head.exponents[t - 1]) * (i64::from(index != last) - i64::from(index != 0));
         let weights: Vec<i128> = layer.weights.iter().map(|&w| i128::from(w)).collect();
         h = (0..layer.rows)
             .map(|row| {
@@ -80,7 +80,7 @@ where
                 let r = layer.requant[row];
                 let bias = i128::from(layer.biases[(t - 1) * layer.rows + row]);
                 let v = sat16(exact_sum(&weights, &h).div_euclid(1 << r.before) + bias);
-                let exponent = i32::from(spec.exponents[t - 1]);
+                let exponent = i32::from(spec.head.exponents[t - 1]);
                 let after = match index {
                     0 => i32::from(r.after) - exponent,
                     _ if index == last => i32::from(r.after) + exponent,
@@ -161,7 +161,7 @@ fn integers_are_exactly_as_specified() {
 fn bytes_approximate_the_floats() {
     let float = float_spec(4);
     let mut spec = byte_spec::<W8A8>(&float, 8);
-    spec.exponents = Vec::new();
+    spec.head.exponents = Vec::new();
     let bytes = spec.to_bytes().unwrap();
     for case in 0..50 {
         let z: Vec<f32> = (0..6).map(|d| value(77 * case + d)).collect();
@@ -211,7 +211,7 @@ fn float_sums_have_the_specified_bits() {
     let mut differs = false;
     for n in 0..200 {
         let (a, b) = (values(1000 * n, n), values(77_777 + 1000 * n, n));
-        let found = ancestral::kernel::portable::dot_f32(&a, &b);
+        let found = ancestral::kernel::float::dot_f32(&a, &b);
         assert_eq!(found.to_bits(), naive_dot(&a, &b).to_bits(), "{n}");
         differs |= found != a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>();
     }

@@ -20,7 +20,8 @@ fn survival(x: f64) -> f64 {
     0.5 * libm::erfc(x / std::f64::consts::SQRT_2)
 }
 
-/// Mean, variance, skewness, kurtosis, tails on both sides, and correlations of values and squares with their followers.
+/// Mean, variance, skewness, kurtosis, tails on both sides, and correlations of values and squares with their
+/// followers.
 fn check_values(name: &str, values: &[f64], resolution: f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -75,8 +76,8 @@ fn check_values(name: &str, values: &[f64], resolution: f64) {
     }
 }
 
-/// Kolmogorov–Smirnov and Anderson–Darling against the uniform distribution. Each probability comes with its complement, so that
-/// neither end loses digits.
+/// Kolmogorov–Smirnov and Anderson–Darling against the uniform distribution. Each probability comes with its
+/// complement, so that neither end loses digits.
 fn check_distribution(name: &str, mut probabilities: Vec<(f64, f64)>) {
     probabilities.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
     let n = probabilities.len() as f64;

@@ -46,9 +46,9 @@ fn fit(octave: usize, segment: usize) -> Segment {
 fn render() -> String {
     let mut out = String::from(
         "//! The quantile table. Made by `BLESS=1 cargo test --test normal_table`; the same test checks it.\n\n\
-         use super::Segment;\n\n\
-         /// Octaves of the tail probability.\npub const OCTAVES: usize = 32;\n\
-         /// Segments of an octave.\npub const SEGMENTS: usize = 8;\n\n\
+         use super::segment::Segment;\n\n\
+         /// Number of octaves of the tail probability.\npub const OCTAVES: usize = 32;\n\
+         /// Number of segments of an octave.\npub const SEGMENTS: usize = 8;\n\n\
          const fn s(value: i32, slope: i16, curve: i16) -> Segment {\n    Segment { value, slope, curve }\n}\n\n\
          /// `TABLE[SEGMENTS * octave + segment]`.\n#[rustfmt::skip]\n\
          pub static TABLE: [Segment; OCTAVES * SEGMENTS] = [\n",

@@ -89,7 +89,7 @@ proptest! {
         let schedule = Schedule::new(&gamma).unwrap();
         for t in 0..=schedule.steps() {
             let c = schedule.constants(Prediction::V, t).unwrap();
-            let q = c.quantise::<Q3_12>().unwrap();
+            let q = c.quantize::<Q3_12>().unwrap();
             for (real, fixed) in c.to_array().iter().zip(q.to_array()) {
                 prop_assert!((real - f64::from(fixed) / 16384.0).abs() <= 0.5 / 16384.0 + 1e-12);
             }

@@ -4,7 +4,7 @@
 mod common;
 
 use ancestral::model::{AlignedBytes, ModelSpec};
-use ancestral::steps::{Steps, StepsError};
+use ancestral::steps::{OwnedStepTable, StepTableError};
 use ancestral::storage::Heap;
 use ancestral::{F32, Format, Model, Q3_12, Sampler, W8A16};
 use common::{float_spec, integer_spec};
@@ -13,8 +13,8 @@ use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 /// The model with every second of its steps, as an exporter would write it.
 fn halved<F: Format>(spec: &ModelSpec<F>) -> ModelSpec<F> {
     let mut half = spec.clone();
-    half.gamma = spec.gamma.iter().copied().step_by(2).collect();
-    half.exponents = spec.exponents.iter().copied().skip(1).step_by(2).collect();
+    half.head.gamma = spec.head.gamma.iter().copied().step_by(2).collect();
+    half.head.exponents = spec.head.exponents.iter().copied().skip(1).step_by(2).collect();
     for layer in &mut half.layers {
         let rows = layer.rows;
         let odd = layer.biases.chunks(rows).skip(1).step_by(2);
@@ -32,8 +32,8 @@ fn a_table_of_the_device_is_that_of_the_file<F: Format>(spec: &ModelSpec<F>) {
     let model = Model::<F>::parse(&bytes).unwrap();
     let half = AlignedBytes::new(&halved(spec).to_bytes().unwrap());
     let half = Model::<F>::parse(&half).unwrap();
-    let steps = Steps::<F::Number, 9>::new(&model, 4, 1.0).unwrap();
-    let table = steps.table();
+    let steps = OwnedStepTable::<F::Number, 9>::new(&model, 4, 1.0).unwrap();
+    let table = steps.view();
     assert_eq!(table.times, [0, 2, 4, 6, 8]);
     let own = half.step_table();
     assert_eq!(table.gamma, own.gamma);
@@ -45,8 +45,8 @@ fn a_table_of_the_device_is_that_of_the_file<F: Format>(spec: &ModelSpec<F>) {
         assert_eq!(draw(&mut derived, seed), draw(&mut written, seed));
     }
     // All of them, with all of the noise: the model's own sampler.
-    let all = Steps::<F::Number, 9>::new(&model, 8, 1.0).unwrap();
-    let mut derived = Sampler::with_table(&model, Heap::for_model(&model), all.table()).unwrap();
+    let all = OwnedStepTable::<F::Number, 9>::new(&model, 8, 1.0).unwrap();
+    let mut derived = Sampler::with_table(&model, Heap::for_model(&model), all.view()).unwrap();
     let mut plain = Sampler::with_storage(&model, Heap::for_model(&model)).unwrap();
     assert_eq!(draw(&mut derived, 3), draw(&mut plain, 3));
 }
@@ -61,9 +61,9 @@ fn fewer_steps_are_those_that_an_exporter_would_write() {
 fn without_noise_the_chain_depends_on_its_start_alone() {
     let bytes = AlignedBytes::new(&integer_spec(&float_spec(8)).to_bytes().unwrap());
     let model = Model::<W8A16>::parse(&bytes).unwrap();
-    let steps = Steps::<Q3_12, 9>::new(&model, 5, 0.0).unwrap();
+    let steps = OwnedStepTable::<Q3_12, 9>::new(&model, 5, 0.0).unwrap();
     assert_eq!(steps.schedule().unwrap().steps(), 5);
-    let mut sampler = Sampler::with_table(&model, Heap::for_model(&model), steps.table()).unwrap();
+    let mut sampler = Sampler::with_table(&model, Heap::for_model(&model), steps.view()).unwrap();
     let mut end = |after_start: u64| {
         sampler.start(&mut Xoshiro128PlusPlus::seed_from_u64(1));
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(after_start);
@@ -71,8 +71,8 @@ fn without_noise_the_chain_depends_on_its_start_alone() {
         sampler.state().to_vec()
     };
     assert_eq!(end(2), end(3));
-    let noisy = Steps::<Q3_12, 9>::new(&model, 5, 0.5).unwrap();
-    let mut sampler = Sampler::with_table(&model, Heap::for_model(&model), noisy.table()).unwrap();
+    let noisy = OwnedStepTable::<Q3_12, 9>::new(&model, 5, 0.5).unwrap();
+    let mut sampler = Sampler::with_table(&model, Heap::for_model(&model), noisy.view()).unwrap();
     assert_ne!(draw(&mut sampler, 2), draw(&mut sampler, 3));
 }
 
@@ -80,13 +80,13 @@ fn without_noise_the_chain_depends_on_its_start_alone() {
 fn tables_that_cannot_be_are_refused() {
     let bytes = AlignedBytes::new(&float_spec(8).to_bytes().unwrap());
     let model = Model::<F32>::parse(&bytes).unwrap();
-    let make = |steps, eta| Steps::<f32, 5>::new(&model, steps, eta).err();
-    assert_eq!(make(0, 1.0), Some(StepsError::Count { steps: 0, most: 8 }));
-    assert_eq!(make(9, 1.0), Some(StepsError::Count { steps: 9, most: 8 }));
-    assert_eq!(make(5, 1.0), Some(StepsError::Capacity { steps: 5, most: 4 }));
-    assert_eq!(make(4, 1.5), Some(StepsError::Eta));
-    assert_eq!(make(4, f64::NAN), Some(StepsError::Eta));
+    let make = |steps, eta| OwnedStepTable::<f32, 5>::new(&model, steps, eta).err();
+    assert_eq!(make(0, 1.0), Some(StepTableError::Count { steps: 0, most: 8 }));
+    assert_eq!(make(9, 1.0), Some(StepTableError::Count { steps: 9, most: 8 }));
+    assert_eq!(make(5, 1.0), Some(StepTableError::Capacity { steps: 5, most: 4 }));
+    assert_eq!(make(4, 1.5), Some(StepTableError::Eta));
+    assert_eq!(make(4, f64::NAN), Some(StepTableError::Eta));
     assert_eq!(make(4, 0.3), None);
-    let text = StepsError::Capacity { steps: 5, most: 4 }.to_string();
+    let text = StepTableError::Capacity { steps: 5, most: 4 }.to_string();
     assert!(text.contains("5 steps") && text.contains("memory for 4"), "{text}");
 }

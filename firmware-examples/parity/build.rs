@@ -1,59 +1,7 @@
 //! Puts the machine's memory where the linker finds it. `ANCESTRAL_MACHINE` says which machine.
 
-use std::env;
-use std::fs;
-use std::path::PathBuf;
-
-/// QEMU's machines: name, flash and RAM. The RISC-V one runs from RAM.
-const MACHINES: &[(&str, &str, &str)] = &[
-    ("microbit", "0x00000000, LENGTH = 256K", "0x20000000, LENGTH = 16K"),
-    ("mps2-an385", "0x00000000, LENGTH = 4M", "0x20000000, LENGTH = 4M"),
-    ("mps2-an386", "0x00000000, LENGTH = 4M", "0x20000000, LENGTH = 4M"),
-    ("mps2-an505", "0x10000000, LENGTH = 4M", "0x38000000, LENGTH = 4M"),
-    ("mps3-an547", "0x00000000, LENGTH = 512K", "0x20000000, LENGTH = 512K"),
-    ("virt", "0x80000000, LENGTH = 4M", "0x80400000, LENGTH = 4M"),
-];
-
-const RISCV: &str = "
-REGION_ALIAS(\"REGION_TEXT\", FLASH);
-REGION_ALIAS(\"REGION_RODATA\", FLASH);
-REGION_ALIAS(\"REGION_DATA\", RAM);
-REGION_ALIAS(\"REGION_BSS\", RAM);
-REGION_ALIAS(\"REGION_HEAP\", RAM);
-REGION_ALIAS(\"REGION_STACK\", RAM);
-";
+use firmware_build::script;
 
 fn main() {
-    if let Err(sentence) = prepare() {
-        println!("cargo::error={sentence}");
-    }
-}
-
-fn prepare() -> Result<(), String> {
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=ANCESTRAL_MACHINE");
-    let riscv = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "riscv32");
-    let default = if riscv { "virt" } else { "mps2-an386" };
-    let name = env::var("ANCESTRAL_MACHINE").unwrap_or_else(|_| default.to_owned());
-    let Some((_, flash, ram)) = MACHINES.iter().find(|(machine, ..)| *machine == name) else {
-        let names: Vec<_> = MACHINES.iter().map(|(machine, ..)| *machine).collect();
-        return Err(format!(
-            "ANCESTRAL_MACHINE is {name:?}; it must be one of {}",
-            names.join(", ")
-        ));
-    };
-    let mut memory = format!("MEMORY\n{{\n  FLASH : ORIGIN = {flash}\n  RAM : ORIGIN = {ram}\n}}\n");
-    if riscv {
-        memory.push_str(RISCV);
-    }
-    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
-    let path = out.join("memory.x");
-    fs::write(&path, memory).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    println!("cargo::rustc-link-search={}", out.display());
-    println!("cargo::rustc-link-arg=--nmagic");
-    if riscv {
-        println!("cargo::rustc-link-arg=-Tmemory.x");
-    }
-    println!("cargo::rustc-link-arg=-Tlink.x");
-    Ok(())
+    script::run(script::link_for_machine);
 }

@@ -227,7 +227,7 @@ fn a_student_in_integers_is_a_student() {
     assert!(file.header().samples_only);
     let table = model.step_table();
     for t in 1..=4 {
-        let c = table.at(t).unwrap();
+        let c = table.constants_at(t).unwrap();
         assert_eq!(c.spread, 0, "{t}");
         assert!(c.keep > 0 && c.pull > 0, "{t}");
     }
@@ -255,7 +255,7 @@ fn a_deviation_beyond_the_format_is_cut() {
     let AnyModel::W8A16(model) = integer.parse().unwrap() else {
         panic!("not w8a16")
     };
-    let spreads = model.step_table().shape.unwrap().spreads;
+    let spreads = model.step_table().reverse_variance.unwrap().spreads;
     assert_eq!(spreads[5], i16::MAX);
     assert!(spreads.iter().filter(|&&s| s == i16::MAX).count() == 1);
     // The error of x̂ is small against either deviation, so the smaller one is the better.

@@ -174,7 +174,7 @@ fn steps_with_small_activations_get_a_small_unit() {
     }
     let quantized = quantize_model::<W8A8>(&spec, &split.train, None, |_, _| {}).unwrap();
     let summary = &quantized.summary;
-    assert_eq!(quantized.spec.exponents, summary.exponents);
+    assert_eq!(quantized.spec.head.exponents, summary.exponents);
     assert!(
         summary.exponents[..6].iter().all(|e| *e > summary.exponents[7]),
         "{summary:?}"

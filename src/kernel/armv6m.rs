@@ -1,7 +1,11 @@
-//! Armv6-M: Cortex-M0, M0+ and M1. Bytes are unpacked by shifts, once for two rows or for four samples; nibbles are multiplied two
-//! at a time ([`swar`]).
+//! Kernel of Armv6-M: Cortex-M0, M0+ and M1. Bytes are unpacked by shifts, once for two rows or for four samples;
+//! nibbles are multiplied two at a time ([`swar`]).
 
-use super::{BLOCK, GROUP, Inputs, Kernel, Matrix, Pass, swar};
+use super::caps::KernelCaps;
+use super::inputs::Inputs;
+use super::interface::{BLOCK, GROUP, Kernel};
+use super::matrix::Matrix;
+use super::swar;
 use crate::fixed::NarrowRequant;
 use core::arch::{asm, global_asm};
 use core::ptr;
@@ -21,43 +25,44 @@ unsafe extern "C" {
     fn ancestral_v6m_nibbles_s4(w: *const i8, k: usize, s: isize, i: *const u32, b: *const u32, e: *const u32, c: usize, o: *mut i32, t: *const i32);
 }
 
-/// The kernel.
+/// The kernel of Armv6-M.
 #[derive(Clone, Copy, Debug)]
 pub struct Armv6m;
 
-/// Prepared input, and how it is multiplied.
+/// Prepared input, and the function that multiplies it.
 pub struct Prepared<'w> {
     words: &'w [u32],
     rows: Rows,
-    /// Two rows a turn.
+    /// Two rows per turn.
     two: bool,
     bulk: *const u32,
-    /// What each sample's sums of nibbles start from.
+    /// Start value of each sample's sums of nibbles.
     start: [i32; GROUP],
 }
 
 impl Kernel for Armv6m {
     const NAME: &'static str = "armv6m";
     // Bytes are loaded and nibbles multiplied without a sign.
-    const ORIGIN: i32 = 128;
+    const ZERO_POINT: i32 = 128;
     type Prepared<'w> = Prepared<'w>;
+    type Work = i16;
 
-    fn samples<P: Pass>(matrix: &Matrix<'_>, inputs: Inputs<'_>) -> usize {
+    fn samples<P: KernelCaps>(matrix: &Matrix<'_>, inputs: Inputs<'_>) -> usize {
         let unit = if matrix.packs::<P>() { swar::COLUMNS } else { 8 };
-        if inputs.of::<P>().0 && matrix.columns.is_multiple_of(unit) {
+        if inputs.split_by_width::<P>().0 && matrix.columns.is_multiple_of(unit) {
             GROUP
         } else {
             1
         }
     }
 
-    fn prepare<'w, P: Pass>(
+    fn prepare<'w, P: KernelCaps>(
         matrix: &Matrix<'_>,
         inputs: Inputs<'w>,
         samples: usize,
         work: &'w mut [u32],
     ) -> Option<Prepared<'w>> {
-        let (are_bytes, bytes, halves) = inputs.of::<P>();
+        let (are_bytes, bytes, halves) = inputs.split_by_width::<P>();
         let (columns, packed) = (matrix.columns, matrix.packs::<P>());
         let unit = if packed { swar::COLUMNS } else { 4 };
         let fits = columns.is_multiple_of(unit)
@@ -110,7 +115,7 @@ impl Kernel for Armv6m {
         })
     }
 
-    fn block<P: Pass>(
+    fn block<P: KernelCaps>(
         matrix: &Matrix<'_>,
         prepared: &Prepared<'_>,
         weights: &[i8],
@@ -125,10 +130,11 @@ impl Kernel for Armv6m {
         let input = prepared.words.as_ptr_range();
         let sums = sums.as_mut_ptr();
         let call = |row: usize, times: usize, skip: usize, second: isize| {
-            // SAFETY: the assembly reads whole rows from row `row` on, `times` of them or `times` pairs `second + 4` bytes apart, all inside
-            // `weights`, and words that are aligned, because the matrix and its stride are. It reads the words of the input, of
-            // which there are whole units as `prepare` has found, and `start`; it writes one sum a row (of each of four
-            // samples, BLOCK / 4 apart), the last of an odd number of rows twice, for which there is room because BLOCK is even.
+            // SAFETY: the assembly reads whole rows from row `row` on, `times` of them or `times` pairs `second + 4`
+            // bytes apart, all inside `weights`, and words that are aligned, because the matrix and its stride are. It
+            // reads the words of the input, of which there are whole units as `prepare` has found, and `start`; it
+            // writes one sum a row (of each of four samples, BLOCK / 4 apart), the last of an odd number of rows twice,
+            // for which there is room because BLOCK is even.
             unsafe {
                 (prepared.rows)(
                     weights.as_ptr().add(row * stride),
@@ -154,6 +160,16 @@ impl Kernel for Armv6m {
             call(count - 1, 1, 0, -4);
         }
     }
+
+    #[inline(always)]
+    fn requantize(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
+        requantize(requant, sum, bias)
+    }
+
+    #[inline(always)]
+    fn saturate_byte(value: i32) -> i8 {
+        saturate_byte(value)
+    }
 }
 
 const _: () = assert!(BLOCK.is_multiple_of(2) && BLOCK / GROUP == 15);
@@ -169,10 +185,10 @@ fn interleave(bytes: &[i8], columns: usize, words: &mut [u32]) {
     }
 }
 
-/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte, and the last bit that it shifts out stands in the carry, so that adding it
-/// is rounding to nearest.
+/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte. The last bit that it shifts out stands in the
+/// carry, so adding it is rounding to nearest.
 #[inline(always)]
-pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
+fn requantize(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
     let [offset, rest] = bytemuck::must_cast::<NarrowRequant, [u32; 2]>(requant);
     let out;
     // SAFETY: the instructions read and write the registers that are named, and the flags.
@@ -212,7 +228,7 @@ pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
 
 /// The nearest value an `i8` can hold.
 #[inline(always)]
-pub fn saturate_byte(value: i32) -> i8 {
+fn saturate_byte(value: i32) -> i8 {
     let out: i32;
     // SAFETY: the instructions read and write the registers that are named, and the flags.
     unsafe {

@@ -1,18 +1,24 @@
-//! Desktops with x86-64: the portable loops, compiled a second time for AVX2 and chosen while the program runs. The compiler's own vectors
-//! measure three to five times the baseline's speed; AVX-512 adds a fifth, which is not worth a third copy.
+//! Kernel of x86-64 desktops: the portable loops, compiled a second time for AVX2 and chosen at run time. The
+//! compiler's own vectors run at three to five times the baseline's speed; AVX-512 adds a fifth, which is not worth a
+//! third copy.
 
-use super::{BLOCK, Inputs, Kernel, Matrix, Pass, portable};
+use super::caps::KernelCaps;
+use super::inputs::Inputs;
+use super::interface::{BLOCK, Kernel};
+use super::matrix::Matrix;
+use super::portable;
 
-/// The kernel.
+/// The kernel of x86-64 desktops.
 #[derive(Clone, Copy, Debug)]
 pub struct Desktop;
 
 impl Kernel for Desktop {
     const NAME: &'static str = "desktop";
-    const ORIGIN: i32 = 0;
+    const ZERO_POINT: i32 = 0;
     type Prepared<'w> = Inputs<'w>;
+    type Work = ();
 
-    fn prepare<'w, P: Pass>(
+    fn prepare<'w, P: KernelCaps>(
         _matrix: &Matrix<'_>,
         inputs: Inputs<'w>,
         _samples: usize,
@@ -21,7 +27,7 @@ impl Kernel for Desktop {
         Some(inputs)
     }
 
-    fn block<P: Pass>(
+    fn block<P: KernelCaps>(
         matrix: &Matrix<'_>,
         inputs: &Inputs<'_>,
         weights: &[i8],
@@ -33,12 +39,18 @@ impl Kernel for Desktop {
             // SAFETY: this processor has the instructions.
             unsafe { avx2::<P>(matrix, *inputs, weights, samples, sums) }
         } else {
-            portable::block::<P>(matrix, *inputs, weights, samples, Self::ORIGIN, sums);
+            portable::block::<Self, P>(matrix, *inputs, weights, samples, sums);
         }
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn avx2<P: Pass>(matrix: &Matrix<'_>, inputs: Inputs<'_>, weights: &[i8], samples: usize, sums: &mut [i32; BLOCK]) {
-    portable::loops::<P>(matrix, inputs, weights, samples, Desktop::ORIGIN, sums);
+fn avx2<P: KernelCaps>(
+    matrix: &Matrix<'_>,
+    inputs: Inputs<'_>,
+    weights: &[i8],
+    samples: usize,
+    sums: &mut [i32; BLOCK],
+) {
+    portable::loops::<P>(matrix, inputs, weights, samples, Desktop::ZERO_POINT, sums);
 }

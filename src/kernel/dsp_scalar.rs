@@ -1,4 +1,4 @@
-//! Requantisation by the saturating and fractional instructions of Armv7E-M and Armv8-M with the DSP extension.
+//! Requantization by the saturating and fractional instructions of Armv7E-M and Armv8-M with the DSP extension.
 
 use crate::fixed::{NarrowRequant, WideRequant};
 use core::arch::asm;
@@ -19,11 +19,11 @@ macro_rules! core_with_dsp {
 #[cfg(ancestral_kernel = "dsp")]
 pub(super) use core_with_dsp;
 
-/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte, and `smulbb` the low half of the word that the multiplier
-/// shares with the shifts, so that nothing is unpacked. The last bit that is shifted out stands in the carry, and adding it is rounding to
-/// nearest.
+/// [`NarrowRequant::apply`]: a shift by a register takes its lowest byte, and `smulbb` the low half of the word that
+/// the multiplier shares with the shifts, so nothing is unpacked. The last bit that is shifted out stands in the carry,
+/// and adding it is rounding to nearest.
 #[inline(always)]
-pub fn requantise(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
+pub fn requantize(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
     let [offset, rest] = bytemuck::must_cast::<NarrowRequant, [u32; 2]>(requant);
     let out;
     // SAFETY: the instructions read and write the registers that are named, and the saturation flag.
@@ -59,7 +59,7 @@ pub fn saturate_byte(value: i32) -> i8 {
     out as i8
 }
 
-/// Hardly ever needed, and not small.
+/// [`WideRequant::apply`], out of line: hardly ever needed, and not small.
 #[cold]
 #[inline(never)]
 fn apply(requant: WideRequant, sum: i32, bias: i16) -> i16 {
@@ -69,7 +69,7 @@ fn apply(requant: WideRequant, sum: i32, bias: i16) -> i16 {
 /// [`WideRequant::apply`]: the product's high word alone, where the shift is long enough.
 #[cfg_attr(not(ancestral_small), inline(always))]
 #[cfg_attr(ancestral_small, inline(never))]
-pub fn requantise_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
+pub fn requantize_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
     if requant.shift < 33 {
         return apply(requant, sum, bias);
     }

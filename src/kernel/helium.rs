@@ -1,9 +1,13 @@
-//! Helium, the vector extension of Cortex-M55 and M85: sixteen products an instruction, of bytes that lie in the model file as they
-//! are. Four rows share each load of the input; of a group of samples, two rows and four samples share all. Activations are made four
-//! at a time.
+//! Kernel of Helium, the vector extension of Cortex-M55 and M85: sixteen products per instruction, of bytes as they lie
+//! in the model file. Four rows share each load of the input; for a group of samples, two rows and four samples share
+//! all loads. Activations are made four at a time.
 
-use super::{BLOCK, GROUP, Inputs, Kernel, Matrix, Pass};
-use crate::fixed::NarrowRequant;
+use super::caps::KernelCaps;
+use super::dsp_scalar;
+use super::inputs::Inputs;
+use super::interface::{BLOCK, GROUP, Kernel};
+use super::matrix::Matrix;
+use crate::fixed::{NarrowRequant, WideRequant};
 use core::arch::global_asm;
 
 global_asm!(include_str!("helium.s"), options(raw));
@@ -21,22 +25,23 @@ unsafe extern "C" {
     fn ancestral_mve_activate_residual(s: *const i32, q: *const NarrowRequant, b: *const i16, x: *const i8, o: *mut i8, c: usize);
 }
 
-/// Bytes of a vector.
+/// Number of bytes in a vector.
 const VECTOR: usize = 16;
-/// Vectors in a turn of the unrolled loops.
+/// Number of vectors per turn of the unrolled loops.
 const UNROLL: usize = 4;
-/// Columns of 4 bits that a turn takes.
+/// Number of 4-bit columns per turn.
 const NIBBLES: usize = 32;
 
-/// The kernel.
+/// The kernel of cores with Helium.
 #[derive(Clone, Copy, Debug)]
 pub struct Helium;
 
-/// The input, as it is or of a group of samples in blocks of [`VECTOR`] side by side, and how it is multiplied.
+/// The input and the function that multiplies it. The inputs of a group of samples lie side by side in blocks of
+/// [`VECTOR`].
 pub struct Prepared<'w> {
     input: &'w [u8],
     rows: Rows,
-    /// Rows a turn of the outer loop takes.
+    /// Number of rows per turn of the outer loop.
     at_once: usize,
     turns: usize,
     rest: usize,
@@ -44,18 +49,19 @@ pub struct Prepared<'w> {
 
 impl Kernel for Helium {
     const NAME: &'static str = "helium";
-    const ORIGIN: i32 = 0;
+    const ZERO_POINT: i32 = 0;
     type Prepared<'w> = Prepared<'w>;
+    type Work = i16;
 
-    fn samples<P: Pass>(matrix: &Matrix<'_>, inputs: Inputs<'_>) -> usize {
-        if inputs.of::<P>().0 && !matrix.packs::<P>() && matrix.columns.is_multiple_of(VECTOR) {
+    fn samples<P: KernelCaps>(matrix: &Matrix<'_>, inputs: Inputs<'_>) -> usize {
+        if inputs.split_by_width::<P>().0 && !matrix.packs::<P>() && matrix.columns.is_multiple_of(VECTOR) {
             GROUP
         } else {
             1
         }
     }
 
-    fn prepare<'w, P: Pass>(
+    fn prepare<'w, P: KernelCaps>(
         matrix: &Matrix<'_>,
         inputs: Inputs<'w>,
         samples: usize,
@@ -65,7 +71,7 @@ impl Kernel for Helium {
         if columns == 0 || inputs.len() != columns.wrapping_mul(samples) {
             return None;
         }
-        let (are_bytes, bytes, halves) = inputs.of::<P>();
+        let (are_bytes, bytes, halves) = inputs.split_by_width::<P>();
         let bytes: &[u8] = match are_bytes {
             true => bytemuck::must_cast_slice(bytes),
             false => bytemuck::must_cast_slice(halves),
@@ -106,7 +112,7 @@ impl Kernel for Helium {
         })
     }
 
-    fn block<P: Pass>(
+    fn block<P: KernelCaps>(
         matrix: &Matrix<'_>,
         prepared: &Prepared<'_>,
         weights: &[i8],
@@ -120,10 +126,11 @@ impl Kernel for Helium {
         }
         let sums = sums.as_mut_ptr();
         let call = |row: usize, times: usize, stride: usize| {
-            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` times `at_once` of them, or one of them again and
-            // again where `stride` is 0; of each row and of the input as many bytes as there are columns, which is what turns and rest add up
-            // to. It writes one sum a row, of each of four samples BLOCK / 4 apart, which the sums have room for: a row that is
-            // read again and again is the first of fewer than `at_once`.
+            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` times `at_once` of
+            // them, or one of them again and again where `stride` is 0; of each row and of the input as many bytes as
+            // there are columns, which is what turns and rest add up to. It writes one sum a row, of each of four
+            // samples BLOCK / 4 apart, which the sums have room for: a row that is read again and again is the first of
+            // fewer than `at_once`.
             unsafe {
                 (prepared.rows)(
                     weights.as_ptr().add(row * matrix.stride()),
@@ -149,20 +156,40 @@ impl Kernel for Helium {
             }
         }
     }
+
+    #[inline(always)]
+    fn requantize(requant: NarrowRequant, sum: i32, bias: i16) -> i32 {
+        dsp_scalar::requantize(requant, sum, bias)
+    }
+
+    #[inline(always)]
+    fn requantize_wide(requant: WideRequant, sum: i32, bias: i16) -> i16 {
+        dsp_scalar::requantize_wide(requant, sum, bias)
+    }
+
+    #[inline(always)]
+    fn saturate_byte(value: i32) -> i8 {
+        dsp_scalar::saturate_byte(value)
+    }
+
+    #[inline(always)]
+    fn activate(
+        sums: &[i32],
+        requant: &[NarrowRequant],
+        biases: &[i16],
+        before: Option<&[i8]>,
+        output: &mut [i8],
+    ) -> usize {
+        activate(sums, requant, biases, before, output)
+    }
 }
 
 const _: () = assert!(BLOCK / GROUP == 32);
 
-/// Activations of as many rows as fill vectors; returns how many.
+/// Makes the activations of as many rows as fill vectors; returns how many.
 ///
 /// * `before`: what a residual layer adds, or nothing.
-pub fn activate(
-    sums: &[i32],
-    requant: &[NarrowRequant],
-    biases: &[i16],
-    before: Option<&[i8]>,
-    out: &mut [i8],
-) -> usize {
+fn activate(sums: &[i32], requant: &[NarrowRequant], biases: &[i16], before: Option<&[i8]>, out: &mut [i8]) -> usize {
     let rows = sums.len().min(requant.len()).min(biases.len()).min(out.len());
     let rows = before.map_or(rows, |before| rows.min(before.len()));
     let turns = rows / 4;
@@ -173,8 +200,8 @@ pub fn activate(
         Some(_) => ancestral_mve_activate_residual,
         None => ancestral_mve_activate,
     };
-    // SAFETY: the assembly reads and writes four times `turns` entries of each, of which there are at least so many; it does not read
-    // `before` where there is none.
+    // SAFETY: the assembly reads and writes four times `turns` entries of each, of which there are at least so many; it
+    // does not read `before` where there is none.
     unsafe {
         function(
             sums.as_ptr(),

@@ -1,18 +1,21 @@
-//! Safe Rust that any core runs.
+//! The portable kernel: safe Rust that any core runs.
 
-use super::{BLOCK, Inputs, Kernel, Matrix, Pass, block_rows};
-use half::f16;
+use super::caps::KernelCaps;
+use super::inputs::Inputs;
+use super::interface::{BLOCK, Kernel, block_rows};
+use super::matrix::Matrix;
 
-/// The reference.
+/// The reference kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
 impl Kernel for Portable {
     const NAME: &'static str = "portable";
-    const ORIGIN: i32 = 0;
+    const ZERO_POINT: i32 = 0;
     type Prepared<'w> = Inputs<'w>;
+    type Work = ();
 
-    fn prepare<'w, P: Pass>(
+    fn prepare<'w, P: KernelCaps>(
         _matrix: &Matrix<'_>,
         inputs: Inputs<'w>,
         _samples: usize,
@@ -21,7 +24,7 @@ impl Kernel for Portable {
         Some(inputs)
     }
 
-    fn block<P: Pass>(
+    fn block<P: KernelCaps>(
         matrix: &Matrix<'_>,
         inputs: &Inputs<'_>,
         weights: &[i8],
@@ -29,61 +32,62 @@ impl Kernel for Portable {
         samples: usize,
         sums: &mut [i32; BLOCK],
     ) {
-        block::<P>(matrix, *inputs, weights, samples, Self::ORIGIN, sums);
+        block::<Self, P>(matrix, *inputs, weights, samples, sums);
     }
 }
 
-/// See [`Kernel::block`]; `origin` is the kernel's that this one stands in for.
+/// [`Kernel::block`] in place of the kernel `K`, with its zero point.
 // Not part of the walk of a kernel that hardly ever needs it.
 #[inline(never)]
-pub(super) fn block<P: Pass>(
+pub(super) fn block<K: Kernel, P: KernelCaps>(
     matrix: &Matrix<'_>,
     inputs: Inputs<'_>,
     weights: &[i8],
     samples: usize,
-    origin: i32,
     sums: &mut [i32; BLOCK],
 ) {
-    let of_another = cfg!(not(any(ancestral_kernel = "portable", ancestral_kernel = "desktop")));
-    if of_another && matrix.packs::<P>() {
-        return ragged::<P>(matrix, inputs, weights, samples, origin, sums);
+    // A kernel with a work area has loops of its own for packed rows.
+    let in_place_of_another = size_of::<K::Work>() != 0;
+    if in_place_of_another && matrix.packs::<P>() {
+        return ragged::<P>(matrix, inputs, weights, samples, K::ZERO_POINT, sums);
     }
-    loops::<P>(matrix, inputs, weights, samples, origin, sums);
+    loops::<P>(matrix, inputs, weights, samples, K::ZERO_POINT, sums);
 }
 
-/// [`block`], in code of its own wherever it is called.
+/// [`block`], compiled anew wherever it is called.
 #[inline(always)]
-pub(super) fn loops<P: Pass>(
+pub(super) fn loops<P: KernelCaps>(
     matrix: &Matrix<'_>,
     inputs: Inputs<'_>,
     weights: &[i8],
     samples: usize,
-    origin: i32,
+    zero_point: i32,
     sums: &mut [i32; BLOCK],
 ) {
-    match inputs.of::<P>() {
-        (true, bytes, _) => rows::<P, i8>(matrix, bytes, weights, samples, origin, sums),
+    match inputs.split_by_width::<P>() {
+        (true, bytes, _) => rows::<P, i8>(matrix, bytes, weights, samples, zero_point, sums),
         (false, _, halves) => rows::<P, i16>(matrix, halves, weights, samples, 0, sums),
     }
 }
 
-/// [`block`] of packed rows, for another kernel: it leaves such rows to this one so seldom that they are worth little flash.
-fn ragged<P: Pass>(
+/// [`block`] of packed rows in place of another kernel, which leaves them to this one so seldom that they are worth
+/// little flash.
+fn ragged<P: KernelCaps>(
     matrix: &Matrix<'_>,
     inputs: Inputs<'_>,
     weights: &[i8],
     samples: usize,
-    origin: i32,
+    zero_point: i32,
     sums: &mut [i32; BLOCK],
 ) {
-    let (are_bytes, bytes, halves) = inputs.of::<P>();
+    let (are_bytes, bytes, halves) = inputs.split_by_width::<P>();
     for (row, weights) in weights.chunks_exact(matrix.stride().max(1)).enumerate() {
         for sample in 0..samples {
             let mut sum = 0i32;
             for column in 0..matrix.columns {
                 let at = sample * matrix.columns + column;
                 let input = match are_bytes {
-                    true => i32::from(bytes.get(at).copied().unwrap_or(0)) + origin,
+                    true => i32::from(bytes.get(at).copied().unwrap_or(0)) + zero_point,
                     false => i32::from(halves.get(at).copied().unwrap_or(0)),
                 };
                 let [even, odd] = unpack(weights.get(column / 2).copied().unwrap_or(0));
@@ -98,20 +102,20 @@ fn ragged<P: Pass>(
 
 /// [`block`] for one type of input.
 #[inline(always)]
-fn rows<P: Pass, A: Copy + Into<i32>>(
+fn rows<P: KernelCaps, A: Copy + Into<i32>>(
     matrix: &Matrix<'_>,
     inputs: &[A],
     weights: &[i8],
     samples: usize,
-    origin: i32,
+    zero_point: i32,
     sums: &mut [i32; BLOCK],
 ) {
     let packed = matrix.packs::<P>();
     for (row, weights) in weights.chunks_exact(matrix.stride().max(1)).enumerate() {
         for (sample, input) in inputs.chunks_exact(matrix.columns.max(1)).enumerate() {
             let sum = match packed {
-                false if origin == 0 => dot_i8(weights, input),
-                false => total(weights, input, origin),
+                false if zero_point == 0 => dot_i8(weights, input),
+                false => total(weights, input, zero_point),
                 true => dot_i4(weights, input),
             };
             if let Some(slot) = sums.get_mut(sample * block_rows(samples) + row) {
@@ -121,81 +125,13 @@ fn rows<P: Pass, A: Copy + Into<i32>>(
     }
 }
 
-/// `Σ w_i (a_i + origin)`.
-fn total<A: Copy + Into<i32>>(weights: &[i8], input: &[A], origin: i32) -> i32 {
+/// `Σ w_i (a_i + zero_point)`.
+fn total<A: Copy + Into<i32>>(weights: &[i8], input: &[A], zero_point: i32) -> i32 {
     let products = weights
         .iter()
         .zip(input)
-        .map(|(&w, &a)| i32::from(w) * (a.into() + origin));
+        .map(|(&w, &a)| i32::from(w) * (a.into() + zero_point));
     products.fold(0, i32::wrapping_add)
-}
-
-/// How many partial sums a float product keeps. Fixed, because the order of float additions is part of the result: every
-/// core adds the same numbers in the same order and gets the same bits.
-pub const LANES: usize = 16;
-
-/// `Σ a_i b_i` over the shorter of the two: lane `l` sums the products of i ≡ l (mod 16) in order, then
-/// the lanes are added pairwise, l with l + 8, then + 4, + 2, + 1. No fused multiply-add.
-pub fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
-    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    for (lane, (a, b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *lane += a * b;
-    }
-    pairwise(lanes)
-}
-
-/// The sum of the lanes: l with l + 8, then + 4, + 2, + 1.
-fn pairwise(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        let (low, high) = lanes.split_at_mut(width);
-        for (low, high) in low.iter_mut().zip(high.iter()) {
-            *low += high;
-        }
-        width /= 2;
-    }
-    lanes[0]
-}
-
-/// [`dot_f32`] with weights in half precision, each widened exactly: the same order of additions, so the same bits as the widened
-/// weights give.
-pub fn dot_f16(weights: &[f16], input: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (w_blocks, w_rest) = weights.as_chunks::<LANES>();
-    let (a_blocks, a_rest) = input.as_chunks::<LANES>();
-    for (w, a) in w_blocks.iter().zip(a_blocks) {
-        for (lane, (w, a)) in lanes.iter_mut().zip(w.iter().zip(a)) {
-            *lane += super::widen(w.to_bits()) * a;
-        }
-    }
-    for (lane, (w, a)) in lanes.iter_mut().zip(w_rest.iter().zip(a_rest)) {
-        *lane += super::widen(w.to_bits()) * a;
-    }
-    pairwise(lanes)
-}
-
-/// The value of a half-precision pattern, without a branch so that a compiler can do many at once. Equal to `half`'s on all 65,536
-/// patterns (a test compares them); a signalling NaN comes out quiet.
-#[inline(always)]
-pub fn widen(bits: u16) -> f32 {
-    let magnitude = u32::from(bits & 0x7FFF) << 13;
-    // Exponent and mantissa are in place but for the exponent's bias: 2^112 makes up for it, subnormals included.
-    let scaled = (f32::from_bits(magnitude) * f32::from_bits(0x7780_0000)).to_bits();
-    let special = magnitude >= 0x0F80_0000; // infinity or NaN
-    let quiet = if magnitude > 0x0F80_0000 { 0x0040_0000 } else { 0 };
-    let value = if special {
-        magnitude | 0x7F80_0000 | quiet
-    } else {
-        scaled
-    };
-    f32::from_bits(value | u32::from(bits & 0x8000) << 16)
 }
 
 /// `Σ w_i a_i`, exact: the exporter has proved for each row that no partial sum leaves 32 bits.
@@ -207,8 +143,8 @@ pub fn dot_i8<A: Copy + Into<i32>>(weights: &[i8], input: &[A]) -> i32 {
         .fold(0i32, |sum, (&w, &a)| sum.wrapping_add(i32::from(w) * a.into()))
 }
 
-/// [`dot_i8`] with two 4-bit weights in a byte: the even column's in the low half, two's complement. The last byte of an odd row
-/// has an empty high half.
+/// [`dot_i8`] with two 4-bit weights in a byte: the even column's in the low half, two's complement. The last byte of
+/// an odd row has an empty high half.
 #[inline(always)]
 pub fn dot_i4<A: Copy + Into<i32>>(packed: &[i8], input: &[A]) -> i32 {
     let (pairs, rest) = input.as_chunks::<2>();
@@ -222,19 +158,19 @@ pub fn dot_i4<A: Copy + Into<i32>>(packed: &[i8], input: &[A]) -> i32 {
     }
 }
 
-/// The two weights of a byte: even column, odd column.
+/// Unpacks the two weights of a byte: even column, odd column.
 #[inline(always)]
 pub const fn unpack(byte: i8) -> [i32; 2] {
     [((byte << 4) >> 4) as i32, (byte >> 4) as i32]
 }
 
-/// Two weights in −8..=7 in a byte; the inverse of [`unpack`].
+/// Packs two weights in −8..=7 into a byte; the inverse of [`unpack`].
 #[inline(always)]
 pub const fn pack(even: i8, odd: i8) -> i8 {
     (even & 0x0F) | (odd << 4)
 }
 
-/// A row-major matrix of weights in −8..=7, packed row by row.
+/// Packs a row-major matrix of weights in −8..=7, row by row.
 #[cfg(feature = "alloc")]
 pub fn pack_rows(weights: &[i8], columns: usize) -> alloc::vec::Vec<i8> {
     weights
@@ -256,14 +192,6 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn widening_is_that_of_half_on_every_pattern() {
-        for bits in 0..=u16::MAX {
-            let (ours, theirs) = (widen(bits), f16::from_bits(bits).to_f32());
-            assert_eq!(ours.to_bits(), theirs.to_bits(), "{bits:04x}: {ours} {theirs}");
-        }
-    }
-
-    #[test]
     fn packing_is_undone() {
         for even in -8..8 {
             for odd in -8..8 {
@@ -280,14 +208,6 @@ mod tests {
             let exact: i64 = w.iter().zip(&input).map(|(&w, &a)| i64::from(w) * i64::from(a)).sum();
             prop_assert_eq!(i64::from(dot_i4(&packed, &input)), exact);
             prop_assert_eq!(i64::from(dot_i8(&w, &input)), exact);
-        }
-
-        #[test]
-        fn half_products_are_the_single_ones_of_the_widened_weights(w in proptest::collection::vec(-4f32..4.0, 0..70)) {
-            let half: Vec<f16> = w.iter().map(|&w| f16::from_f32(w)).collect();
-            let single: Vec<f32> = half.iter().map(|h| h.to_f32()).collect();
-            let input: Vec<f32> = (0..w.len()).map(|i| (i as f32 * 0.37).sin()).collect();
-            prop_assert_eq!(dot_f16(&half, &input).to_bits(), dot_f32(&single, &input).to_bits());
         }
     }
 }

@@ -1,7 +1,11 @@
-//! RISC-V with a multiplier and no vectors: four sums at a time, of four rows with one input or of one row with four samples, so that
-//! what they share is loaded once. Nibbles are multiplied two at a time ([`swar`]).
+//! Kernel of RISC-V with a multiplier and no vectors: four sums at a time, of four rows with one input or of one row
+//! with four samples. What they share is loaded once. Nibbles are multiplied two at a time ([`swar`]).
 
-use super::{BLOCK, GROUP, Inputs, Kernel, Matrix, Pass, swar};
+use super::caps::KernelCaps;
+use super::inputs::Inputs;
+use super::interface::{BLOCK, GROUP, Kernel};
+use super::matrix::Matrix;
+use super::swar;
 use core::arch::global_asm;
 
 global_asm!(include_str!("rv32im.s"), options(raw));
@@ -19,36 +23,37 @@ unsafe extern "C" {
     fn ancestral_rv32im_nibbles_s4(w: *const i8, s: usize, i: *const u32, e: *const u32, c: usize, o: *mut i32, a: usize, t: *const i32);
 }
 
-/// Columns of bytes that a turn of the loop takes.
+/// Number of byte columns per turn of the loop.
 const UNIT: usize = 8;
-/// Rows that a turn of the outer loop takes of one sample.
+/// Number of rows per turn of the outer loop, for one sample.
 const ROWS: usize = 4;
 
-/// The kernel.
+/// The kernel of 32-bit RISC-V.
 #[derive(Clone, Copy, Debug)]
 pub struct Rv32im;
 
-/// Prepared input, one sample after the other, and how it is multiplied.
+/// Prepared input, one sample after the other, and the function that multiplies it.
 pub struct Prepared<'w> {
     words: &'w [u32],
     rows: Rows,
-    /// What each sample's sums of nibbles start from.
+    /// Start value of each sample's sums of nibbles.
     start: [i32; GROUP],
 }
 
 impl Kernel for Rv32im {
     const NAME: &'static str = "rv32im";
     // Nibbles are multiplied without a sign.
-    const ORIGIN: i32 = 128;
+    const ZERO_POINT: i32 = 128;
     type Prepared<'w> = Prepared<'w>;
+    type Work = i16;
 
-    fn prepare<'w, P: Pass>(
+    fn prepare<'w, P: KernelCaps>(
         matrix: &Matrix<'_>,
         inputs: Inputs<'w>,
         samples: usize,
         work: &'w mut [u32],
     ) -> Option<Prepared<'w>> {
-        let (are_bytes, bytes, halves) = inputs.of::<P>();
+        let (are_bytes, bytes, halves) = inputs.split_by_width::<P>();
         let (columns, packed) = (matrix.columns, matrix.packs::<P>());
         let unit = if packed { swar::COLUMNS } else { UNIT };
         let fits = columns.is_multiple_of(unit)
@@ -97,7 +102,7 @@ impl Kernel for Rv32im {
         Some(Prepared { words, rows, start })
     }
 
-    fn block<P: Pass>(
+    fn block<P: KernelCaps>(
         matrix: &Matrix<'_>,
         prepared: &Prepared<'_>,
         weights: &[i8],
@@ -113,10 +118,10 @@ impl Kernel for Rv32im {
         let input = prepared.words.as_ptr();
         let sums = sums.as_mut_ptr();
         let call = |row: usize, times: usize, stride: usize| {
-            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` of them, or, of one sample, `times`
-            // times four, or one where `stride` is 0. It reads the words of the input, of each sample as many, which are whole units
-            // as `prepare` has found, and `start`. It writes one sum a row, of each of four samples BLOCK / 4 apart, or four times the same
-            // sum, which BLOCK has room for.
+            // SAFETY: the assembly reads rows from row `row` on, which lie inside `weights`: `times` of them, or, of
+            // one sample, `times` times four, or one where `stride` is 0. It reads the words of the input, of each
+            // sample as many, which are whole units as `prepare` has found, and `start`. It writes one sum a row, of
+            // each of four samples BLOCK / 4 apart, or four times the same sum, which BLOCK has room for.
             unsafe {
                 (prepared.rows)(
                     weights.as_ptr().add(row * matrix.stride()),

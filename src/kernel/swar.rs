@@ -1,16 +1,16 @@
 //! Two 4-bit products with one 32-bit multiplication, for cores that multiply no vectors.
 //!
-//! Nibbles k and k + 4 of a word, made unsigned, are the halves of one factor; the other has the activation of column k + 4 below and that of
-//! column k above, also unsigned. The product's upper half then is the sum of both products, and the lower half something that
-//! never carries into it: over sixteen columns either half is at most 8 · 2 · 15 · 255 < 2¹⁶. So eight products are added up before
-//! the upper half is taken out.
+//! Nibbles k and k + 4 of a word, made unsigned, are the halves of one factor; the other has the activation of column k
+//! + 4 below and that of column k above, also unsigned. The product's upper half is then the sum of both products. The
+//! lower half never carries into it: over sixteen columns either half is at most 8 · 2 · 15 · 255 < 2¹⁶. So eight
+//! products are added up before the upper half is taken out.
 
-use super::GROUP;
+use super::interface::GROUP;
 
-/// Columns between two takings-out.
+/// Number of columns after which the upper half is taken out.
 pub const COLUMNS: usize = 16;
 
-/// The bytes as 0..=255, in order.
+/// Writes the bytes as 0..=255, in order.
 pub fn unsigned(bytes: &[i8], words: &mut [u32]) {
     // Whole words where they are aligned, which they are in the runtime's own buffers.
     if let Ok(from) = bytemuck::try_cast_slice::<i8, u32>(bytes) {
@@ -24,15 +24,15 @@ pub fn unsigned(bytes: &[i8], words: &mut [u32]) {
     }
 }
 
-/// Values of 16 bits, two to a word.
+/// Writes 16-bit values, two to a word.
 pub fn halves(values: &[i16], words: &mut [u32]) {
     for (word, &[low, high]) in words.iter_mut().zip(values.as_chunks::<2>().0) {
         *word = u32::from(low as u16) | u32::from(high as u16) << 16;
     }
 }
 
-/// Pairs of activations for the nibbles: of sample s word j is word `samples`·j + s. Returns what each sample's sums start from,
-/// `−8·Σ a`, because an unsigned nibble is 8 more than it should be.
+/// Writes pairs of activations for the nibbles: word j of sample s is word `samples`·j + s. Returns the start value of
+/// each sample's sums, `−8·Σ a`, because an unsigned nibble is 8 more than it should be.
 pub fn pairs(bytes: &[i8], columns: usize, samples: usize, words: &mut [u32]) -> [i32; GROUP] {
     let mut start = [0; GROUP];
     for (sample, (input, start)) in bytes.chunks_exact(columns.max(1)).zip(&mut start).enumerate() {
@@ -73,7 +73,7 @@ fn write(columns: impl Iterator<Item = [u32; 2]>, sample: usize, samples: usize,
     total
 }
 
-/// The pairs of eight columns that lie in two words: column k above, column k + 4 below.
+/// Returns the pairs of eight columns that lie in two words: column k above, column k + 4 below.
 #[inline(always)]
 fn eight([upper, lower]: [u32; 2]) -> [u32; 4] {
     let (upper, lower) = (upper ^ 0x8080_8080, lower ^ 0x8080_8080);
@@ -85,7 +85,7 @@ fn eight([upper, lower]: [u32; 2]) -> [u32; 4] {
     ]
 }
 
-/// The sum of eight activations in pairs.
+/// Adds up eight activations in pairs.
 #[inline(always)]
 fn sum(pairs: &[u32; 4]) -> u32 {
     let both = pairs[0] + pairs[1] + pairs[2] + pairs[3];

@@ -1,60 +1,64 @@
+//! Errors of reading a model.
+
+use super::layout::VERSION;
+use crate::format::FormatId;
 use core::fmt;
 
-/// Why bytes are no model that this build can run.
+/// Reason why bytes are not a model that this build can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ModelError {
     /// The file does not begin with `aVDM`.
     NotAModel,
-    /// Written by a version that this build does not read.
+    /// The file was written by a version that this build does not read.
     Version {
-        /// The file's.
+        /// Version of the file.
         found: u16,
     },
-    /// Shorter than a header, or than its header says.
+    /// The file is shorter than a header, or than its header says.
     Truncated {
-        /// What the header asks for.
+        /// Length that the header gives, in bytes.
         expected: u32,
-        /// What is there.
+        /// Length that was passed, in bytes.
         found: u32,
     },
     /// The checksum does not match: bits have changed since the file was written.
     Checksum {
-        /// What stands in the file.
+        /// Checksum in the file.
         stored: u32,
-        /// What its bytes give.
+        /// Checksum of the file's bytes.
         computed: u32,
     },
-    /// The file's number format has a code that this version does not know.
+    /// This version does not know the code of the file's number format.
     UnknownFormat {
         /// The code.
         code: u8,
     },
     /// The file holds another number format than the one asked for.
     WrongFormat {
-        /// The file's.
-        found: crate::FormatId,
-        /// The one asked for.
-        expected: crate::FormatId,
+        /// Format of the file.
+        found: FormatId,
+        /// Format asked for.
+        expected: FormatId,
     },
     /// A header field has a value that makes no sense.
     Field {
-        /// Which.
+        /// Name of the field.
         name: &'static str,
     },
-    /// A layer's record does not fit its neighbours or the file.
+    /// A layer's record does not fit its neighbors or the file.
     Layer {
-        /// Which, from 0.
+        /// Index of the layer, from 0.
         index: u16,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: &'static str,
     },
     /// The bytes do not begin at a multiple of 8 in memory.
     Misaligned,
     /// The model is larger than the memory set aside for it.
     Capacity {
-        /// Dimensions needed.
+        /// Number of dimensions needed.
         dim: u16,
         /// Width needed.
         width: u16,
@@ -62,7 +66,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// The sentence for a build that fails: what [`include_model!`](crate::include_model) prints.
+    /// Returns the sentence of a failed build: what [`include_model!`](crate::include_model) prints.
     pub const fn sentence(&self) -> &'static str {
         match self {
             Self::NotAModel => "this file is not an ancestral model: it does not begin with 'aVDM'",
@@ -84,11 +88,7 @@ impl fmt::Display for ModelError {
         f.write_str(self.sentence())?;
         match self {
             Self::Version { found } => {
-                write!(
-                    f,
-                    " (version {found}; this build reads version {})",
-                    super::layout::VERSION
-                )
+                write!(f, " (version {found}; this build reads version {})", VERSION)
             }
             Self::Truncated { expected, found } => write!(f, " ({found} bytes of {expected})"),
             Self::Checksum { stored, computed } => {

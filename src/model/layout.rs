@@ -1,9 +1,9 @@
-//! Where everything stands in a model file. The parser and the writer both read this page and no other;
+//! Positions of everything in a model file. The parser and the writer both work from this module and no other;
 //! `docs/model-format.md` says the same in prose.
 
 /// First four bytes of every file.
 pub const MAGIC: [u8; 4] = *b"aVDM";
-/// The version this crate reads and writes.
+/// Version that this crate reads and writes.
 pub const VERSION: u16 = 2;
 /// Every section begins at a multiple of this.
 pub const ALIGNMENT: usize = 8;
@@ -12,64 +12,173 @@ pub const HEADER_LEN: usize = 96;
 /// Length of the CRC-32 (ISO-HDLC) that ends the file; it covers every byte before it.
 pub const CRC_LEN: usize = 4;
 
-/// `u16`.
+/// Position of the version, `u16`.
 pub const AT_VERSION: usize = 4;
-/// `u8`, [`FormatId`](crate::FormatId).
+/// Position of the [`FormatId`](crate::FormatId), `u8`.
 pub const AT_FORMAT: usize = 6;
-/// `u8`, [`Prediction`](crate::schedule::Prediction).
+/// Position of the [`Prediction`](crate::schedule::Prediction), `u8`.
 pub const AT_PREDICTION: usize = 7;
-/// `u32`, length of the file with its CRC.
+/// Position of the length of the file with its CRC, `u32`.
 pub const AT_FILE_LEN: usize = 8;
-/// `u16`, D.
+/// Position of D, `u16`.
 pub const AT_DIM: usize = 12;
-/// `u16`, T.
+/// Position of T, `u16`.
 pub const AT_STEPS: usize = 14;
-/// `u16`, number of layers.
+/// Position of the number of layers, `u16`.
 pub const AT_LAYERS: usize = 16;
-/// `u16`, rows of the widest layer but the last.
+/// Position of the rows of the widest layer but the last, `u16`.
 pub const AT_WIDTH: usize = 18;
-/// `u16`, levels of a discretised decoder in 2..=256; 0 for the Gaussian one.
+/// Position of the number of levels of a discretized decoder in 2..=256, `u16`; 0 for the Gaussian decoder.
 pub const AT_LEVELS: usize = 20;
-/// `u16`, bit 0: clip x̂ to [−1, 1]; bit 1: samples only.
+/// Position of the flags, `u16`: [`FLAG_CLIP`], [`FLAG_SAMPLES_ONLY`].
 pub const AT_FLAGS: usize = 22;
-/// `u32`, offset of γ: `f32 × (T + 1)`.
-pub const AT_GAMMA: usize = 24;
-/// `u32`, offset of the step constants: `[f32 or i16; 8] × (T + 1)`.
-pub const AT_CONSTANTS: usize = 28;
-/// `u32`, offset of the step weights: `f32 × (T + 1)`.
-pub const AT_WEIGHT: usize = 32;
-/// `u32`, offset of the end points: `1/α_0, SNR_0, α_T², −ln σ_T²` as `f32`.
-pub const AT_ENDS: usize = 36;
-/// `u32`, offset of the data's mean and scale: `f32 × 2D`; 0 with a discretised decoder.
-pub const AT_AFFINE: usize = 40;
-/// `u32`, offset of the layer records.
-pub const AT_LAYER_TABLE: usize = 44;
-
-/// `u32`, offset of a note in UTF-8 for the tools that made the file; 0 if there is none. No runtime reads it.
-pub const AT_NOTE: usize = 48;
-/// `u32`, length of the note in bytes.
+/// Position of the length of the note in bytes, `u32`.
 pub const AT_NOTE_LEN: usize = 52;
+// The positions of the sections' offsets are in `SECTIONS`. What follows them in the header is zero.
 
-/// `u32`, offset of the steps' exponents: `u8 × T`; 0 if all are 0.
-pub const AT_EXPONENTS: usize = 56;
-/// `u32`, offset of the standard deviations per step and dimension: `[f32 or i16] × T × D`; 0 if the reverse variance is the posterior's.
-pub const AT_SPREADS: usize = 60;
-/// `u32`, offset of the steps' costs that do not depend on the data: `f32 × T`; 0 without spreads.
-pub const AT_NATS: usize = 64;
-/// `u32`, offset of the basis of the spreads: `[f32 or i16] × D × D`; 0 for the identity.
-pub const AT_BASIS: usize = 68;
-// What follows in the header is zero.
-
-/// The largest exponent of a step.
-pub const MAX_EXPONENT: u8 = 15;
-
-/// Flag of the header: x̂ is clipped.
+/// Flag of the header: x̂ is clipped to [−1, 1].
 pub const FLAG_CLIP: u16 = 1;
 /// Flag of the header: steps have less noise than the posterior, so the model draws samples and has no ELBO.
 pub const FLAG_SAMPLES_ONLY: u16 = 2;
 
-/// Length of the end-point section.
-pub const ENDS_LEN: usize = 16;
+/// Largest exponent of a step.
+pub const MAX_EXPONENT: u8 = 15;
+
+/// A section of the file whose offset stands in the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Section {
+    /// γ, as `f32`.
+    Gamma,
+    /// The step constants.
+    Constants,
+    /// The step weights, as `f32`.
+    Weight,
+    /// The end points of the schedule: `1/α_0, SNR_0, α_T², −ln σ_T²` as `f32`.
+    EndPoints,
+    /// Mean, then scale of the data per dimension, as `f32`; absent with a discretized decoder.
+    Affine,
+    /// The layer records. The sections that they refer to come before it.
+    LayerTable,
+    /// Exponents of the steps, as `u8`; absent if all are 0.
+    Exponents,
+    /// Standard deviations per step and dimension; absent if the reverse variance is the posterior's.
+    Spreads,
+    /// Costs of the steps that do not depend on the data, as `f32`; absent without spreads.
+    Nats,
+    /// Basis of the spreads; absent for the identity.
+    Basis,
+    /// A note in UTF-8 for the tools that made the file; no runtime reads it.
+    Note,
+}
+
+/// Number of entries in a section.
+#[derive(Clone, Copy, Debug)]
+pub enum Count {
+    /// One.
+    One,
+    /// T + 1.
+    StepsAndStart,
+    /// T.
+    Steps,
+    /// D.
+    Dims,
+    /// T × D.
+    StepsTimesDims,
+    /// D × D.
+    DimsSquared,
+    /// Number of layers.
+    Layers,
+    /// Length of the note.
+    NoteBytes,
+}
+
+/// Size of an entry of a section.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry {
+    /// Fixed number of bytes.
+    Bytes(u8),
+    /// Number of step constants: `f32` or `i16` each.
+    Constants(u8),
+}
+
+/// One row of the table of sections.
+#[derive(Clone, Copy, Debug)]
+pub struct SectionRow {
+    /// The section.
+    pub section: Section,
+    /// Position in the header of its offset, `u32`; the offset is 0 if the section is absent.
+    pub at: usize,
+    /// Every file has this section.
+    pub required: bool,
+    /// Number of its entries.
+    pub count: Count,
+    /// Size of an entry.
+    pub entry: Entry,
+    /// Name in error messages of the field that holds the offset.
+    pub field: &'static str,
+}
+
+const fn row(
+    section: Section,
+    (at, required): (usize, bool),
+    (count, entry): (Count, Entry),
+    field: &'static str,
+) -> SectionRow {
+    SectionRow {
+        section,
+        at,
+        required,
+        count,
+        entry,
+        field,
+    }
+}
+
+const REQUIRED: bool = true;
+const OPTIONAL: bool = false;
+
+/// Number of sections.
+pub const SECTION_COUNT: usize = 11;
+
+/// Every section, in the order in which the writer lays them down.
+#[rustfmt::skip]
+pub const SECTIONS: [SectionRow; SECTION_COUNT] = {
+    use Count::{Dims, DimsSquared, Layers, NoteBytes, One, Steps, StepsAndStart, StepsTimesDims};
+    use Entry::{Bytes, Constants};
+    [
+        row(Section::Gamma, (24, REQUIRED), (StepsAndStart, Bytes(4)), "offset of gamma"),
+        row(Section::Constants, (28, REQUIRED), (StepsAndStart, Constants(8)), "offset of the step constants"),
+        row(Section::Weight, (32, REQUIRED), (StepsAndStart, Bytes(4)), "offset of the step weights"),
+        row(Section::EndPoints, (36, REQUIRED), (One, Bytes(16)), "offset of the end points"),
+        row(Section::Affine, (40, OPTIONAL), (Dims, Bytes(8)), "offset of mean and scale"),
+        row(Section::LayerTable, (44, REQUIRED), (Layers, Bytes(LAYER_LEN as u8)), "offset of the layers"),
+        row(Section::Exponents, (56, OPTIONAL), (Steps, Bytes(1)), "offset of the exponents"),
+        row(Section::Spreads, (60, OPTIONAL), (StepsTimesDims, Constants(1)), "offset of the spreads"),
+        row(Section::Nats, (64, OPTIONAL), (Steps, Bytes(4)), "offset of the steps' costs"),
+        row(Section::Basis, (68, OPTIONAL), (DimsSquared, Constants(1)), "offset of the basis"),
+        row(Section::Note, (48, OPTIONAL), (NoteBytes, Bytes(1)), "offset of the note"),
+    ]
+};
+
+// A section is the index of its row.
+const _: () = {
+    let mut index = 0;
+    while index < SECTION_COUNT {
+        assert!(SECTIONS[index].section as usize == index);
+        index += 1;
+    }
+};
+
+impl Section {
+    /// Returns the section's row of the table.
+    #[inline(always)]
+    pub const fn row(self) -> &'static SectionRow {
+        let table: &'static [SectionRow; SECTION_COUNT] = &SECTIONS;
+        &table[self as usize]
+    }
+}
+
 /// Length of a layer record.
 pub const LAYER_LEN: usize = 24;
 /// Flag of a layer: rectifier.
@@ -85,9 +194,9 @@ pub const LAYER_PACKED: u16 = 8;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct LayerRecord {
-    /// Outputs.
+    /// Number of outputs.
     pub rows: u16,
-    /// Inputs.
+    /// Number of inputs.
     pub columns: u16,
     /// `LAYER_*`.
     pub flags: u16,
@@ -97,7 +206,7 @@ pub struct LayerRecord {
     pub weights: u32,
     /// Offset of the biases.
     pub biases: u32,
-    /// Offset of the requantisations; 0 where the format has none.
+    /// Offset of the requantizations; 0 if the format has none.
     pub requant: u32,
     /// Zero.
     pub reserved: u32,
@@ -106,7 +215,7 @@ pub struct LayerRecord {
 const _: () = assert!(size_of::<LayerRecord>() == LAYER_LEN);
 
 impl LayerRecord {
-    /// Record `index` of the table at `table`.
+    /// Reads record `index` of the table at `table`.
     pub const fn read(bytes: &[u8], table: usize, index: usize) -> Self {
         let at = table + index * LAYER_LEN;
         Self {
@@ -121,7 +230,7 @@ impl LayerRecord {
         }
     }
 
-    /// The record as it stands in the file.
+    /// Returns the record as it stands in the file.
     pub fn to_bytes(self) -> [u8; LAYER_LEN] {
         bytemuck::must_cast(self)
     }
@@ -134,17 +243,17 @@ pub fn write_at(out: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
-/// Little-endian; bytes beyond the end read as 0 (a parsed file has none).
+/// Reads a little-endian number; bytes beyond the end count as 0 (a parsed file has none).
 pub const fn read_u16(bytes: &[u8], at: usize) -> u16 {
     byte(bytes, at) as u16 | (byte(bytes, at + 1) as u16) << 8
 }
 
-/// Little-endian; bytes beyond the end read as 0.
+/// Reads a little-endian number; bytes beyond the end count as 0.
 pub const fn read_u32(bytes: &[u8], at: usize) -> u32 {
     read_u16(bytes, at) as u32 | (read_u16(bytes, at + 2) as u32) << 16
 }
 
-/// 0 beyond the end.
+/// Reads a byte, or 0 beyond the end.
 pub const fn byte(bytes: &[u8], at: usize) -> u8 {
     if at < bytes.len() { bytes[at] } else { 0 }
 }

@@ -1,159 +1,40 @@
-use super::layout::{self, LayerRecord, byte, read_u16, read_u32};
-use super::{Model, ModelError, row_len};
+//! The checks of a model file that depend on its number format.
+
+use super::error::ModelError;
+use super::header::Header;
+use super::layout::{self, LayerRecord, SECTION_COUNT, SECTIONS, Section, SectionRow, byte, read_u16, read_u32};
+use super::view::Model;
 use crate::fixed::{NarrowRequant, WideRequant};
-use crate::format::{Format, FormatId, RequantKind};
+use crate::format::{Format, RequantKind};
+use crate::kernel::row_len;
 use crate::number::Number;
-use crate::schedule::Prediction;
 use core::marker::PhantomData;
-
-const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
-
-/// CRC-32 (ISO-HDLC, the one of zip and PNG).
-pub(super) const fn checksum(bytes: &[u8]) -> u32 {
-    CRC.checksum(bytes)
-}
-
-/// The header of a model file, checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Header {
-    /// Number format of the weights.
-    pub format: FormatId,
-    /// What the network's output estimates.
-    pub prediction: Prediction,
-    /// D, dimensions of the data.
-    pub dim: u16,
-    /// T, number of steps.
-    pub steps: u16,
-    /// Number of layers.
-    pub layers: u16,
-    /// Rows of the widest layer but the last.
-    pub width: u16,
-    /// Levels of the data in 2..=256, or 0 where it is continuous.
-    pub levels: u16,
-    /// x̂ is clipped to [−1, 1].
-    pub clip: bool,
-    /// Its steps have less noise than the posterior: it draws samples and has no ELBO.
-    pub samples_only: bool,
-    /// Length of the file in bytes.
-    pub file_len: u32,
-    pub(super) gamma: u32,
-    pub(super) constants: u32,
-    pub(super) weight: u32,
-    pub(super) ends: u32,
-    pub(super) affine: u32,
-    pub(super) layer_table: u32,
-    pub(super) note: u32,
-    pub(super) note_len: u32,
-    pub(super) exponents: u32,
-    pub(super) spreads: u32,
-    pub(super) nats: u32,
-    pub(super) basis: u32,
-}
-
-impl Header {
-    /// Reads and checks everything that does not depend on the number format: magic, version, length, checksum,
-    /// header fields. For the desktop, which must find out the format before it can name it.
-    pub const fn read(bytes: &[u8]) -> Result<Self, ModelError> {
-        if bytes.len() < 4 || !matches!([bytes[0], bytes[1], bytes[2], bytes[3]], layout::MAGIC) {
-            return Err(ModelError::NotAModel);
-        }
-        let found = if bytes.len() > u32::MAX as usize {
-            u32::MAX
-        } else {
-            bytes.len() as u32
-        };
-        if bytes.len() < layout::HEADER_LEN + layout::CRC_LEN {
-            return Err(ModelError::Truncated {
-                expected: (layout::HEADER_LEN + layout::CRC_LEN) as u32,
-                found,
-            });
-        }
-        let version = read_u16(bytes, layout::AT_VERSION);
-        if version != layout::VERSION {
-            return Err(ModelError::Version { found: version });
-        }
-        let file_len = read_u32(bytes, layout::AT_FILE_LEN);
-        if file_len < (layout::HEADER_LEN + layout::CRC_LEN) as u32 {
-            return Err(ModelError::Field { name: "file length" });
-        }
-        // A flash partition may be longer than the model in it; never shorter.
-        if found < file_len {
-            return Err(ModelError::Truncated {
-                expected: file_len,
-                found,
-            });
-        }
-        let end = file_len as usize - layout::CRC_LEN;
-        let (covered, _) = bytes.split_at(end);
-        let stored = read_u32(bytes, end);
-        let computed = checksum(covered);
-        if stored != computed {
-            return Err(ModelError::Checksum { stored, computed });
-        }
-        Self::fields(bytes, file_len)
-    }
-
-    const fn fields(bytes: &[u8], file_len: u32) -> Result<Self, ModelError> {
-        let code = layout::byte(bytes, layout::AT_FORMAT);
-        let Some(format) = FormatId::from_code(code) else {
-            return Err(ModelError::UnknownFormat { code });
-        };
-        let Some(prediction) = Prediction::from_code(layout::byte(bytes, layout::AT_PREDICTION)) else {
-            return Err(ModelError::Field { name: "prediction" });
-        };
-        let header = Self {
-            format,
-            prediction,
-            dim: read_u16(bytes, layout::AT_DIM),
-            steps: read_u16(bytes, layout::AT_STEPS),
-            layers: read_u16(bytes, layout::AT_LAYERS),
-            width: read_u16(bytes, layout::AT_WIDTH),
-            levels: read_u16(bytes, layout::AT_LEVELS),
-            clip: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_CLIP != 0,
-            samples_only: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_SAMPLES_ONLY != 0,
-            file_len,
-            gamma: read_u32(bytes, layout::AT_GAMMA),
-            constants: read_u32(bytes, layout::AT_CONSTANTS),
-            weight: read_u32(bytes, layout::AT_WEIGHT),
-            ends: read_u32(bytes, layout::AT_ENDS),
-            affine: read_u32(bytes, layout::AT_AFFINE),
-            layer_table: read_u32(bytes, layout::AT_LAYER_TABLE),
-            note: read_u32(bytes, layout::AT_NOTE),
-            note_len: read_u32(bytes, layout::AT_NOTE_LEN),
-            exponents: read_u32(bytes, layout::AT_EXPONENTS),
-            spreads: read_u32(bytes, layout::AT_SPREADS),
-            nats: read_u32(bytes, layout::AT_NATS),
-            basis: read_u32(bytes, layout::AT_BASIS),
-        };
-        if read_u16(bytes, layout::AT_FLAGS) & !(layout::FLAG_CLIP | layout::FLAG_SAMPLES_ONLY) != 0 {
-            return Err(ModelError::Field { name: "flags" });
-        }
-        if header.dim == 0 {
-            return Err(ModelError::Field { name: "dimensions" });
-        }
-        if header.steps == 0 {
-            return Err(ModelError::Field { name: "steps" });
-        }
-        if header.layers == 0 {
-            return Err(ModelError::Field { name: "layers" });
-        }
-        if header.levels == 1 || header.levels > 256 {
-            return Err(ModelError::Field { name: "levels" });
-        }
-        if (header.levels == 0) != (header.affine != 0) {
-            return Err(ModelError::Field { name: "mean and scale" });
-        }
-        Ok(header)
-    }
-}
 
 impl<'a, F: Format> Model<'a, F> {
     /// Checks a model that lies in memory. Nothing is copied: the weights are used where they are.
     ///
     /// * `bytes`: the file, beginning at a multiple of 8; what follows its end (in a flash partition) is ignored.
     ///
-    /// Errors say what is wrong with the file; see [`ModelError`].
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ancestral::{Model, W8A16, model::AlignedBytes};
+    /// let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t64-w8a16.vdm"))?;
+    /// let bytes = AlignedBytes::new(&file);
+    /// let model = Model::<W8A16>::parse(&bytes)?;
+    /// assert_eq!((model.dim(), model.steps(), model.width()), (64, 64, 256));
+    /// // A damaged copy is refused.
+    /// let mut damaged = file.clone();
+    /// damaged[1000] ^= 1;
+    /// assert!(Model::<W8A16>::parse(&AlignedBytes::new(&damaged)).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Misaligned`], those of [`Header::read`], [`WrongFormat`](ModelError::WrongFormat) if the file is
+    /// not in format `F`, and [`Field`](ModelError::Field) or [`Layer`](ModelError::Layer) if its contents do not fit
+    /// together.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
         if !(bytes.as_ptr() as usize).is_multiple_of(layout::ALIGNMENT) {
             return Err(ModelError::Misaligned);
@@ -161,7 +42,7 @@ impl<'a, F: Format> Model<'a, F> {
         Self::check(bytes)
     }
 
-    /// Everything but the alignment, which a constant expression cannot see.
+    /// Checks everything but the alignment, which a constant expression cannot see.
     pub(super) const fn check(bytes: &'a [u8]) -> Result<Self, ModelError> {
         let header = match Header::read(bytes) {
             Ok(header) => header,
@@ -173,85 +54,22 @@ impl<'a, F: Format> Model<'a, F> {
                 expected: F::ID,
             });
         }
-        let entries = header.steps as u64 + 1;
-        let constants = 8 * size_of::<<F::Number as Number>::Constant>() as u64;
-        if !header.holds(header.gamma, 4 * entries) {
-            return Err(ModelError::Field {
-                name: "offset of gamma",
-            });
-        }
-        if !increases(bytes, header.gamma as usize, entries as usize) {
-            return Err(ModelError::Field { name: "gamma" });
-        }
-        if !header.holds(header.constants, constants * entries) {
-            return Err(ModelError::Field {
-                name: "offset of the step constants",
-            });
-        }
-        if !header.holds(header.weight, 4 * entries) {
-            return Err(ModelError::Field {
-                name: "offset of the step weights",
-            });
-        }
-        if !header.holds(header.ends, layout::ENDS_LEN as u64) {
-            return Err(ModelError::Field {
-                name: "offset of the end points",
-            });
-        }
-        if header.affine != 0 && !header.holds(header.affine, 8 * header.dim as u64) {
-            return Err(ModelError::Field {
-                name: "offset of mean and scale",
-            });
-        }
-        if !header.holds(header.layer_table, header.layers as u64 * layout::LAYER_LEN as u64) {
-            return Err(ModelError::Field {
-                name: "offset of the layers",
-            });
-        }
-        if header.note != 0 && !header.holds(header.note, header.note_len as u64) {
-            return Err(ModelError::Field {
-                name: "offset of the note",
-            });
-        }
-        if header.exponents != 0 && !header.holds(header.exponents, header.steps as u64) {
-            return Err(ModelError::Field {
-                name: "offset of the exponents",
-            });
-        }
-        let mut step = 0;
-        while header.exponents != 0 && step < header.steps as usize {
-            if byte(bytes, header.exponents as usize + step) > layout::MAX_EXPONENT {
-                return Err(ModelError::Field { name: "exponents" });
+        let mut index = 0;
+        while index < SECTION_COUNT {
+            let row = &SECTIONS[index];
+            if !header.holds_section::<F>(row) {
+                return Err(ModelError::Field { name: row.field });
             }
-            step += 1;
+            index += 1;
         }
-        if header.exponents != 0 && matches!(F::REQUANT, RequantKind::None) {
-            return Err(ModelError::Field { name: "exponents" });
+        if let Some(name) = header.section_problem::<F>(bytes) {
+            return Err(ModelError::Field { name });
         }
-        let constant = constants / 8;
-        let (dim, steps) = (header.dim as u64, header.steps as u64);
-        if header.spreads != 0 && !header.holds(header.spreads, constant * dim * steps) {
-            return Err(ModelError::Field {
-                name: "offset of the spreads",
-            });
-        }
-        if (header.spreads != 0) != (header.nats != 0) || (header.nats != 0 && !header.holds(header.nats, 4 * steps)) {
-            return Err(ModelError::Field {
-                name: "offset of the steps' costs",
-            });
-        }
-        if header.samples_only && header.spreads != 0 {
-            return Err(ModelError::Field { name: "flags" });
-        }
-        if header.basis != 0 && (header.spreads == 0 || !header.holds(header.basis, constant * dim * dim)) {
-            return Err(ModelError::Field {
-                name: "offset of the basis",
-            });
-        }
+        let table = header.offset(Section::LayerTable) as usize;
         let mut index = 0;
         let mut columns = header.dim;
         while index < header.layers {
-            let record = LayerRecord::read(bytes, header.layer_table as usize, index as usize);
+            let record = LayerRecord::read(bytes, table, index as usize);
             let last = index + 1 == header.layers;
             let problem = match header.layer_problem::<F>(&record, columns, index == 0, last) {
                 None => requant_problem::<F>(bytes, &record),
@@ -272,12 +90,45 @@ impl<'a, F: Format> Model<'a, F> {
 }
 
 impl Header {
-    /// Whether `length` bytes at `offset` lie, aligned, between the header and the checksum.
-    const fn holds(&self, offset: u32, length: u64) -> bool {
-        let end = self.file_len as u64 - layout::CRC_LEN as u64;
-        offset >= layout::HEADER_LEN as u32
-            && (offset as usize).is_multiple_of(layout::ALIGNMENT)
-            && offset as u64 + length <= end
+    /// Returns whether a section lies in the file, or is absent and may be.
+    const fn holds_section<F: Format>(&self, row: &SectionRow) -> bool {
+        if !row.required && !self.has(row.section) {
+            return true;
+        }
+        let constant = size_of::<<F::Number as Number>::Constant>();
+        let [first, second, entry] = self.length_factors(row, constant);
+        // The first two have 17 bits, the length of the note 32.
+        let length = first as u64 * second as u64 * entry as u64;
+        self.holds(self.offset(row.section), length)
+    }
+
+    /// Returns the name of a header field whose section has bad contents, or does not go with the others.
+    const fn section_problem<F: Format>(&self, bytes: &[u8]) -> Option<&'static str> {
+        let exponents = self.offset(Section::Exponents) as usize;
+        let spreads = self.has(Section::Spreads);
+        if !increases(bytes, self.offset(Section::Gamma) as usize, self.steps as usize + 1) {
+            return Some("gamma");
+        }
+        if exponents != 0 && matches!(F::REQUANT, RequantKind::None) {
+            return Some("exponents");
+        }
+        let mut step = 0;
+        while exponents != 0 && step < self.steps as usize {
+            if byte(bytes, exponents + step) > layout::MAX_EXPONENT {
+                return Some("exponents");
+            }
+            step += 1;
+        }
+        if spreads != self.has(Section::Nats) {
+            return Some(Section::Nats.row().field);
+        }
+        if self.samples_only && spreads {
+            return Some("flags");
+        }
+        if self.has(Section::Basis) && !spreads {
+            return Some(Section::Basis.row().field);
+        }
+        None
     }
 
     const fn layer_problem<F: Format>(
@@ -321,14 +172,14 @@ impl Header {
         } else if !matches!(F::REQUANT, RequantKind::None)
             && !self.holds(record.requant, rows * size_of::<F::Requant>() as u64)
         {
-            Some("its requantisations lie outside the file")
+            Some("its requantizations lie outside the file")
         } else {
             None
         }
     }
 }
 
-/// Whether `count` floats are finite and each is above the one before.
+/// Returns whether `count` floats are finite and each is above the one before.
 const fn increases(bytes: &[u8], at: usize, count: usize) -> bool {
     let mut before = f32::NEG_INFINITY;
     let mut index = 0;
@@ -363,7 +214,7 @@ const fn requant_problem<F: Format>(bytes: &[u8], record: &LayerRecord) -> Optio
             .is_valid(),
         };
         if !valid {
-            return Some("a requantisation is out of range");
+            return Some("a requantization is out of range");
         }
         row += 1;
     }

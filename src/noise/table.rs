@@ -1,10 +1,10 @@
 //! The quantile table. Made by `BLESS=1 cargo test --test normal_table`; the same test checks it.
 
-use super::Segment;
+use super::segment::Segment;
 
-/// Octaves of the tail probability.
+/// Number of octaves of the tail probability.
 pub const OCTAVES: usize = 32;
-/// Segments of an octave.
+/// Number of segments of an octave.
 pub const SEGMENTS: usize = 8;
 
 const fn s(value: i32, slope: i16, curve: i16) -> Segment {

@@ -1,8 +1,9 @@
-//! The kernel of this build against the portable one, on random matrices and on the shapes at the edges of its loops. Shared by
-//! `tests/kernels.rs` and the firmware `firmware-examples/parity`, so there is no allocation and no `std` here.
+//! The kernel of this build against the portable one, on random matrices and on the shapes at the edges of its loops.
+//! Shared by `tests/kernels.rs` and the firmware `firmware-examples/parity`, so there is no allocation and no `std`
+//! here.
 
 use ancestral::kernel::portable::Portable;
-use ancestral::kernel::{self, Anything, Inputs, Matrix};
+use ancestral::kernel::{self, Active, AllCaps, Inputs, Matrix};
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
@@ -13,24 +14,24 @@ const VALUES: usize = 640;
 const SUMS: usize = 360;
 const CASES: u32 = 400;
 
-/// What was compared.
+/// Result of a comparison.
 pub struct Compared {
-    /// Layers.
+    /// Number of layers.
     pub cases: u32,
-    /// Of these, how many this build's kernel took itself.
+    /// Number of these that this build's kernel took itself.
     pub taken: u32,
 }
 
-/// Where two kernels differ.
+/// A layer in which two kernels differ.
 #[derive(Debug)]
 pub struct Difference {
     /// Outputs and inputs.
     pub shape: (usize, usize),
     /// Two weights to a byte.
     pub packed: bool,
-    /// Bytes of an input.
+    /// Bytes per input.
     pub bytes: usize,
-    /// Samples at once.
+    /// Number of samples.
     pub samples: usize,
 }
 
@@ -75,7 +76,7 @@ pub fn compare() -> Result<Compared, Difference> {
         };
         let samples = 1 + below((VALUES / columns).min(6));
         let packed = case & 4 != 0;
-        let stride = ancestral::model::row_len(columns, packed);
+        let stride = ancestral::kernel::row_len(columns, packed);
         let rows = 1 + below((WEIGHTS / stride).min(SUMS / samples).min(70));
         let matrix = Matrix {
             weights: memory.weights.0.get(..rows * stride).unwrap_or(&[]),
@@ -114,7 +115,7 @@ fn layer(
         return Ok(());
     }
     compared.cases += 1;
-    compared.taken += u32::from(kernel::takes(matrix, one, work));
+    compared.taken += u32::from(kernel::takes::<Active>(matrix, one, work));
     let mut found = [0i32; SUMS];
     let mut sums = [0i32; SUMS];
     let mut write = |sample: usize, row: usize, block: &[i32]| {
@@ -122,15 +123,15 @@ fn layer(
             *slot = sum;
         }
     };
-    kernel::sums::<kernel::Active, Anything>(matrix, inputs, work, &mut write);
+    kernel::sums::<Active, AllCaps>(matrix, inputs, work, &mut write);
     found.copy_from_slice(&sums);
     sums.fill(0);
     let mut write = |sample: usize, row: usize, block: &[i32]| {
         for (index, (slot, &sum)) in sums.iter_mut().skip(sample * matrix.rows + row).zip(block).enumerate() {
-            *slot = sum.wrapping_add(origin(matrix, inputs, row + index));
+            *slot = sum.wrapping_add(zero_point_sum(matrix, inputs, row + index));
         }
     };
-    kernel::sums::<Portable, Anything>(matrix, inputs, work, &mut write);
+    kernel::sums::<Portable, AllCaps>(matrix, inputs, work, &mut write);
     if found == sums {
         return Ok(());
     }
@@ -142,13 +143,13 @@ fn layer(
     })
 }
 
-/// What a kernel's sum of bytes has more than the portable one's: [`kernel::ORIGIN`] times the row's weights.
-fn origin(matrix: &Matrix<'_>, inputs: Inputs<'_>, row: usize) -> i32 {
+/// Difference between a kernel's sum of bytes and the portable one's: [`kernel::ZERO_POINT`] times the row's weights.
+fn zero_point_sum(matrix: &Matrix<'_>, inputs: Inputs<'_>, row: usize) -> i32 {
     if matches!(inputs, Inputs::Halves(_)) {
         return 0;
     }
     let mut total = 0;
-    kernel::sums::<Portable, Anything>(
+    kernel::sums::<Portable, AllCaps>(
         &Matrix {
             weights: matrix.weights.get(row * matrix.stride()..).unwrap_or(&[]),
             rows: 1,
@@ -158,5 +159,5 @@ fn origin(matrix: &Matrix<'_>, inputs: Inputs<'_>, row: usize) -> i32 {
         &mut [],
         &mut |_, _, sums| total = sums.first().copied().unwrap_or(0),
     );
-    total.wrapping_mul(kernel::ORIGIN)
+    total.wrapping_mul(kernel::ZERO_POINT)
 }

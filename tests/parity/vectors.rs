@@ -1,5 +1,5 @@
-//! What every number format computes with a small model, as lines of text: the same on every core. Shared by `tests/parity.rs` and the
-//! firmware `firmware-examples/parity`, so there is no allocation and no `std` here.
+//! Results of every number format with a small model, as lines of text: the same on every core. Shared by
+//! `tests/parity.rs` and the firmware `firmware-examples/parity`, so there is no allocation and no `std` here.
 
 use ancestral::format::Format;
 use ancestral::likelihood::Likelihood;
@@ -7,16 +7,11 @@ use ancestral::mlp::forward;
 use ancestral::model::StaticModel;
 use ancestral::number::Number;
 use ancestral::storage::{Buffers, Inline, Storage};
-use ancestral::{F16, F32, Sampler, W4A8, W8A8, W8A16, include_model};
+use ancestral::{F32, Sampler, W8A16, for_each_format, include_model};
 use core::fmt::{self, Display, Formatter, LowerHex};
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-include_model!(FLOAT: F32 = "../golden/parity-f32.vdm");
-include_model!(HALF: F16 = "../golden/parity-f16.vdm");
-include_model!(WIDE: W8A16 = "../golden/parity-w8a16.vdm");
-include_model!(BYTE: W8A8 = "../golden/parity-w8a8.vdm");
-include_model!(NIBBLE: W4A8 = "../golden/parity-w4a8.vdm");
 // A reverse variance per direction, and continuous data with one per dimension.
 include_model!(SHAPED: W8A16 = "../golden/parity-shaped-w8a16.vdm");
 include_model!(SHAPED_FLOAT: F32 = "../golden/parity-shaped-f32.vdm");
@@ -28,18 +23,22 @@ const STATES: u32 = 20;
 const SAMPLES: u32 = 4;
 const SEED: u64 = 7;
 
+/// Prints the lines of the plain model in every format.
+macro_rules! print_formats {
+    ($line:ident; $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {$({
+        include_model!(MODEL: ancestral::$format = concat!("../golden/parity-", $name, ".vdm"));
+        print_model($name, &MODEL, $line);
+    })*};
+}
+
 /// Prints every line.
 pub fn print(line: &mut impl FnMut(&dyn Display)) {
     normals(line);
-    of_model("f32", &FLOAT, line);
-    of_model("f16", &HALF, line);
-    of_model("w8a16", &WIDE, line);
-    of_model("w8a8", &BYTE, line);
-    of_model("w4a8", &NIBBLE, line);
-    of_model("shaped-w8a16", &SHAPED, line);
-    of_model("shaped-f32", &SHAPED_FLOAT, line);
-    of_model("values-w8a16", &VALUES, line);
-    of_model("values-f32", &VALUES_FLOAT, line);
+    for_each_format!(print_formats, line;);
+    print_model("shaped-w8a16", &SHAPED, line);
+    print_model("shaped-f32", &SHAPED_FLOAT, line);
+    print_model("values-w8a16", &VALUES, line);
+    print_model("values-f32", &VALUES_FLOAT, line);
 }
 
 /// A line of hexadecimal digits after a few words.
@@ -90,7 +89,7 @@ fn normals(line: &mut impl FnMut(&dyn Display)) {
     line(&format_args!("normals {:016x}", digest.0));
 }
 
-fn of_model<F: Format, const D: usize, const W: usize>(
+fn print_model<F: Format, const D: usize, const W: usize>(
     name: &str,
     model: &'static StaticModel<F, D, W>,
     line: &mut impl FnMut(&dyn Display),

@@ -1,4 +1,5 @@
-//! Instructions of layers, steps and samples on every core, counted in QEMU, beside those of CMSIS-NN; sizes; `docs/performance.md`.
+//! Instructions of layers, steps and samples on every core, counted in QEMU, beside those of CMSIS-NN; sizes;
+//! `docs/performance.md`.
 
 mod cycles;
 mod layers;
@@ -7,19 +8,22 @@ mod sizes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use ancestral::FormatId;
+use anyhow::{Context, Result, anyhow, bail};
+use firmware_build::machine::Machine;
 
-use crate::boards::{self, Machine};
 use crate::firmware::{self, Echo};
 use crate::paths;
 use crate::process;
+use crate::progress;
 use crate::setup;
 
 pub use sizes::forbidden;
 
-/// What `cargo xtask bench` takes.
+/// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print rows of core, format, shape, batch, instructions and instructions per product, and write no page
@@ -35,26 +39,33 @@ pub struct Args {
 
 const FIRMWARE: &str = "bench";
 const TIMEOUT: Duration = Duration::from_secs(300);
-const FORMATS: [&str; 3] = ["w8a16", "w8a8", "w4a8"];
 
 /// Armv6-M code on a machine that has the memory for a model of digits; it executes what the smaller core would.
-const M0: Machine = boards::arm(
-    "mps2-an385",
-    "Cortex-M0+",
-    "thumbv6m-none-eabi",
-    "armv6m",
-    &["-cpu", "cortex-m3", "-machine", "mps2-an385"],
-);
+static M0_PLUS: LazyLock<Option<Machine>> = LazyLock::new(|| {
+    let host = Machine::find("mps2-an385").ok()?;
+    let core = Machine::find("microbit").ok()?;
+    Some(Machine {
+        core: "Cortex-M0+",
+        target: core.target,
+        kernel: core.kernel,
+        ..*host
+    })
+});
 
 fn machines() -> Result<Vec<&'static Machine>> {
-    let named = |name| Machine::find(name);
+    let find = |name| Machine::find(name).map_err(|sentence| anyhow!(sentence));
     Ok(vec![
-        named("mps2-an386")?,
-        named("mps2-an505")?,
-        &M0,
-        named("mps3-an547")?,
-        named("virt")?,
+        find("mps2-an386")?,
+        find("mps2-an505")?,
+        M0_PLUS.as_ref().context("there is no machine for Armv6-M")?,
+        find("mps3-an547")?,
+        find("virt")?,
     ])
+}
+
+/// Names of the integer formats.
+pub fn integer_formats() -> impl Iterator<Item = &'static str> {
+    FormatId::ALL.iter().filter(|id| id.is_integer()).map(|id| id.name())
 }
 
 /// A model that samples are drawn from.
@@ -80,12 +91,9 @@ impl Model {
         Self { format, width, path }
     }
 
-    /// What tells the firmware's build.
-    fn settings(&self) -> [(&'static str, String); 2] {
-        [
-            ("ANCESTRAL_FORMAT", self.format.to_owned()),
-            ("ANCESTRAL_MODEL", self.path.display().to_string()),
-        ]
+    /// Returns the environment of the firmware's build.
+    fn settings(&self) -> [(&'static str, String); 1] {
+        [("ANCESTRAL_MODEL", self.path.display().to_string())]
     }
 }
 
@@ -97,13 +105,15 @@ pub fn command(args: &Args) -> Result<()> {
         if args.machine.as_ref().is_some_and(|name| name != machine.name) {
             continue;
         }
+        eprintln!("{}: layers", machine.core);
         rows.extend(layers::measure(machine)?);
         if !args.layers && !args.json {
-            for format in FORMATS {
-                drawn.push(samples::measure(machine, Model::digits(format))?);
-            }
-            for format in FORMATS {
-                drawn.push(samples::measure(machine, Model::small(format))?);
+            for model in integer_formats()
+                .map(Model::digits)
+                .chain(integer_formats().map(Model::small))
+            {
+                eprintln!("{}: a digit in {}, width {}", machine.core, model.format, model.width);
+                drawn.push(samples::measure(machine, model)?);
             }
         }
     }
@@ -145,31 +155,33 @@ fn desktop() -> Result<String> {
         "--bench",
         "desktop",
     ]);
-    process::capture(&mut cargo)
+    progress::during("measuring the desktop's kernel", || process::capture(&mut cargo))
 }
 
 /// Builds one program of the firmware.
-fn build(machine: &Machine, program: &str, settings: &[(&str, String)], opt_level: &str) -> Result<PathBuf> {
+fn build(machine: &'static Machine, program: &str, settings: &[(&str, String)], opt_level: &str) -> Result<PathBuf> {
     let toolchain = setup::ensure(machine)?;
     let mut cargo = toolchain.cargo("build");
     cargo
-        .current_dir(paths::root().join("firmware-examples").join(FIRMWARE))
+        .current_dir(paths::firmware(FIRMWARE))
         .args(["--release", "--quiet", "--bin", program])
-        .args(machine.features)
+        .args(["--features", &machine.features.join(",")])
         .env("ANCESTRAL_MACHINE", machine.name)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level)
         .envs(settings.iter().map(|(name, value)| (name, value)));
-    process::run(&mut cargo).with_context(|| format!("cannot build {program} for {}", machine.core))?;
-    Ok(firmware::elf(machine, program))
+    let title = format!("building {program} for {}", machine.core);
+    progress::during(&title, || process::run(&mut cargo))
+        .with_context(|| format!("cannot build {program} for {}", machine.core))?;
+    Ok(firmware::elf(machine.target, program))
 }
 
-/// Runs a program that prints what it counts; every number but the scale comes back in instructions.
+/// Runs a program that prints its counts; every number but the scale comes back in instructions.
 fn run(machine: &Machine, elf: &Path) -> Result<Vec<(Vec<String>, u64)>> {
     run_at(machine, elf, "shift=8")
 }
 
-/// [`run`] with another time for an instruction on Arm: the timer comes round after two million instructions with `shift=8`, and counts
-/// to the instruction; with one less, after twice as many, and may be wrong by one.
+/// [`run`] with another time for an instruction on Arm: the timer comes round after two million instructions with
+/// `shift=8`, and counts to the instruction; with one less, after twice as many, and may be wrong by one.
 fn run_at(machine: &Machine, elf: &Path, shift: &str) -> Result<Vec<(Vec<String>, u64)>> {
     let icount = if machine.qemu.contains("riscv") {
         "shift=0"
@@ -198,7 +210,7 @@ fn run_at(machine: &Machine, elf: &Path, shift: &str) -> Result<Vec<(Vec<String>
     Ok(lines)
 }
 
-/// What a firmware has printed of a name.
+/// Returns the number that a firmware has printed under a name.
 fn found(lines: &[(Vec<String>, u64)], name: &str) -> Result<u64> {
     let line = lines
         .iter()
@@ -212,8 +224,9 @@ const SCALE: u64 = 40_000;
 
 const HEAD: &str = "# Performance, measured
 
-Written by `cargo xtask bench`; not edited by hand. All counts but those of the last section are of instructions that QEMU executed, exact and the same on every run. They are not
-cycles: a load of four words counts one and takes five cycles on Cortex-M4, a taken branch counts one and takes up to four.
+Written by `cargo xtask bench`; not edited by hand. All counts but those of the last section are of instructions that
+QEMU executed, exact and the same on every run. They are not cycles: a load of four words counts one and takes five
+cycles on Cortex-M4, a taken branch counts one and takes up to four.
 ";
 
 const DESKTOP: &str = "

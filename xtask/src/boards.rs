@@ -1,133 +1,44 @@
 //! The boards that firmware is built for. To add one, add a row and a folder of its name.
+//!
+//! A board is what a person flashes. A machine is a core that QEMU emulates; the table of machines, with their memory,
+//! is `firmware-examples/shared-build/src/machine.rs`. A board with a machine is run in every test. One without is
+//! built, and its ELF file is [checked](crate::inspect).
 
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
+use firmware_build::machine::Machine;
+use firmware_build::memory::Memory;
 
 use crate::paths;
 
-/// What builds for a core and what emulates it.
-#[derive(Debug)]
-pub struct Machine {
-    /// What a person calls it: QEMU's name of the machine.
-    pub name: &'static str,
-    /// The core.
-    pub core: &'static str,
-    /// Target triple of the compiler.
-    pub target: &'static str,
-    /// The kernel that the core's build must have chosen.
-    pub kernel: &'static str,
-    /// Features of the firmware that the core needs: its target does not tell it from others.
-    pub features: &'static [&'static str],
-    /// QEMU's program for this architecture.
-    pub qemu: &'static str,
-    /// The package of that program in Debian and Ubuntu.
-    pub qemu_package: &'static str,
-    /// What makes QEMU this machine.
-    pub qemu_args: &'static [&'static str],
-}
-
-/// A machine of QEMU's for Arm.
-pub const fn arm(
-    name: &'static str,
-    core: &'static str,
-    target: &'static str,
-    kernel: &'static str,
-    qemu_args: &'static [&'static str],
-) -> Machine {
-    Machine {
-        name,
-        core,
-        target,
-        kernel,
-        features: &[],
-        qemu: "qemu-system-arm",
-        qemu_package: "qemu-system-arm",
-        qemu_args,
-    }
-}
-
-const M4: Machine = arm(
-    "mps2-an386",
-    "Cortex-M4F",
-    "thumbv7em-none-eabihf",
-    "dsp",
-    &["-cpu", "cortex-m4", "-machine", "mps2-an386"],
-);
-
-/// Every core that the number formats are compared on.
-pub const MACHINES: &[Machine] = &[
-    M4,
-    arm(
-        "microbit",
-        "Cortex-M0",
-        "thumbv6m-none-eabi",
-        "armv6m",
-        &["-machine", "microbit"],
-    ),
-    arm(
-        "mps2-an385",
-        "Cortex-M3",
-        "thumbv7m-none-eabi",
-        "portable",
-        &["-cpu", "cortex-m3", "-machine", "mps2-an385"],
-    ),
-    arm(
-        "mps2-an505",
-        "Cortex-M33",
-        "thumbv8m.main-none-eabihf",
-        "dsp",
-        &["-cpu", "cortex-m33", "-machine", "mps2-an505"],
-    ),
-    Machine {
-        features: &["--features", "helium"],
-        ..arm(
-            "mps3-an547",
-            "Cortex-M55",
-            "thumbv8m.main-none-eabihf",
-            "helium",
-            &["-cpu", "cortex-m55", "-machine", "mps3-an547"],
-        )
-    },
-    Machine {
-        name: "virt",
-        core: "RV32IMC",
-        target: "riscv32imc-unknown-none-elf",
-        kernel: "rv32im",
-        features: &[],
-        qemu: "qemu-system-riscv32",
-        qemu_package: "qemu-system-misc",
-        qemu_args: &["-machine", "virt", "-bios", "none"],
-    },
-];
-
-impl Machine {
-    /// The machine of that name.
-    pub fn find(name: &str) -> Result<&'static Machine> {
-        MACHINES.iter().find(|machine| machine.name == name).ok_or_else(|| {
-            let names: Vec<_> = MACHINES.iter().map(|machine| machine.name).collect();
-            anyhow!("there is no machine {name:?}; choose one of: {}", names.join(", "))
-        })
-    }
-}
-
-/// A firmware that a person would flash, and the machine that stands for its board.
+/// A firmware that a person would flash.
 #[derive(Debug)]
 pub struct Board {
     /// Folder in `firmware-examples/`, and name of the package and its binary.
     pub name: &'static str,
-    /// What it is built for and run in.
-    pub machine: Machine,
+    /// Name of the core.
+    pub core: &'static str,
+    /// Target triple of the compiler.
+    pub target: &'static str,
+    /// Features of the package that are built too, each by itself.
+    pub variants: &'static [&'static str],
+    /// Name of the machine that stands for the board in tests; without one, the board's folder has its `memory.x`.
+    pub emulator: Option<&'static str>,
 }
 
-/// Every board. The first is the default.
+/// Every board. The first is the default, and has an emulator.
 pub const BOARDS: &[Board] = &[Board {
     name: "qemu-m4",
-    machine: M4,
+    core: "Cortex-M4F",
+    target: "thumbv7em-none-eabihf",
+    variants: &["defmt"],
+    emulator: Some("mps2-an386"),
 }];
 
 impl Board {
-    /// The board of that name.
+    /// Returns the board of that name.
     pub fn find(name: &str) -> Result<&'static Board> {
         BOARDS.iter().find(|board| board.name == name).ok_or_else(|| {
             let names: Vec<_> = BOARDS.iter().map(|board| board.name).collect();
@@ -135,12 +46,38 @@ impl Board {
         })
     }
 
-    /// The folder of its firmware.
-    pub fn folder(&self) -> PathBuf {
-        paths::root().join("firmware-examples").join(self.name)
+    /// Returns the machine that emulates it.
+    pub fn machine(&self) -> Option<&'static Machine> {
+        Machine::find(self.emulator?).ok()
     }
 
-    /// What the firmware prints with the default model, count and seed.
+    /// Returns the machine that emulates it, or an error that says what can be done with a board without one.
+    pub fn emulated(&self) -> Result<&'static Machine> {
+        self.machine().ok_or_else(|| {
+            anyhow!(
+                "no emulator runs {}: build it with `cargo build --release` in {} and flash it",
+                self.name,
+                paths::shown(&self.folder())
+            )
+        })
+    }
+
+    /// Returns its memory: that of its machine, or of the `memory.x` in its folder.
+    pub fn memory(&self) -> Result<Memory> {
+        if let Some(machine) = self.machine() {
+            return Ok(machine.memory);
+        }
+        let path = self.folder().join("memory.x");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", paths::shown(&path)))?;
+        Memory::parse(&text).map_err(|sentence| anyhow!("{}: {sentence}", paths::shown(&path)))
+    }
+
+    /// Returns the folder of its firmware.
+    pub fn folder(&self) -> PathBuf {
+        paths::firmware(self.name)
+    }
+
+    /// Returns the file of what the firmware prints with the default model, count and seed.
     pub fn golden(&self) -> PathBuf {
         self.folder().join(format!("{}.out", self.name))
     }
@@ -151,21 +88,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_board_is_told_which_there_are() {
+    fn an_unknown_board_is_answered_with_the_known_ones() {
         let message = Board::find("qemu-m99").unwrap_err().to_string();
         assert!(message.contains("qemu-m99") && message.contains("qemu-m4"), "{message}");
     }
 
     #[test]
-    fn an_unknown_machine_is_told_which_there_are() {
-        let message = Machine::find("uno").unwrap_err().to_string();
-        assert!(message.contains("uno") && message.contains("microbit"), "{message}");
+    fn every_board_is_complete() {
+        for board in BOARDS {
+            assert!(board.folder().join("Cargo.toml").is_file(), "{}", board.name);
+            board.memory().unwrap();
+            if let Some(name) = board.emulator {
+                let machine = Machine::find(name).unwrap();
+                assert_eq!(
+                    (machine.target, machine.core),
+                    (board.target, board.core),
+                    "{}",
+                    board.name
+                );
+            }
+        }
+        assert!(BOARDS[0].machine().is_some());
     }
 
     #[test]
-    fn every_board_has_its_folder() {
-        for board in BOARDS {
-            assert!(board.folder().join("Cargo.toml").is_file(), "{}", board.name);
-        }
+    fn a_board_without_an_emulator_says_what_can_be_done() {
+        let board = Board {
+            emulator: None,
+            ..BOARDS[0]
+        };
+        let message = board.emulated().unwrap_err().to_string();
+        assert!(message.contains("flash it"), "{message}");
+        let message = format!("{:#}", board.memory().unwrap_err());
+        assert!(message.contains("firmware-examples/qemu-m4/memory.x"), "{message}");
     }
 }

@@ -37,7 +37,7 @@ pub fn command(args: &Args) -> Result<()> {
     let start = Instant::now();
     let board = &BOARDS[0];
     heading("set-up");
-    let toolchain = setup::ensure(&board.machine)?;
+    let toolchain = setup::ensure_board(board)?;
     let host_train = HostTrain::release()?;
 
     heading("training, export, exact likelihood of the held-out digits, samples (about two minutes)");
@@ -119,7 +119,7 @@ fn on_board(host_train: &HostTrain, board: &Board, toolchain: &Toolchain, args: 
     // A digit takes about 0.2 s in QEMU, and many times that on a slow or busy machine.
     let timeout = Duration::from_secs(60 + 3 * u64::from(args.count));
     let start = Instant::now();
-    let output = firmware::run(&board.machine, &elf, timeout, Echo::Pictures)?;
+    let output = firmware::run(board.emulated()?, &elf, timeout, Echo::Pictures)?;
     let file = format!("{FOLDER}/board.hex");
     let lines = compare::hex_lines(&output);
     write(&file, &lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;

@@ -1,4 +1,4 @@
-//! As much of an ELF file as tells what is in a firmware: 32 bits, little-endian.
+//! The parts of an ELF file that tell what is in a firmware: 32 bits, little-endian.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::paths;
 
-/// What a firmware is made of.
+/// Contents of a firmware.
 #[derive(Debug, Default)]
 pub struct Elf {
+    /// Number of the architecture.
+    pub machine: u16,
+    /// Address of the first instruction.
+    pub entry: u32,
+    /// Everything that is loaded.
+    pub segments: Vec<Segment>,
     /// Names of all symbols, as the compiler mangled them.
     pub symbols: Vec<String>,
     /// Bytes of machine code.
@@ -19,6 +25,34 @@ pub struct Elf {
     /// Bytes of memory that the program has for itself, without the stack.
     pub memory: u32,
 }
+
+/// A range of memory that the file fills.
+#[derive(Debug, Default, Clone)]
+pub struct Segment {
+    /// Address at which it is used.
+    pub address: u32,
+    /// Address at which it is flashed.
+    pub load_address: u32,
+    /// Bytes in the file.
+    pub file_size: u32,
+    /// Bytes in memory.
+    pub memory_size: u32,
+    /// True where it holds code.
+    pub executable: bool,
+    /// Its contents in the file.
+    pub bytes: Vec<u8>,
+}
+
+impl Segment {
+    /// Returns whether there is code at that address.
+    pub fn holds_code(&self, address: u32) -> bool {
+        self.executable && address >= self.address && address - self.address < self.memory_size
+    }
+}
+
+/// Type of a segment that is loaded, and the flag of one that is executed.
+const LOADED: u32 = 1;
+const EXECUTED: u32 = 1;
 
 const EXECUTABLE: u32 = 4;
 const WRITABLE: u32 = 1;
@@ -39,7 +73,12 @@ impl Elf {
         let table = word(bytes, 0x20)? as usize;
         let (size, count) = (half(bytes, 0x2E)? as usize, half(bytes, 0x30)? as usize);
         let section = |index: usize| Section::read(bytes, table + index * size);
-        let mut elf = Self::default();
+        let mut elf = Self {
+            machine: half(bytes, 0x12)?,
+            entry: word(bytes, 0x18)?,
+            segments: segments(bytes)?,
+            ..Self::default()
+        };
         for index in 0..count {
             let s = section(index)?;
             if s.flags & ALLOCATED != 0 {
@@ -61,6 +100,37 @@ impl Elf {
         }
         Ok(elf)
     }
+
+    /// Returns the word that is flashed at that address.
+    pub fn word(&self, address: u32) -> Option<u32> {
+        self.segments.iter().find_map(|segment| {
+            let offset = address.checked_sub(segment.load_address)? as usize;
+            word(&segment.bytes, offset).ok()
+        })
+    }
+}
+
+fn segments(bytes: &[u8]) -> Result<Vec<Segment>> {
+    let table = word(bytes, 0x1C)? as usize;
+    let (size, count) = (half(bytes, 0x2A)? as usize, half(bytes, 0x2C)? as usize);
+    let mut segments = Vec::new();
+    for index in 0..count {
+        let field = |offset: usize| word(bytes, table + index * size + offset);
+        if field(0)? != LOADED {
+            continue;
+        }
+        let (offset, file_size) = (field(4)? as usize, field(16)?);
+        let contents = bytes.get(offset..).and_then(|rest| rest.get(..file_size as usize));
+        segments.push(Segment {
+            address: field(8)?,
+            load_address: field(12)?,
+            file_size,
+            memory_size: field(20)?,
+            executable: field(24)? & EXECUTED != 0,
+            bytes: contents.context("a segment ends too early")?.to_vec(),
+        });
+    }
+    Ok(segments)
 }
 
 struct Section {
@@ -72,13 +142,13 @@ struct Section {
 }
 
 impl Section {
-    fn read(bytes: &[u8], at: usize) -> Result<Self> {
+    fn read(bytes: &[u8], start: usize) -> Result<Self> {
         Ok(Self {
-            kind: word(bytes, at + 4)?,
-            flags: word(bytes, at + 8)?,
-            offset: word(bytes, at + 16)?,
-            size: word(bytes, at + 20)?,
-            link: word(bytes, at + 24)?,
+            kind: word(bytes, start + 4)?,
+            flags: word(bytes, start + 8)?,
+            offset: word(bytes, start + 16)?,
+            size: word(bytes, start + 20)?,
+            link: word(bytes, start + 24)?,
         })
     }
 }

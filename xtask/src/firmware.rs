@@ -8,13 +8,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use firmware_build::machine::Machine;
 
-use crate::boards::{BOARDS, Board, Machine};
+use crate::boards::{BOARDS, Board};
 use crate::paths;
 use crate::process;
+use crate::progress;
 use crate::setup::{self, Toolchain};
 
-/// What `cargo xtask firmware` takes.
+/// Arguments of `cargo xtask firmware`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The board, a folder of firmware-examples/
@@ -37,7 +39,7 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// What is compiled into a firmware.
+/// Contents of a firmware beside its code.
 #[derive(Debug)]
 pub struct Content {
     /// The model file.
@@ -54,7 +56,7 @@ impl Content {
     /// See [`Self::COUNT`].
     pub const SEED: u64 = 7;
 
-    /// What a plain `cargo run` in the board's folder takes.
+    /// Contents of a plain `cargo run` in the board's folder.
     pub fn golden() -> Self {
         Self {
             model: paths::default_model(),
@@ -91,9 +93,10 @@ pub fn command(args: &Args) -> Result<()> {
         count: args.count,
         seed: args.seed,
     };
-    let toolchain = setup::ensure(&board.machine)?;
+    let machine = board.emulated()?;
+    let toolchain = setup::ensure_board(board)?;
     let elf = build(board, &toolchain, &content)?;
-    let output = run(&board.machine, &elf, Duration::from_secs(args.timeout), Echo::Yes)?;
+    let output = run(machine, &elf, Duration::from_secs(args.timeout), Echo::Yes)?;
     if let Some(path) = &args.out {
         fs::write(path, output).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -109,17 +112,15 @@ pub fn build(board: &Board, toolchain: &Toolchain, content: &Content) -> Result<
         );
     }
     let mut cargo = toolchain.cargo("build");
-    process::run(content.prepare(board, &mut cargo).arg("--quiet"))
+    let cargo = content.prepare(board, &mut cargo).arg("--quiet");
+    progress::during(&format!("building the firmware {}", board.name), || process::run(cargo))
         .with_context(|| format!("cannot build the firmware {}", board.name))?;
-    Ok(elf(&board.machine, board.name))
+    Ok(elf(board.target, board.name))
 }
 
 /// Where a release build of the package `name` lies.
-pub fn elf(machine: &Machine, name: &str) -> PathBuf {
-    paths::bare_metal_target()
-        .join(machine.target)
-        .join("release")
-        .join(name)
+pub fn elf(target: &str, name: &str) -> PathBuf {
+    paths::bare_metal_target().join(target).join("release").join(name)
 }
 
 /// A machine as messages name it.
@@ -127,7 +128,7 @@ pub fn named(machine: &Machine) -> String {
     format!("{} ({})", machine.name, machine.core)
 }
 
-/// Whether the firmware's output is shown while it runs.
+/// Amount of a firmware's output that is shown while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {
     /// Line by line.
@@ -146,13 +147,19 @@ pub fn run(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo) -> Resu
 
 /// [`run`] with more arguments for QEMU.
 pub fn run_with(machine: &Machine, elf: &Path, timeout: Duration, echo: Echo, more: &[&str]) -> Result<String> {
-    emulate(&mut qemu(machine, elf, more), timeout, echo)
-        .with_context(|| format!("the firmware failed on {}", named(machine)))
+    let mut qemu = qemu(machine, elf, more);
+    let emulated = match echo {
+        Echo::No => progress::during(&format!("emulating {}", named(machine)), || {
+            emulate(&mut qemu, timeout, echo)
+        }),
+        _ => emulate(&mut qemu, timeout, echo),
+    };
+    emulated.with_context(|| format!("the firmware failed on {}", named(machine)))
 }
 
 /// The command that emulates a machine with a firmware in it.
 pub fn qemu(machine: &Machine, elf: &Path, more: &[&str]) -> Command {
-    let mut qemu = Command::new(machine.qemu);
+    let mut qemu = setup::qemu_command(machine);
     qemu.args(machine.qemu_args)
         .args(more)
         .args([
@@ -233,6 +240,7 @@ mod tests {
     use super::*;
 
     fn guest(script: &str, seconds: u64) -> Result<String> {
+        // The shell alone: a minimal system has no other programs.
         let mut shell = Command::new("sh");
         emulate(shell.args(["-c", script]), Duration::from_secs(seconds), Echo::No)
     }
@@ -255,7 +263,7 @@ mod tests {
     #[test]
     fn a_guest_that_hangs_is_stopped() {
         let start = Instant::now();
-        let message = guest("echo before; exec sleep 60", 1).unwrap_err().to_string();
+        let message = guest("echo before; while :; do :; done", 1).unwrap_err().to_string();
         assert!(message.contains("did not end within 1 s"), "{message}");
         assert!(message.contains("`before`"), "{message}");
         assert!(start.elapsed() < Duration::from_secs(30));

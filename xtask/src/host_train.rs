@@ -9,6 +9,15 @@ use anyhow::Result;
 use crate::paths;
 use crate::process;
 
+/// Arguments of cargo for the tests of `host-train`: optimized, because candle is compiled for it once and the tests
+/// train, but with every overflow checked in its own code.
+pub const CHECKED: [&str; 4] = [
+    "--config",
+    "profile.release.package.host-train.overflow-checks=true",
+    "--config",
+    "profile.release.package.host-train.debug-assertions=true",
+];
+
 /// A built `host-train`.
 #[derive(Debug)]
 pub struct HostTrain {
@@ -16,24 +25,26 @@ pub struct HostTrain {
 }
 
 impl HostTrain {
-    /// Optimised, for training.
+    /// Builds it optimized, for users' commands.
     pub fn release() -> Result<Self> {
-        process::run(process::cargo().args(["build", "--release", "--package", "host-train"]))?;
-        Ok(Self::built("release"))
+        Self::build(&[])
     }
 
-    /// The one that `cargo test --workspace` tests. Naming all targets makes cargo choose the same
-    /// features for every dependency as it does for the tests, so that nothing is built twice.
-    pub fn debug() -> Result<Self> {
-        process::run(process::cargo().args(["build", "--quiet", "--workspace", "--all-targets"]))?;
-        Ok(Self::built("debug"))
+    /// Builds the program that the tests run: also optimized, with [checks](CHECKED), and without a word.
+    pub fn checked() -> Result<Self> {
+        Self::build(&[&["--quiet"][..], &CHECKED].concat())
     }
 
-    fn built(profile: &str) -> Self {
+    fn build(more: &[&str]) -> Result<Self> {
+        process::run(
+            process::cargo()
+                .args(["build", "--release", "--package", "host-train"])
+                .args(more),
+        )?;
         let file = format!("host-train{}", std::env::consts::EXE_SUFFIX);
-        Self {
-            program: paths::target().join(profile).join(file),
-        }
+        Ok(Self {
+            program: paths::target().join("release").join(file),
+        })
     }
 
     fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {

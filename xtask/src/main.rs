@@ -1,7 +1,8 @@
-//! What a person types in this repository: `cargo xtask <command>`.
+//! Commands of this repository: `cargo xtask <command>`.
 //!
 //! - [`setup`] finds or installs what bare-metal builds need: the target's `core`, a linker, QEMU.
 //! - [`firmware`] builds the firmware of one [board](boards) with a model in it and runs it in QEMU.
+//! - [`inspect`] checks the ELF file of a firmware without running it.
 //! - [`mod@test`] runs every check there is, in order; continuous integration runs exactly this.
 //! - [`demo`] goes the whole way once: train, export, sample, emulate, report.
 //! - [`parity`] runs every number format on every emulated core.
@@ -9,7 +10,7 @@
 //! - [`models`] makes the models that are in the repository.
 //!
 //! Everything here is glue: it starts other programs ([`process`]) and compares text
-//! ([`compare`]). What can be computed is computed by `ancestral` and `host-train`.
+//! ([`compare`]). All computing is done by `ancestral` and `host-train`.
 
 mod bench;
 mod boards;
@@ -18,10 +19,12 @@ mod demo;
 mod elf;
 mod firmware;
 mod host_train;
+mod inspect;
 mod models;
 mod parity;
 mod paths;
 mod process;
+mod progress;
 mod setup;
 mod test;
 
@@ -69,6 +72,9 @@ fn run(command: Command) -> Result<()> {
 }
 
 fn main() -> ExitCode {
+    if test::nvcc::is_called() {
+        return test::nvcc::main();
+    }
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

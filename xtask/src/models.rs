@@ -1,13 +1,15 @@
-//! The models in the repository: trained from nothing but a data set and a configuration, or exported again from the shipped weights.
+//! The models in the repository: trained from nothing but a data set and a configuration, or exported again from the
+//! shipped weights.
 
 use std::fs;
 
+use ancestral::FormatId;
 use anyhow::{Context, Result};
 
 use crate::host_train::HostTrain;
 use crate::paths;
 
-/// What `cargo xtask models` takes.
+/// Arguments of `cargo xtask models`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Train first, instead of taking the weights in models/
@@ -21,17 +23,8 @@ pub struct Args {
 /// The data sets, one of them for two sizes of network; each has a configuration of its name in `host-train/configs/`.
 const SETS: [&str; 3] = ["digits", "digits-small", "ecg"];
 
-/// The number formats, and whether they are quantised.
-const FORMATS: [(&str, bool); 5] = [
-    ("f32", false),
-    ("f16", false),
-    ("w8a16", true),
-    ("w8a8", true),
-    ("w4a8", true),
-];
-
-/// Sets and numbers of steps that are trained on from the model of many steps, in the default format; each set has a configuration
-/// `<set>-few` for it.
+/// Sets and numbers of steps that are trained on from the model of many steps, in the default format; each set has a
+/// configuration `<set>-few` for it.
 const FEW: [(&str, &[u32]); 2] = [("digits", &[16, 8, 4]), ("ecg", &[8])];
 const FEW_FORMAT: &str = "w8a16";
 
@@ -90,10 +83,11 @@ fn make(host_train: &HostTrain, set: &str, train: bool) -> Result<()> {
         let config = format!("host-train/configs/{set}.toml");
         trained(host_train, &[&config], &format!("runs/{set}"), &weights)?;
     }
-    for (format, quantised) in FORMATS {
+    for id in FormatId::ALL {
+        let format = id.name();
         let model = format!("models/{set}-t64-{format}.vdm");
         let common = [&weights, "--format", format, "--out", &model];
-        if quantised {
+        if id.is_integer() {
             host_train.run([&["quantize"][..], &common, &["--finetune"]].concat())?;
         } else {
             host_train.run([&["export"][..], &common].concat())?;

@@ -30,6 +30,11 @@ pub fn bare_metal_target() -> PathBuf {
     target().join("bare-metal")
 }
 
+/// The folder of a firmware's package.
+pub fn firmware(name: &str) -> PathBuf {
+    root().join("firmware-examples").join(name)
+}
+
 /// The model that firmware takes when nobody names one.
 pub fn default_model() -> PathBuf {
     root().join("models/digits-t8-w8a16.vdm")

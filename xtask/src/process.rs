@@ -55,7 +55,7 @@ pub fn capture(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` printed something that is not UTF-8", shown(command)))
 }
 
-/// Whether a program of that name is in the search path, and where.
+/// Returns the path of a program in the search path.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&env::var_os("PATH")?)
@@ -90,8 +90,9 @@ mod tests {
 
     #[test]
     fn a_failing_command_is_named() {
-        let message = run(Command::new("false").arg("--flag")).unwrap_err().to_string();
-        assert!(message.starts_with("`false --flag` failed"), "{message}");
+        // The one program that is certainly there.
+        let message = run(cargo().arg("--no-such-flag")).unwrap_err().to_string();
+        assert!(message.starts_with("`cargo --no-such-flag` failed"), "{message}");
     }
 
     #[test]

@@ -1,16 +1,10 @@
-//! Counting instructions from inside: a timer of the core, which QEMU's `-icount` advances by a fixed time for each instruction.
+//! Counts instructions from inside: a timer of the core, which QEMU's `-icount` advances by a fixed time for each
+//! instruction.
 #![no_std]
 #![deny(unsafe_code)]
 
-/// The format of the model, `ANCESTRAL_FORMAT`.
-#[cfg(bench_format = "w4a8")]
-pub use ancestral::W4A8 as Chosen;
-/// The format of the model, `ANCESTRAL_FORMAT`.
-#[cfg(bench_format = "w8a8")]
-pub use ancestral::W8A8 as Chosen;
-/// The format of the model, `ANCESTRAL_FORMAT`.
-#[cfg(bench_format = "w8a16")]
-pub use ancestral::W8A16 as Chosen;
+// ModelFormat, of the model that the build script was given.
+include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
 #[allow(unsafe_code)]
 pub mod stack;
@@ -42,7 +36,8 @@ impl Timer {
         Some(timer)
     }
 
-    /// Ticks of `work`, without what reading the timer takes. It must end within 2²⁴ ticks, two million instructions or more.
+    /// Ticks of `work`, without what reading the timer takes. It must end within 2²⁴ ticks, two million instructions or
+    /// more.
     #[inline(never)]
     pub fn ticks(&mut self, mut work: impl FnMut()) -> u32 {
         mark();

@@ -3,11 +3,11 @@
 use core::arch::asm;
 use core::ptr;
 
-/// What the stack is painted with.
+/// Pattern that the stack is painted with.
 const PAINT: u32 = 0xC0FF_EE11;
-/// How much of it, in words: more than any sampler needs.
+/// Size of the painted stack, in words: more than any sampler needs.
 const WORDS: usize = 2048;
-/// What is left alone below the painter's own frame, in words.
+/// Words that are left alone below the painter's own frame.
 const MARGIN: usize = 8;
 
 /// The bytes of stack that `work` uses, with everything it calls.
@@ -23,8 +23,8 @@ pub fn deepest(work: impl FnOnce()) -> usize {
     }
     let word = |depth: usize| top.wrapping_sub(depth);
     for depth in MARGIN..WORDS {
-        // SAFETY: below the stack pointer is memory that nothing uses: the machines of this firmware have megabytes of it, and no interrupt
-        // is on. The stack pointer is a multiple of four.
+        // SAFETY: below the stack pointer is memory that nothing uses: the machines of this firmware have megabytes of
+        // it, and no interrupt is on. The stack pointer is a multiple of four.
         unsafe { ptr::write_volatile(word(depth), PAINT) };
     }
     work();

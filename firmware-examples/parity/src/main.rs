@@ -1,6 +1,6 @@
-//! Prints what every number format computes, on a microcontroller core: the lines of `tests/golden/parity.txt`, which the desktop
-//! prints too. Which core it is, only the build knows; nothing printed depends on it but the first line, which names the kernel that
-//! was compared with the portable one.
+//! Prints what every number format computes, on a microcontroller core: the lines of `tests/golden/parity.txt`, which
+//! the desktop prints too. Which core it is, only the build knows; nothing printed depends on it but the first line,
+//! which names the kernel that was compared with the portable one.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]

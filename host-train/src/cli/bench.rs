@@ -33,8 +33,8 @@ pub struct Args {
     /// Python with PyTorch; without PyTorch only this program is measured
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// Measure on the first NVIDIA GPU instead: this program kernel by kernel and as a CUDA graph (needs a build with the
-    /// `cuda` feature), and PyTorch eager, compiled and as a CUDA graph
+    /// Measure on the first NVIDIA GPU instead: this program kernel by kernel and as a CUDA graph (needs a build with
+    /// the `cuda` feature), and PyTorch eager, compiled and as a CUDA graph
     #[arg(long)]
     cuda: bool,
     /// Number format of the products on the GPU

@@ -1,6 +1,5 @@
 use super::args::{ModelOut, Output, Source};
 use super::print::print_exported;
-use ancestral::FormatId;
 use anyhow::{Result, ensure};
 use host_train::export::quantize::finetune::FineTune;
 use host_train::export::{Recipe, export};
@@ -60,7 +59,7 @@ impl Args {
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let ModelOut { format, out } = &self.model;
         ensure!(
-            !matches!(format, FormatId::F32 | FormatId::F16),
+            format.is_integer(),
             "{format} needs no quantization: use `host-train export`"
         );
         let finetune = self.finetuning.settings()?;

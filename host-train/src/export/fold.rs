@@ -5,25 +5,23 @@ use crate::model::variance::VarianceTable;
 use crate::study::table::Table;
 use crate::train::checkpoint::Run;
 use ancestral::F32;
-use ancestral::model::{LayerSpec, ModelSpec};
+use ancestral::model::{LayerSpec, ModelHead, ModelSpec};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
 /// Returns the model in `f32`, with the embedding folded into one row of biases per step.
 pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
-    Ok(ModelSpec {
-        variance: run.variance.as_ref().map(VarianceTable::spec).transpose()?,
-        ..fold(run, run.gamma.values()?.to_vec1()?)?
-    })
+    let mut spec = fold(run, run.gamma.values()?.to_vec1()?)?;
+    spec.head.variance = run.variance.as_ref().map(VarianceTable::spec).transpose()?;
+    Ok(spec)
 }
 
 /// Returns the same model with other steps: the network answers for any γ.
 pub fn spec_with(run: &Run, table: &Table) -> Result<ModelSpec<F32>> {
     let gamma: Vec<f32> = table.gamma.iter().map(|&g| g as f32).collect();
-    Ok(ModelSpec {
-        variance: table.variance(),
-        ..fold(run, gamma)?
-    })
+    let mut spec = fold(run, gamma)?;
+    spec.head.variance = table.variance();
+    Ok(spec)
 }
 
 fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
@@ -57,7 +55,7 @@ fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         ValueKind::Levels { levels } => (*levels, Vec::new(), Vec::new()),
         ValueKind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
     };
-    Ok(ModelSpec {
+    let head = ModelHead {
         prediction: run.config.model.prediction,
         clip: run.config.model.clip,
         levels,
@@ -65,9 +63,8 @@ fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         mean,
         scale,
         note: toml::to_string(&run.config.data)?,
-        exponents: Vec::new(),
-        variance: None,
         eta: run.config.model.eta,
-        layers,
-    })
+        ..ModelHead::default()
+    };
+    Ok(ModelSpec { head, layers })
 }

@@ -12,7 +12,7 @@ use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
 use crate::study::table::Table;
 use crate::train::checkpoint::Run;
 use ancestral::model::ModelSpec;
-use ancestral::{F32, FormatId, W4A8, W8A8, W8A16};
+use ancestral::{F16, F32, FormatId, for_each_format};
 use anyhow::{Result, bail, ensure};
 use std::path::Path;
 
@@ -55,6 +55,26 @@ impl Recipe<'_> {
     }
 }
 
+/// The file in the format of an identifier, and how its integers were found: float formats implement [`FromFloat`], integer
+/// formats [`IntegerFormat`].
+macro_rules! convert {
+    (
+        $id:expr, ($spec:expr, $train:expr, $finetune:expr, $progress:expr),
+        $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*
+    ) => {
+        match $id {
+            $(FormatId::$format => convert!(@$kind $format, $spec, $train, $finetune, $progress),)*
+            other => bail!("this program does not export the format {other}"),
+        }
+    };
+    (@float $format:ident, $spec:expr, $train:expr, $finetune:expr, $progress:expr) => {
+        (ancestral::$format::from_float($spec)?.to_bytes()?, None)
+    };
+    (@integer $format:ident, $spec:expr, $train:expr, $finetune:expr, $progress:expr) => {
+        quantize_to_bytes::<ancestral::$format>($spec, $train, $finetune, $progress)?
+    };
+}
+
 /// Exports a run with its averaged parameters in place (see [`Run::averaged`]).
 ///
 /// * `train`: training rows, on which integer formats are calibrated.
@@ -76,19 +96,29 @@ pub fn export(run: &Run, recipe: &Recipe, train: &Dataset, progress: &Progress) 
     let finetune = recipe.finetune.as_ref();
     proof::check_float(&spec)?;
     let warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
-    let (bytes, summary) = match recipe.format {
-        FormatId::F32 => (spec.to_bytes()?, None),
-        FormatId::F16 => (round_to_half(&spec)?.to_bytes()?, None),
-        FormatId::W8A16 => quantize_to_bytes::<W8A16>(&spec, train, finetune, progress)?,
-        FormatId::W8A8 => quantize_to_bytes::<W8A8>(&spec, train, finetune, progress)?,
-        FormatId::W4A8 => quantize_to_bytes::<W4A8>(&spec, train, finetune, progress)?,
-        other => bail!("this program does not export the format {other}"),
-    };
+    let (bytes, summary) = for_each_format!(convert, recipe.format, (&spec, train, finetune, progress),);
     Ok(Exported {
         bytes,
         warnings,
         summary,
     })
+}
+
+/// Float formats, into which a model is converted weight by weight.
+trait FromFloat: ancestral::Format {
+    fn from_float(spec: &ModelSpec<F32>) -> Result<ModelSpec<Self>>;
+}
+
+impl FromFloat for F32 {
+    fn from_float(spec: &ModelSpec<F32>) -> Result<ModelSpec<F32>> {
+        Ok(spec.clone())
+    }
+}
+
+impl FromFloat for F16 {
+    fn from_float(spec: &ModelSpec<F32>) -> Result<ModelSpec<F16>> {
+        round_to_half(spec)
+    }
 }
 
 fn quantize_to_bytes<F: IntegerFormat>(
@@ -110,7 +140,7 @@ fn quantize_to_bytes<F: IntegerFormat>(
 
 /// Warns of a prior term over the training rows that is too large.
 fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<String> {
-    let last = f64::from(spec.gamma.last().copied().unwrap_or(0.0));
+    let last = f64::from(spec.head.gamma.last().copied().unwrap_or(0.0));
     let energy: f64 = train.rows.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
     let values = train.rows.len();
     let nats = ancestral::schedule::prior_nats(last, energy, values) / values as f64;

@@ -3,7 +3,8 @@
 use crate::data::{self, Split};
 use crate::progress::Progress;
 use crate::study::warm_start::continue_from;
-use crate::train::checkpoint::{CHECKPOINT, Run};
+use crate::train::Run;
+use crate::train::checkpoint::CHECKPOINT;
 use crate::train::config::Config;
 use crate::train::device;
 use anyhow::{Context, Result, bail, ensure};

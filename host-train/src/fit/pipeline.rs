@@ -73,7 +73,8 @@ pub struct Fitted {
 /// Trains a run, makes its model files, scores them, draws samples and writes a report.
 ///
 /// Everything lies in the folder of the run: `<name>-<format>.vdm`, its score beside it as `.json`,
-/// `samples-<format>.csv`, `report.html`, and `grid.png` if the data is square. Returns the run alone if it was stopped.
+/// `samples-<format>.csv`, `report.html`, and `grid.png` if the data is square. Returns only the run if it was
+/// stopped.
 ///
 /// * `stop`: set from outside to end the training early with a checkpoint;
 /// * `quiet`: show no progress of the training.
@@ -128,9 +129,8 @@ fn make_model(
     progress: &Progress,
 ) -> Result<FittedModel> {
     let averaged = Run::averaged(&base.with_file_name(WEIGHTS), &Device::Cpu)?;
-    let integers = !matches!(format, FormatId::F32 | FormatId::F16);
     let recipe = Recipe {
-        finetune: plan.finetune.filter(|_| integers),
+        finetune: plan.finetune.filter(|_| format.is_integer()),
         ..Recipe::plain(format)
     };
     let exported = export(&averaged, &recipe, &split.train, progress)?;

@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::input::FormatRow;
-use super::losses::LossRow;
+use super::losses::LoggedLoss;
 
 /// Points that a curve is thinned to. More cannot be told apart at this size.
 const CURVE_POINTS: usize = 400;
@@ -32,8 +32,8 @@ type Curve = (&'static str, RGBColor, Vec<(f64, f64)>);
 ///
 /// The first tenth of the steps may lie far above the rest. The axis ends where the rest can be read; higher points are
 /// left out.
-pub fn loss_chart(losses: &[LossRow]) -> anyhow::Result<String> {
-    let curve = |term: &dyn Fn(&LossRow) -> Option<f64>| -> Vec<(f64, f64)> {
+pub fn loss_chart(losses: &[LoggedLoss]) -> anyhow::Result<String> {
+    let curve = |term: &dyn Fn(&LoggedLoss) -> Option<f64>| -> Vec<(f64, f64)> {
         let points = losses.iter().filter_map(|row| Some((row.step as f64, term(row)?)));
         thin_out(&points.filter(|(_, y)| y.is_finite()).collect::<Vec<_>>())
     };
@@ -207,8 +207,8 @@ pub struct Line {
 
 /// Draws lines over a logarithmic axis to the base of two.
 ///
-/// The upper axis ends at three times the lowest value. Higher points are left out, so that the lines that matter can be
-/// told apart.
+/// The upper axis ends at three times the lowest value. Higher points are left out, so that the lines that matter can
+/// be told apart.
 pub fn lines_chart(lines: &[Line], x_name: &str, y_name: &str) -> anyhow::Result<String> {
     const RED: RGBColor = RGBColor(200, 40, 60);
     const TURQUOISE: RGBColor = RGBColor(20, 160, 190);

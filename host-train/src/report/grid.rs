@@ -170,11 +170,11 @@ mod tests {
         write_grid(&path, &[panel(vec![vec![0, 1, 2, 2]])], 2, 2, 3).unwrap();
         let (info, pixels) = decode(&path);
         assert_eq!(info.width as usize, 2 * MARGIN + 10 * (48 + GAP) + GAP);
-        let at = |x: usize, y: usize| {
+        let pixel = |x: usize, y: usize| {
             pixels[(MARGIN + TEXT_HEIGHT + MARGIN / 3 + GAP + y) * info.width as usize + MARGIN + GAP + x]
         };
         assert_eq!(
-            [at(0, 0), at(24, 0), at(0, 24), at(47, 47), at(48, 0)],
+            [pixel(0, 0), pixel(24, 0), pixel(0, 24), pixel(47, 47), pixel(48, 0)],
             [0, 127, 255, 255, SEPARATOR]
         );
         assert!(

@@ -1,6 +1,6 @@
 //! Contents of a report.
 
-use crate::report::losses::LossRow;
+use crate::report::losses::LoggedLoss;
 use crate::runtime::evaluate::Evaluation;
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub struct ReportInput {
     /// The picture; absent for data that is no image.
     pub grid_png: Option<PathBuf>,
     /// Loss log of the training.
-    pub losses: Vec<LossRow>,
+    pub losses: Vec<LoggedLoss>,
     /// γ_0..=γ_T of the schedule: `T + 1` values.
     pub gamma: Vec<f64>,
     /// One row for every exported file that was evaluated.
@@ -70,17 +70,17 @@ impl From<Evaluation> for FormatRow {
 #[cfg(test)]
 pub(crate) mod examples {
     use super::FormatRow;
-    use crate::report::losses::LossRow;
+    use crate::report::losses::LoggedLoss;
 
     /// A log that falls from 12 to about 2.5 bits/dim.
-    pub fn losses(count: u64) -> Vec<LossRow> {
+    pub fn losses(count: u64) -> Vec<LoggedLoss> {
         let row = |i: u64| {
             let (x, jitter) = (i as f64 / count as f64, (i * 7919 % 101) as f64 / 600.0);
             let (reconstruction, prior) = (0.55 + 0.8 * (-30.0 * x).exp(), 0.004 + 0.5 * (-60.0 * x).exp());
             let diffusion = 1.9 + 9.0 * (-25.0 * x).exp() + jitter;
             let total = reconstruction + prior + diffusion;
             let held_out = (i % 500 == 499).then_some(total + 0.05);
-            LossRow {
+            LoggedLoss {
                 step: (i + 1) * 4,
                 total,
                 reconstruction,

@@ -8,9 +8,9 @@ use anyhow::{Context, anyhow, bail, ensure};
 const COLUMNS: [&str; 5] = ["step", "total", "reconstruction", "prior", "diffusion"];
 const HELD_OUT: &str = "held_out";
 
-/// Loss at one step of the training, in bits per dimension.
+/// A row of the loss log as a file holds it, in bits per dimension.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct LossRow {
+pub struct LoggedLoss {
     /// Optimizer steps made so far.
     pub step: u64,
     /// Negative ELBO: the sum of the three terms.
@@ -27,7 +27,7 @@ pub struct LossRow {
 
 /// Reads a log with the header `step,total,reconstruction,prior,diffusion`. A column `held_out` may follow, empty where
 /// it was not measured.
-pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LossRow>> {
+pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LoggedLoss>> {
     let shown = path.display();
     let unreadable = |error| anyhow!("{shown} cannot be read ({error}): give the log of a training run");
     let mut reader = csv::ReaderBuilder::new()
@@ -69,7 +69,7 @@ pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LossRow>> {
             Some((place, text)) if !text.is_empty() => Some(number(place, HELD_OUT)?),
             _ => None,
         };
-        rows.push(LossRow {
+        rows.push(LoggedLoss {
             step: step as u64,
             total,
             reconstruction,
@@ -88,7 +88,7 @@ pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LossRow>> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<LossRow>, String> {
+    fn read(text: &str) -> Result<Vec<LoggedLoss>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("losses.csv");
         std::fs::write(&path, text).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_log_is_read_with_and_without_held_out_values() {
         let plain = read("step,total,reconstruction,prior,diffusion\n100,3.5,1,0.5,2\n").unwrap();
-        let expected = LossRow {
+        let expected = LoggedLoss {
             step: 100,
             total: 3.5,
             reconstruction: 1.0,

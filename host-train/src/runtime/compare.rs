@@ -75,9 +75,7 @@ pub fn compare(
     let is_float = |f: &&ModelFile| f.header().format == FormatId::F32;
     let reference = files.iter().find(is_float).or(files.first());
     let reference = reference.context("there is nothing to compare: name at least one model file")?;
-    let integer = files
-        .iter()
-        .find(|f| !matches!(f.header().format, FormatId::F32 | FormatId::F16));
+    let integer = files.iter().find(|f| f.header().format.is_integer());
     check(files, reference, integer, settings)?;
     let all = [&split.train, &split.validation, &split.test]
         .map(|d| d.rows.as_slice())

@@ -95,8 +95,8 @@ impl Evaluation {
 /// Scores every row of `data`, summing over every step.
 ///
 /// * `draws`: number of times that each row is scored, with fresh noise;
-/// * `seed`: row r, draw k uses the generator seeded with `seed·2³² + r·draws + k`. So the result does not depend on the
-///   number of threads, and two formats see the same noise;
+/// * `seed`: row r, draw k uses the generator seeded with `seed·2³² + r·draws + k`. So the result does not depend on
+///   the number of threads, and two formats see the same noise;
 /// * `progress`: advances by one for each row.
 ///
 /// # Errors
@@ -235,12 +235,19 @@ pub fn evaluate_state(
         )
     };
     progress.begin("scoring the float network behind a state in Q3.12", data.len() as u64);
-    let scores = match integer.parse()? {
-        AnyModel::W8A16(model) => score_state(&network, &model, data, (draws, seed), progress),
-        AnyModel::W8A8(model) => score_state(&network, &model, data, (draws, seed), progress),
-        AnyModel::W4A8(model) => score_state(&network, &model, data, (draws, seed), progress),
-        AnyModel::F32(_) | AnyModel::F16(_) => bail!("{} has no integers", integer.name),
-    };
+    macro_rules! score_integers {
+        ($($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+            match integer.parse()? {
+                $(AnyModel::$format(model) => score_integers!(@$kind model),)*
+            }
+        };
+        (@integer $model:ident) => { score_state(&network, &$model, data, (draws, seed), progress) };
+        (@float $model:ident) => {{
+            let _ = $model;
+            bail!("{} has no integers: name a model in an integer format", integer.name)
+        }};
+    }
+    let scores = ancestral::for_each_format!(score_integers);
     let mut score = summarize(float, data, draws, seed, &scores);
     score.format = "f32 in q3.12".to_owned();
     Ok(score)
@@ -266,7 +273,7 @@ impl Denoiser for RoundedState<'_, '_> {
         for (to, &from) in estimate.iter_mut().zip(&self.output) {
             *to = Q3_12::from_f32(from);
         }
-        if let Some(constants) = self.table.at(t) {
+        if let Some(constants) = self.table.constants_at(t) {
             estimate_data(&constants, self.table.clip, z, estimate);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::data::DataSpec;
 use ancestral::model::{AlignedBytes, Header};
-use ancestral::{F16, F32, FormatId, Model, W4A8, W8A8, W8A16};
+use ancestral::{FormatId, Model, for_each_format};
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -14,30 +14,46 @@ pub struct ModelFile {
     header: Header,
 }
 
-/// A parsed model in the format of its file.
-pub enum AnyModel<'a> {
-    /// `f32`.
-    F32(Model<'a, F32>),
-    /// `f16`.
-    F16(Model<'a, F16>),
-    /// `w8a16`.
-    W8A16(Model<'a, W8A16>),
-    /// `w8a8`.
-    W8A8(Model<'a, W8A8>),
-    /// `w4a8`.
-    W4A8(Model<'a, W4A8>),
+macro_rules! any_model {
+    ($($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+        /// A parsed model in the format of its file.
+        pub enum AnyModel<'a> {
+            $($(#[$doc])* $format(Model<'a, ancestral::$format>),)*
+        }
+
+        impl<'a> AnyModel<'a> {
+            /// Parses a model in the format that its header names.
+            fn parse(bytes: &'a AlignedBytes, header: &Header) -> Result<Self> {
+                Ok(match header.format {
+                    $(FormatId::$format => Self::$format(Model::parse(bytes)?),)*
+                    other => anyhow::bail!("this program does not run the format {other}"),
+                })
+            }
+        }
+    };
 }
+for_each_format!(any_model);
 
 /// Runs an expression with the model of an [`AnyModel`] of any format.
 #[macro_export]
 macro_rules! with_model {
-    ($any:expr, $model:ident => $body:expr) => {
+    ($any:expr, $model:ident => $body:expr) => {{
+        #[allow(unused_imports)] // in the module that defines it
+        use $crate::match_model;
+        ancestral::for_each_format!(match_model, $any, $model => $body;)
+    }};
+}
+
+/// The arms of [`with_model!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! match_model {
+    (
+        $any:expr, $model:ident => $body:expr;
+        $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*
+    ) => {
         match $any {
-            $crate::runtime::model_file::AnyModel::F32($model) => $body,
-            $crate::runtime::model_file::AnyModel::F16($model) => $body,
-            $crate::runtime::model_file::AnyModel::W8A16($model) => $body,
-            $crate::runtime::model_file::AnyModel::W8A8($model) => $body,
-            $crate::runtime::model_file::AnyModel::W4A8($model) => $body,
+            $($crate::runtime::model_file::AnyModel::$format($model) => $body,)*
         }
     };
 }
@@ -75,15 +91,7 @@ impl ModelFile {
 
     /// Parses the model in its format.
     pub fn parse(&self) -> Result<AnyModel<'_>> {
-        let model = match self.header.format {
-            FormatId::F32 => Model::parse(&self.bytes).map(AnyModel::F32),
-            FormatId::F16 => Model::parse(&self.bytes).map(AnyModel::F16),
-            FormatId::W8A16 => Model::parse(&self.bytes).map(AnyModel::W8A16),
-            FormatId::W8A8 => Model::parse(&self.bytes).map(AnyModel::W8A8),
-            FormatId::W4A8 => Model::parse(&self.bytes).map(AnyModel::W4A8),
-            other => anyhow::bail!("{}: this program does not run the format {other}", self.name),
-        };
-        model.with_context(|| format!("{} is not a usable model", self.name))
+        AnyModel::parse(&self.bytes, &self.header).with_context(|| format!("{} is not a usable model", self.name))
     }
 
     /// Returns the data set that the model was trained on, from the exporter's note.

@@ -4,7 +4,7 @@ use crate::progress::Progress;
 use crate::runtime::model_file::ModelFile;
 use crate::with_model;
 use ancestral::model::StepTable;
-use ancestral::steps::Steps;
+use ancestral::steps::OwnedStepTable;
 use ancestral::storage::Heap;
 use ancestral::{Format, Model, Sampler};
 use anyhow::Result;
@@ -42,8 +42,8 @@ pub fn sample(file: &ModelFile, count: usize, seed: u64, chain: Option<Chain>, p
         None => draw(&model, model.step_table(), (count, seed), progress),
         Some(chain) => {
             let steps = chain.steps.unwrap_or_else(|| model.steps());
-            let table = Steps::<_, MAX_ENTRIES>::new(&model, steps, chain.eta)?;
-            draw(&model, table.table(), (count, seed), progress)
+            let table = OwnedStepTable::<_, MAX_ENTRIES>::new(&model, steps, chain.eta)?;
+            draw(&model, table.view(), (count, seed), progress)
         }
     })
 }

@@ -4,6 +4,16 @@ use crate::common;
 use crate::support::{fails, ok, program, trained};
 use host_train::train::checkpoint::CHECKPOINT;
 
+/// A folder with data, a configuration, and a sweep of two runs.
+#[cfg(not(all(feature = "mpi", feature = "cuda")))]
+fn folder_with_a_sweep() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    common::files(folder.path());
+    let sweep = "base = \"tiny.toml\"\n[grid]\nseed = [1, 2]\n";
+    std::fs::write(folder.path().join("sweep.toml"), sweep).unwrap();
+    folder
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_leaves_a_checkpoint_that_resumes() {
@@ -82,13 +92,7 @@ fn an_earlier_run_is_kept_and_does_not_pass_for_the_new_one() {
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn a_build_without_mpi_says_how_to_make_one_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    common::files(folder.path());
-    std::fs::write(
-        folder.path().join("sweep.toml"),
-        "base = \"tiny.toml\"\n[grid]\nseed = [1, 2]\n",
-    )
-    .unwrap();
+    let folder = folder_with_a_sweep();
     for (command, file) in [("train", "tiny.toml"), ("sweep", "sweep.toml")] {
         let error = fails(folder.path(), &[command, file, "--mpi"]);
         assert!(error.contains("--features mpi (docs/mpi.md)"), "{error}");
@@ -114,13 +118,7 @@ fn what_only_a_gpu_can_is_refused_on_the_cpu() {
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn a_program_without_cuda_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    common::files(folder.path());
-    std::fs::write(
-        folder.path().join("sweep.toml"),
-        "base = \"tiny.toml\"\n[grid]\nseed = [1, 2]\n",
-    )
-    .unwrap();
+    let folder = folder_with_a_sweep();
     for arguments in [
         &["train", "tiny.toml", "--cuda"][..],
         &["sweep", "sweep.toml", "--together", "2", "--cuda"],

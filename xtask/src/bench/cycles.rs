@@ -1,4 +1,5 @@
-//! Cycles, estimated: every instruction that a firmware executes, as QEMU lists it, at what the core's manual says it takes.
+//! Cycles, estimated: every instruction that a firmware executes, as QEMU lists it, at what the core's manual says it
+//! takes.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
@@ -6,27 +7,29 @@ use std::process::Stdio;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use firmware_build::machine::Machine;
 
-use crate::boards::Machine;
 use crate::firmware;
+use crate::progress;
 
-/// What an instruction takes, all memory without wait states.
+/// Table of the cycles that instructions take, all memory without wait states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timing {
-    /// Arm 100166 (Cortex-M4 manual), table 3-1: loads and stores 2, of which one is saved where they follow each other; `n` registers
-    /// 1 + n; a taken branch 1 + P, P = 1 to 3, taken as 2; a division 2 to 12, taken as 12.
+    /// Arm 100166 (Cortex-M4 manual), table 3-1: loads and stores 2, of which one is saved where they follow each
+    /// other; `n` registers 1 + n; a taken branch 1 + P, P = 1 to 3, taken as 2; a division 2 to 12, taken as 12.
     M4,
-    /// Arm DDI 0484C (Cortex-M0+ manual), table 3.1, with the single-cycle multiplier: loads and stores 2; `n` registers 1 + n; a taken branch
-    /// 2, a call 3, a return from the stack 3 + n.
+    /// Arm DDI 0484C (Cortex-M0+ manual), table 3.1, with the single-cycle multiplier: loads and stores 2; `n`
+    /// registers 1 + n; a taken branch 2, a call 3, a return from the stack 3 + n.
     M0Plus,
-    /// lowRISC's documentation of Ibex, with the single-cycle multiplier, without branch target ALU: loads and stores 2, a taken branch 3, a jump 2, a
-    /// division 37.
+    /// lowRISC's documentation of Ibex, with the single-cycle multiplier, without branch target ALU: loads and stores
+    /// 2, a taken branch 3, a jump 2, a division 37.
     Ibex,
 }
 
 impl Timing {
-    /// What is known of a core; Arm publishes no such table for Cortex-M33, and none of single instructions for Cortex-M55.
-    pub fn of(machine: &Machine) -> Option<Self> {
+    /// Returns the published timing of a core; Arm publishes no such table for Cortex-M33, and none of single
+    /// instructions for Cortex-M55.
+    pub fn known(machine: &Machine) -> Option<Self> {
         match machine.core {
             "Cortex-M4F" => Some(Self::M4),
             "Cortex-M0+" => Some(Self::M0Plus),
@@ -68,7 +71,7 @@ enum Kind {
 
 impl Kind {
     /// From a line of QEMU's listing: `ldm r3!, {r4, r5, r6, r7}`.
-    fn of(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let (name, operands) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let name = name
             .trim_end_matches(".w")
@@ -104,8 +107,8 @@ struct Block {
     end: u64,
 }
 
-/// The cycles of each stretch between two calls of the firmware's `mark`, in order, less what marking takes. The first of all is the timer's own
-/// measurement of nothing and is left out.
+/// The cycles of each stretch between two calls of the firmware's `mark`, in order, less what marking takes. The first
+/// of all is the timer's own measurement of nothing and is left out.
 pub fn stretches(machine: &Machine, elf: &std::path::Path, timing: Timing) -> Result<Vec<u64>> {
     let mut qemu = firmware::qemu(machine, elf, &["-d", "in_asm,exec,nochain"]);
     qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -114,7 +117,8 @@ pub fn stretches(machine: &Machine, elf: &std::path::Path, timing: Timing) -> Re
     let printed = guest.stdout.take().context("QEMU has no standard output")?;
     let reader = thread::spawn(move || BufReader::new(printed).read_to_end(&mut Vec::new()));
     let log = guest.stderr.take().context("QEMU has no standard error")?;
-    let found = walk(log, timing);
+    let title = format!("following every instruction on {}", firmware::named(machine));
+    let found = progress::during(&title, || walk(log, timing));
     let status = guest.wait().context("cannot wait for QEMU")?;
     let _ = reader.join();
     if !status.success() {
@@ -146,7 +150,7 @@ fn walk(log: impl Read, timing: Timing) -> Result<Vec<u64>> {
             if start == address {
                 *block = Block::default();
             }
-            block.kinds.push(Kind::of(text));
+            block.kinds.push(Kind::parse(text));
             block.end = address + bytes;
         } else if let Some(executed) = line.strip_prefix("Trace ") {
             let (address, symbol) = executed_at(executed).context("a traced line has an address")?;
@@ -220,7 +224,7 @@ mod tests {
             ("c.lwsp          ra,12(sp)", Kind::Memory),
             ("bic.w    r0, r0, #1", Kind::Plain),
         ] {
-            assert_eq!(Kind::of(text), kind, "{text}");
+            assert_eq!(Kind::parse(text), kind, "{text}");
         }
         assert_eq!(encoding("  f007 f82d  bl       #0x745e"), (4, "bl       #0x745e"));
         assert_eq!(encoding("  bd80       pop      {r7, pc}"), (2, "pop      {r7, pc}"));

@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use firmware_build::machine::Machine;
 use serde_json::json;
 
 use super::cycles::{self, Timing};
-use super::{FORMATS, build, machines, run};
-use crate::boards::Machine;
+use super::{build, integer_formats, machines, run};
 
-/// Instructions per multiply-accumulate of CMSIS-NN 6's `arm_fully_connected_s8` (commit 99f736a, GCC 12.2 -O3; clang for the
-/// M55), the whole call, batch 1, at 64×128, 128×128 and 256×256; and of its `arm_fully_connected_s4` at 256×256. Counted in
-/// QEMU as everything else here.
+/// Instructions per multiply-accumulate of CMSIS-NN 6's `arm_fully_connected_s8` (commit 99f736a, GCC 12.2 -O3; clang
+/// for the M55), the whole call, batch 1, at 64×128, 128×128 and 256×256; and of its `arm_fully_connected_s4` at
+/// 256×256. Counted in QEMU as everything else here.
 fn cmsis(core: &str) -> ([f64; 3], Option<f64>) {
     match core {
         "Cortex-M4F" | "Cortex-M33" => ([2.66, 2.27, 2.07], Some(5.07)),
@@ -72,7 +72,7 @@ fn stretches(shape: &str) -> usize {
 pub fn measure(machine: &'static Machine) -> Result<Vec<Row>> {
     let elf = build(machine, "layers", &[], "3")?;
     let lines = run(machine, &elf)?;
-    let mut cycles = match Timing::of(machine) {
+    let mut cycles = match Timing::known(machine) {
         // After the two stretches of the scale.
         Some(timing) => Some(cycles::stretches(machine, &elf, timing)?.into_iter().skip(2)),
         None => None,
@@ -104,7 +104,7 @@ pub fn page(rows: &[Row], page: &mut String) -> Result<()> {
     };
     for machine in machines()? {
         let core = machine.core;
-        for format in FORMATS {
+        for format in integer_formats() {
             let Some(row) = find(core, format, "256x256", 1) else {
                 continue;
             };
@@ -126,7 +126,7 @@ pub fn page(rows: &[Row], page: &mut String) -> Result<()> {
     page.push_str(CYCLES);
     for machine in machines()? {
         let core = machine.core;
-        for format in FORMATS {
+        for format in integer_formats() {
             let each = |shape, batch| {
                 let row = find(core, format, shape, batch)?;
                 row.cycles.map(|cycles| row.each(cycles))
@@ -162,25 +162,29 @@ fn number(value: Option<f64>) -> String {
 const HEAD: &str = "
 ## Layers
 
-Instructions per multiply-accumulate of a whole layer: bringing the input into the kernel's order, products, bias, requantisation, rectifier. Batch 1 and
-batch 4. The last column is the network of MLPerf Tiny's anomaly detection (640-128-128-128-128-8-128-128-128-128-640), batch 1.
+Instructions per multiply-accumulate of a whole layer: bringing the input into the kernel's order, products, bias,
+requantisation, rectifier. Batch 1 and batch 4. The last column is the network of MLPerf Tiny's anomaly detection
+(640-128-128-128-128-8-128-128-128-128-640), batch 1.
 
 | core | kernel | format | 64×128 | ×4 | 128×128 | ×4 | 256×256 | ×4 | network |
 |---|---|---|---:|---:|---:|---:|---:|---:|---:|
 ";
 
 const CONTRACT: &str = "
-CMSIS-NN is `arm_fully_connected_s8` and `arm_fully_connected_s4` of commit 99f736a (GCC 12.2 -O3, for the M55 clang), counted the same way. Its contract is another: one scale
-for the whole tensor, zero points, 32-bit biases, 8 bits in and out. Here there is a multiplier and a shift per row, 16-bit biases, no zero point in the loop;
-`w8a16` has 16-bit activations, which CMSIS-NN multiplies in `arm_fully_connected_s16`. Armv6-M code runs on an emulated Cortex-M3, for its memory.
+CMSIS-NN is `arm_fully_connected_s8` and `arm_fully_connected_s4` of commit 99f736a (GCC 12.2 -O3, for the M55 clang),
+counted the same way. Its contract is another: one scale for the whole tensor, zero points, 32-bit biases, 8 bits in and
+out. Here there is a multiplier and a shift per row, 16-bit biases, no zero point in the loop; `w8a16` has 16-bit
+activations, which CMSIS-NN multiplies in `arm_fully_connected_s16`. Armv6-M code runs on an emulated Cortex-M3, for its
+memory.
 ";
 
 const CYCLES: &str = "
 ## Cycles, estimated
 
-The same per multiply-accumulate in cycles, without wait states: each instruction that was executed, at what the core's manual says (Cortex-M4: Arm 100166, table 3-1,
-with two cycles to refill the pipeline; Cortex-M0+: Arm DDI 0484C, table 3.1, with the multiplier of one cycle; RISC-V: Ibex with the multiplier of one
-cycle and without branch target ALU). Not measured on silicon. For Cortex-M33 and M55 no such tables are published.
+The same per multiply-accumulate in cycles, without wait states: each instruction that was executed, at what the core's
+manual says (Cortex-M4: Arm 100166, table 3-1, with two cycles to refill the pipeline; Cortex-M0+: Arm DDI 0484C, table
+3.1, with the multiplier of one cycle; RISC-V: Ibex with the multiplier of one cycle and without branch target ALU). Not
+measured on silicon. For Cortex-M33 and M55 no such tables are published.
 
 | core | format | 64×128 | ×4 | 128×128 | ×4 | 256×256 | ×4 | network |
 |---|---|---:|---:|---:|---:|---:|---:|---:|

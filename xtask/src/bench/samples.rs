@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use firmware_build::machine::Machine;
 
 use super::cycles::{self, Timing};
 use super::{Model, build, found, run, run_at};
-use crate::boards::Machine;
 
 /// A sample and what it is made of, in instructions.
 pub struct Sample {
@@ -14,14 +14,14 @@ pub struct Sample {
     model: Model,
     steps: u64,
     all: u64,
-    /// Of all steps.
+    /// Instructions of the network in all steps.
     mlp: u64,
     noise: u64,
     update: u64,
     decode: u64,
-    /// Of one of four that are drawn at once.
+    /// Instructions of one of four that are drawn at once.
     of_four: u64,
-    /// Of the whole, where the core's timings are published.
+    /// Estimated cycles of the whole, where the core's timings are published.
     cycles: Option<u64>,
 }
 
@@ -29,11 +29,17 @@ pub struct Sample {
 pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
     let elf = build(machine, "digit", &model.settings(), "3")?;
     let lines = run(machine, &elf)?;
-    let of = |name: &str| found(&lines, name);
+    let count = |name: &str| found(&lines, name);
     // Four steps of the slowest core take longer than the timer.
     let longer = run_at(machine, &elf, "shift=7")?;
-    let (steps, chain, mlp, noise, decode) = (of("steps")?, of("chain")?, of("mlp")?, of("noise")?, of("decode")?);
-    let cycles = match Timing::of(machine) {
+    let (steps, chain, mlp, noise, decode) = (
+        count("steps")?,
+        count("chain")?,
+        count("mlp")?,
+        count("noise")?,
+        count("decode")?,
+    );
+    let cycles = match Timing::known(machine) {
         // After the scale: the start, the steps, one that does nothing at the chain's end, the decoding.
         Some(timing) => {
             let stretches = cycles::stretches(machine, &elf, timing)?;
@@ -45,7 +51,7 @@ pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
         core: machine.core,
         model,
         steps,
-        all: of("start")? + chain + decode,
+        all: count("start")? + chain + decode,
         mlp,
         noise,
         update: (chain.saturating_sub(mlp) / steps.max(1)).saturating_sub(noise),
@@ -85,8 +91,9 @@ pub fn page(samples: &[Sample], page: &mut String) -> Result<()> {
 const HEAD: &str = "
 ## Samples
 
-Instructions of a digit of the models `digits-t64-*.vdm` (64 dimensions, width 256, 64 steps, 229,376 products a step) and `digits-small-t64-*.vdm` (width 64, 20,480 products a
-step), and of one step: the network (the mean of all steps), 64 normals, and the rest of the two lines; decoding comes once. The last columns are everything but the network, of the
+Instructions of a digit of the models `digits-t64-*.vdm` (64 dimensions, width 256, 64 steps, 229,376 products a step)
+and `digits-small-t64-*.vdm` (width 64, 20,480 products a step), and of one step: the network (the mean of all steps),
+64 normals, and the rest of the two lines; decoding comes once. The last columns are everything but the network, of the
 whole digit; a digit where four are drawn at once; and the digit's estimated cycles in millions.
 
 | core | width | format | digit | a step | network | noise | update | decode | around the network | one of four | Mcycles |

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use firmware_build::machine::Machine;
 
-use super::{FORMATS, Model, build, found, machines, run};
-use crate::boards::Machine;
+use super::{Model, build, found, integer_formats, machines, run};
 use crate::elf::Elf;
 use crate::paths;
 
@@ -26,7 +26,7 @@ pub struct Size {
     stack: u64,
 }
 
-/// What a firmware must not contain: none of these can be reached by drawing a sample.
+/// Symbols that a firmware must not contain: none of these can be reached by drawing a sample.
 const FORBIDDEN: [&str; 12] = [
     "panic_fmt",
     "panic_bounds",
@@ -60,8 +60,9 @@ pub fn measure() -> Result<Vec<Size>> {
     let mut sizes = Vec::new();
     for machine in machines()? {
         for (how, level) in LEVELS {
+            eprintln!("{}: sizes, {how}", machine.core);
             let empty = Elf::read(&build(machine, "least", &[("ANCESTRAL_EMPTY", "1".to_owned())], level)?)?;
-            for format in FORMATS {
+            for format in integer_formats() {
                 sizes.push(one(machine, format, (how, level), &empty)?);
             }
         }
@@ -82,7 +83,7 @@ fn one(
         .with_context(|| format!("cannot read {}", paths::shown(path)))?
         .len();
     let lines = run(machine, &build(machine, "stack", &model.settings(), level)?)?;
-    let of = |name: &str| found(&lines, name);
+    let count = |name: &str| found(&lines, name);
     Ok(Size {
         core: machine.core,
         format,
@@ -93,9 +94,9 @@ fn one(
             .saturating_sub(empty.constants)
             .saturating_sub(model_bytes as u32),
         model: model_bytes,
-        buffers: of("buffers")?,
-        sampler: of("sampler")?,
-        stack: of("stack")?.saturating_sub(of("nothing")?),
+        buffers: count("buffers")?,
+        sampler: count("sampler")?,
+        stack: count("stack")?.saturating_sub(count("nothing")?),
     })
 }
 
@@ -115,9 +116,10 @@ pub fn page(sizes: &[Size], page: &mut String) -> Result<()> {
 const HEAD: &str = "
 ## Flash and memory
 
-Bytes. Of flash: a firmware that draws a digit, less one that does nothing: the generator, the sampler, the network in one format and its kernel, and the functions that clear memory.
-Constants are the table of the normal. Of memory: the buffers (64 dimensions, width 256), the whole sampler with them, and the stack that drawing takes at its deepest, found by
-painting it. There is nothing else: no heap and no static memory.
+Bytes. Of flash: a firmware that draws a digit, less one that does nothing: the generator, the sampler, the network in
+one format and its kernel, and the functions that clear memory. Constants are the table of the normal. Of memory: the
+buffers (64 dimensions, width 256), the whole sampler with them, and the stack that drawing takes at its deepest, found
+by painting it. There is nothing else: no heap and no static memory.
 
 | core | format | setting | code | constants | model | buffers | sampler | stack |
 |---|---|---|---:|---:|---:|---:|---:|---:|

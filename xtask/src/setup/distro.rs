@@ -14,10 +14,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::paths;
 use crate::process;
+use crate::progress;
 use crate::setup::apt;
 use crate::setup::rustc::{self, Version};
 
-/// What the sysroot needs; everything else a firmware brings itself.
+/// Libraries of the sysroot; everything else a firmware brings itself.
 const LIBRARIES: [&str; 3] = ["core", "alloc", "compiler_builtins"];
 
 /// Packages of compiler, library source and lints. Debian's `-web` family follows new releases
@@ -32,35 +33,22 @@ const FAMILIES: [[&str; 3]; 2] = [
 pub struct Compiler {
     /// The compiler.
     pub rustc: PathBuf,
-    /// What it says it is.
+    /// Version that it reports.
     pub version: Version,
     /// LLVM's linker.
     pub linker: PathBuf,
 }
 
 impl Compiler {
-    /// Finds it, and installs it where it is not there.
-    pub fn ensure() -> Result<Self> {
-        let missing = match Self::find() {
-            Ok(compiler) => return compiler.with_lints(),
-            Err(missing) => missing,
-        };
-        println!("{missing:#}");
-        install().with_context(|| {
-            "the distribution's compiler is not complete: as root run `apt-get install rustc-web \
-             rust-web-src` and the newest `lld-NN`, or unset ANCESTRAL_TARGETS to use rustup"
-        })?;
-        Self::find().context("the packages are installed, but something is still missing")
-    }
-
-    fn find() -> Result<Self> {
+    /// Finds it; the error says which part is missing.
+    pub fn find() -> Result<Self> {
         let rustc = PathBuf::from("/usr/bin/rustc");
         let real = fs::canonicalize(&rustc).unwrap_or_default();
         // Packaged rustup puts its proxy there.
         if !rustc.is_file() || real.ends_with("rustup") {
             bail!("there is no compiler of the distribution's (/usr/bin/rustc)");
         }
-        let version = Version::of(&rustc)?;
+        let version = Version::ask(&rustc)?;
         if !rustc::recent_enough(&version.release) {
             bail!(
                 "the distribution's rustc is {}, this project needs {}",
@@ -76,23 +64,6 @@ impl Compiler {
             bail!("LLVM's linker (ld.lld) is missing")
         };
         Ok(Self { rustc, version, linker })
-    }
-
-    /// Tries once to get the lints for a compiler that was there already.
-    fn with_lints(self) -> Result<Self> {
-        let tried = paths::target()
-            .join("sysroot")
-            .join(self.version.folder())
-            .join("lints");
-        if self.cargo_clippy().is_some() || tried.exists() {
-            return Ok(self);
-        }
-        install_lints();
-        // The package may have brought a newer compiler with it.
-        let compiler = Self::find()?;
-        fs::create_dir_all(tried.parent().unwrap_or(&tried)).with_context(|| cannot_write(&tried))?;
-        write(&tried, "")?;
-        Ok(compiler)
     }
 
     /// The `cargo-clippy` that belongs to this compiler.
@@ -158,7 +129,9 @@ impl Compiler {
             .env("RUSTC_BOOTSTRAP", "1")
             // Bitcode, so that a firmware's link-time optimisation sees the library too.
             .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes");
-        process::run(&mut cargo)?;
+        progress::during(&format!("building core and alloc for {target}"), || {
+            process::run(&mut cargo)
+        })?;
         let built = output.join(target).join("release/deps");
         let found = rustc::libraries(&built, &LIBRARIES);
         if found.len() != LIBRARIES.len() {
@@ -183,38 +156,49 @@ path = "lib.rs"
 [workspace]
 "#;
 
-fn install() -> Result<()> {
-    apt::update()?;
-    let Some([rustc, source, _]) = family() else {
-        bail!(
-            "this distribution has no package of Rust {} or newer",
-            env!("CARGO_PKG_RUST_VERSION")
-        );
-    };
-    let linker = apt::newest("lld-").unwrap_or_else(|| "lld".to_owned());
-    apt::install(&[rustc.to_owned(), source.to_owned(), linker])?;
-    install_lints();
-    Ok(())
-}
-
-/// Not every distribution has them, and nothing is built with them: their absence is no error.
-fn install_lints() {
-    if !apt::usable() {
-        return;
-    }
-    if let Some([_, _, clippy]) = family()
-        && apt::candidate(clippy).is_some()
-        && let Err(error) = apt::install(&[clippy.to_owned()])
-    {
-        eprintln!("{error:#}; the firmware goes without lints");
-    }
-}
-
-/// The first family that is recent enough.
-fn family() -> Option<[&'static str; 3]> {
+/// Returns the first family that is recent enough.
+fn recent_family() -> Option<[&'static str; 3]> {
     FAMILIES
         .into_iter()
-        .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|v| rustc::recent_enough(&v)))
+        .find(|[rustc, ..]| apt::candidate(rustc).is_some_and(|version| rustc::recent_enough(&version)))
+}
+
+/// Returns the family to name where the lists may be too old to know a recent one.
+fn likely_family() -> [&'static str; 3] {
+    let known = || FAMILIES.into_iter().find(|[rustc, ..]| apt::candidate(rustc).is_some());
+    recent_family().or_else(known).unwrap_or(FAMILIES[0])
+}
+
+/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old, the
+/// linker is a shell command that names it after an update.
+pub fn packages() -> [String; 3] {
+    let [rustc, source, _] = likely_family();
+    let linker = match recent_family() {
+        Some(_) => apt::newest("lld-").unwrap_or_else(|| "lld".to_owned()),
+        None => NEWEST_LINKER.to_owned(),
+    };
+    [rustc.to_owned(), source.to_owned(), linker]
+}
+
+/// A shell command that prints the newest linker's package. It has no single quotes, because it may stand between two.
+const NEWEST_LINKER: &str = r#"$(apt-cache search --names-only "^lld-[0-9]+$" | sort -V | tail -n 1 | cut -d" " -f1)"#;
+
+/// Fails where even up-to-date lists have no compiler that is recent enough.
+pub fn check_offer() -> Result<()> {
+    if recent_family().is_some() {
+        return Ok(());
+    }
+    bail!(
+        "this distribution has no package of Rust {} or newer; unset ANCESTRAL_TARGETS and let rustup add the targets",
+        env!("CARGO_PKG_RUST_VERSION")
+    )
+}
+
+/// Returns the package of the lints, where the distribution may have it. Nothing is built with it, so its absence is no error.
+pub fn lints_package() -> Option<String> {
+    let [_, _, clippy] = likely_family();
+    let lists_are_empty = FAMILIES.iter().all(|[rustc, ..]| apt::candidate(rustc).is_none());
+    (lists_are_empty || apt::candidate(clippy).is_some()).then(|| clippy.to_owned())
 }
 
 fn sysroot_of(rustc: &Path) -> Result<PathBuf> {

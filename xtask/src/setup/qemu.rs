@@ -2,37 +2,31 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use firmware_build::machine::Machine;
 
-use crate::boards::Machine;
 use crate::process;
-use crate::setup::apt;
+use crate::setup::beside;
 
-/// Installs the machine's QEMU where it is missing and apt can; otherwise says how to get it.
-pub fn ensure(machine: &Machine) -> Result<()> {
-    let there = || process::find_program(machine.qemu).is_some();
-    if there() {
-        return Ok(());
-    }
-    if apt::usable() {
-        let _ = apt::update().map_err(|error| eprintln!("{error:#}; going on with the old list"));
-        apt::install(&[machine.qemu_package.to_owned()]).with_context(|| format!("{} is missing", machine.qemu))?;
-        if there() {
-            return Ok(());
-        }
-    }
-    bail!(
-        "{} is missing: install it with `apt-get install {}` (Debian, Ubuntu), `dnf install {}` \
-         (Fedora), `pacman -S qemu-full` (Arch), `brew install qemu` (macOS) or `winget install \
-         SoftwareFreedomConservancy.QEMU` (Windows), and see that it is in PATH",
-        machine.qemu,
-        machine.qemu_package,
-        machine.qemu
-    );
+/// Returns whether the machine's QEMU is here.
+pub fn present(machine: &Machine) -> bool {
+    process::find_program(machine.qemu).is_some() || beside::find_program(machine.qemu).is_some()
 }
 
-/// What the emulator says it is.
+/// Returns a command that starts the machine's QEMU, without arguments.
+pub fn command(machine: &Machine) -> Command {
+    match (process::find_program(machine.qemu), beside::find_program(machine.qemu)) {
+        (None, Some(program)) => beside::command(&program),
+        _ => Command::new(machine.qemu),
+    }
+}
+
+/// Returns the line with which the emulator introduces itself.
 pub fn version(machine: &Machine) -> Result<String> {
-    let text = process::capture(Command::new(machine.qemu).arg("--version"))?;
+    let text = process::capture(command(machine).arg("--version"))?;
     Ok(text.lines().next().unwrap_or("of unknown version").to_owned())
 }
+
+/// Advice where there is no apt.
+pub const ADVICE: &str = "QEMU: `dnf install qemu-system-arm qemu-system-riscv` (Fedora), `pacman -S qemu-full` (Arch), \
+    `brew install qemu` (macOS) or `winget install SoftwareFreedomConservancy.QEMU` (Windows), and see that it is in PATH";

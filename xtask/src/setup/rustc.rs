@@ -1,4 +1,4 @@
-//! What compilers say about themselves.
+//! Versions and libraries of compilers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct Version {
 
 impl Version {
     /// Asks a compiler.
-    pub fn of(rustc: &Path) -> Result<Self> {
+    pub fn ask(rustc: &Path) -> Result<Self> {
         let text = process::capture(Command::new(rustc).arg("-vV"))?;
         Self::parse(&text).with_context(|| format!("`{} -vV` does not say what it should", rustc.display()))
     }
@@ -53,12 +53,12 @@ pub fn major_minor(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Whether a compiler of that version can build this project.
+/// Returns whether a compiler of that version can build this project.
 pub fn recent_enough(version: &str) -> bool {
     major_minor(version) >= major_minor(env!("CARGO_PKG_RUST_VERSION"))
 }
 
-/// Whether the toolchain in use has the library of that target.
+/// Returns whether the toolchain in use has the library of that target.
 pub fn in_use_has(target: &str) -> bool {
     let output = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])

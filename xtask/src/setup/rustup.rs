@@ -1,13 +1,13 @@
-//! The target by rustup.
+//! Targets and components by rustup.
 
 use std::env;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, anyhow};
 
 use crate::process;
 
-/// Whether there is a rustup that the user has not told to leave the network alone.
+/// Returns whether there is a rustup that the user has not told to leave the network alone.
 pub fn may_download() -> bool {
     process::find_program("rustup").is_some() && env::var_os("RUSTUP_AUTO_INSTALL").is_none_or(|value| value != "0")
 }
@@ -29,6 +29,22 @@ pub fn add_target(target: &str) -> Result<()> {
     // A missing toolchain is an error here, not an occasion to download one.
     command.env("RUSTUP_AUTO_INSTALL", "0");
     process::run(&mut command).map_err(|error| error.context(what_to_do(target)))
+}
+
+/// Components of the toolchain in use that the checks need and that it lacks, as a minimal profile does.
+pub fn missing_components() -> Vec<&'static str> {
+    [("fmt", "rustfmt"), ("clippy", "clippy")]
+        .into_iter()
+        .filter(|(subcommand, _)| {
+            let status = process::cargo()
+                .args([subcommand, "--version"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            !status.is_ok_and(|status| status.success())
+        })
+        .map(|(_, component)| component)
+        .collect()
 }
 
 fn what_to_do(target: &str) -> String {

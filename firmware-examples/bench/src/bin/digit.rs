@@ -1,5 +1,4 @@
-//! Instructions of a sample and of a step, and of what they are made of, with a model of `ANCESTRAL_MODEL` in the format of
-//! `ANCESTRAL_FORMAT`.
+//! Instructions of a sample and of a step, and of their parts, with the model that `ANCESTRAL_MODEL` names.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -9,7 +8,7 @@ use ancestral::model::StaticModel;
 use ancestral::number::Number;
 use ancestral::storage::{Buffers, Inline, Storage};
 use ancestral::{BatchSampler, Format, Sampler, include_model, kernel};
-use bench::{Chosen, Timer};
+use bench::{ModelFormat, Timer};
 use core::hint::black_box;
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 use semihosting::{println, process::ExitCode};
@@ -19,7 +18,7 @@ use cortex_m_rt::entry;
 #[cfg(target_arch = "riscv32")]
 use riscv_rt::entry;
 
-include_model!(MODEL: Chosen = env!("ANCESTRAL_MODEL"));
+include_model!(MODEL: ModelFormat = concat!(env!("OUT_DIR"), "/model.vdm"));
 
 /// Four digits at once.
 fn four<F: Format, const D: usize, const W: usize>(timer: &mut Timer, model: &'static StaticModel<F, D, W>) {

@@ -1,14 +1,14 @@
-//! Instructions of a layer of each format and shape, of one sample and of four; and of a network of the shape of MLPerf Tiny's
-//! anomaly detection.
+//! Instructions of a layer of each format and shape, of one sample and of four; and of a network of the shape of MLPerf
+//! Tiny's anomaly detection.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
 use ancestral::fixed::{NarrowRequant, WideRequant};
-use ancestral::format::{Format, Input};
-use ancestral::mlp::{A8, hidden};
+use ancestral::format::{A8, Format, Input};
+use ancestral::mlp::hidden;
 use ancestral::model::Layer;
-use ancestral::{Q3_12, W4A8, W8A8, W8A16, kernel};
+use ancestral::{Q3_12, for_each_format, kernel};
 use bench::Timer;
 use core::hint::black_box;
 use semihosting::{println, process::ExitCode};
@@ -68,12 +68,42 @@ const fn random<const N: usize>() -> [i8; N] {
 #[repr(C, align(8))]
 struct Buffer<T>([T; 1024]);
 
+/// Requantizations that the layers share, by their type.
+trait Table: Sized + 'static {
+    const TABLE: &'static [Self];
+}
+
+impl Table for WideRequant {
+    const TABLE: &'static [Self] = &WIDE;
+}
+
+impl Table for NarrowRequant {
+    const TABLE: &'static [Self] = &NARROW;
+}
+
+/// Activations made of a byte.
+trait FromByte {
+    fn from_byte(byte: i8) -> Self;
+}
+
+impl FromByte for Q3_12 {
+    fn from_byte(byte: i8) -> Self {
+        Self(i16::from(byte) * 16)
+    }
+}
+
+impl FromByte for A8 {
+    fn from_byte(byte: i8) -> Self {
+        Self(byte)
+    }
+}
+
 fn layer<F: Format<Weight = i8, Bias = i16>>(
     (rows, columns): (usize, usize),
     requant: &'static [F::Requant],
     packed: bool,
 ) -> Option<Layer<'static, F>> {
-    let len = ancestral::model::row_len(columns, packed) * rows;
+    let len = ancestral::kernel::row_len(columns, packed) * rows;
     Some(Layer::new(
         (rows, columns),
         packed,
@@ -83,15 +113,14 @@ fn layer<F: Format<Weight = i8, Bias = i16>>(
     ))
 }
 
-fn format<F: Format<Weight = i8, Bias = i16>>(
-    timer: &mut Timer,
-    requant: &'static [F::Requant],
-    value: fn(i8) -> F::Activation,
-) -> Option<()> {
-    let packed = F::PACKS;
+fn format<F>(timer: &mut Timer) -> Option<()>
+where
+    F: Format<Weight = i8, Bias = i16, Requant: Table, Activation: FromByte>,
+{
+    let (packed, requant) = (F::PACKS, F::Requant::TABLE);
     let mut input = Buffer([F::Activation::default(); 1024]);
     for (slot, &byte) in input.0.iter_mut().zip(&WEIGHTS.0) {
-        *slot = value(byte);
+        *slot = F::Activation::from_byte(byte);
     }
     let mut output = Buffer([F::Activation::default(); 1024]);
     let mut work = [0u32; 512];
@@ -121,13 +150,23 @@ fn format<F: Format<Weight = i8, Bias = i16>>(
     Some(())
 }
 
+/// Runs the layers of every integer format.
+macro_rules! integer_formats {
+    ($timer:ident; $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+        $(integer_formats!(@$kind $format $timer);)*
+    };
+    (@float $format:ident $timer:ident) => {};
+    (@integer $format:ident $timer:ident) => {
+        format::<ancestral::$format>(&mut $timer)?;
+    };
+}
+
 fn all() -> Option<()> {
     let mut timer = Timer::start()?;
     println!("kernel {}", kernel::NAME);
     println!("scale {}", timer.scale());
-    format::<W8A16>(&mut timer, &WIDE, |byte| Q3_12(i16::from(byte) * 16))?;
-    format::<W8A8>(&mut timer, &NARROW, A8)?;
-    format::<W4A8>(&mut timer, &NARROW, A8)
+    for_each_format!(integer_formats, timer;);
+    Some(())
 }
 
 #[entry]

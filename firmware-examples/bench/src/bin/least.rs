@@ -1,5 +1,5 @@
-//! The least firmware: draws a sample and ends. What it has more than the same without the sampler is what the sampler takes of a
-//! flash, and what is in it is what the sampler can reach.
+//! The least firmware: draws a sample and ends. What it has more than the same without the sampler is what the sampler
+//! takes of a flash, and what is in it is what the sampler can reach.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -14,11 +14,11 @@ use riscv_rt::entry;
 #[cfg(not(bench_empty))]
 mod sample {
     use ancestral::{Sampler, include_model};
-    use bench::Chosen;
+    use bench::ModelFormat;
     use core::hint::black_box;
     use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 
-    include_model!(MODEL: Chosen = env!("ANCESTRAL_MODEL"));
+    include_model!(MODEL: ModelFormat = concat!(env!("OUT_DIR"), "/model.vdm"));
 
     pub fn draw() {
         // As a hardware generator would seed it.

@@ -22,30 +22,16 @@ pub fn damage<F: IntegerFormat>(
 
 /// Returns the model with an integer network in place of its own.
 pub fn assemble<F: IntegerFormat>(float: &ModelSpec<F32>, network: IntegerNetwork<F>) -> ModelSpec<F> {
-    ModelSpec {
-        exponents: network.exponents,
-        ..with_layers(float, network.layers)
-    }
+    let mut spec = with_layers(float, network.layers);
+    spec.head.exponents = network.exponents;
+    spec
 }
 
-/// Returns the model with layers of another format.
+/// Returns the head of the float model around layers of another format.
 pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> ModelSpec<F> {
-    ModelSpec {
-        prediction: float.prediction,
-        clip: float.clip,
-        levels: float.levels,
-        gamma: float.gamma.clone(),
-        mean: float.mean.clone(),
-        scale: float.scale.clone(),
-        note: float.note.clone(),
-        exponents: Vec::new(),
-        variance: float
-            .variance
-            .as_ref()
-            .map(|v| cut_to_range::<F::Number>(v, &float.gamma)),
-        eta: float.eta,
-        layers,
-    }
+    let mut head = float.head.clone();
+    head.variance = head.variance.map(|v| cut_to_range::<F::Number>(&v, &head.gamma));
+    ModelSpec { head, layers }
 }
 
 /// Largest standard deviation that a constant in Q1.14 holds.

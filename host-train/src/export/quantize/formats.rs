@@ -1,7 +1,7 @@
 //! The integer formats: ranges, and the requantization of a row.
 
 use ancestral::fixed::{NarrowRequant, WideRequant};
-use ancestral::mlp::A8;
+use ancestral::format::A8;
 use ancestral::{Format, Q3_12, W4A8, W8A8, W8A16};
 
 /// An integer format as quantization needs it.

@@ -3,8 +3,8 @@
 use super::formats::IntegerFormat;
 use super::integers::IntegerNetwork;
 use ancestral::F32;
-use ancestral::kernel::portable::unpack;
-use ancestral::model::{LayerSpec, ModelSpec, row_len};
+use ancestral::kernel::{portable::unpack, row_len};
+use ancestral::model::{LayerSpec, ModelSpec};
 use anyhow::{Result, ensure};
 
 /// Refuses numbers that are not finite, and rows of zeros.

@@ -29,11 +29,11 @@ impl Costs {
     /// Reads the costs off a float model.
     pub fn new(model: &Model<'_, F32>) -> Self {
         let (table, dim) = (model.step_table(), model.dim());
-        let weight = |t: usize, d: usize| match &table.shape {
+        let weight = |t: usize, d: usize| match &table.reverse_variance {
             None => f64::from(table.weight.get(t).copied().unwrap_or(0.0)),
-            Some(shape) => {
-                let spread = shape.spread(t, dim).get(d).copied().unwrap_or(f32::INFINITY);
-                let pull = table.at(t).map_or(0.0, |c| c.pull);
+            Some(variance) => {
+                let spread = variance.spreads_at(t, dim).get(d).copied().unwrap_or(f32::INFINITY);
+                let pull = table.constants_at(t).map_or(0.0, |c| c.pull);
                 0.5 * f64::from(pull / spread).powi(2)
             }
         };
@@ -43,7 +43,7 @@ impl Costs {
                 .map(|(t, d)| weight(t, d))
                 .collect(),
             basis: table
-                .shape
+                .reverse_variance
                 .map_or(Vec::new(), |s| s.basis.iter().map(|&u| f64::from(u)).collect()),
             dim,
         }

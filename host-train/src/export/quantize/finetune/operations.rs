@@ -1,7 +1,7 @@
 //! Operations of the integer network with their gradients.
 
 use crate::export::quantize::formats::IntegerFormat;
-use ancestral::format::Row;
+use ancestral::format::RowFinish;
 use ancestral::model::LayerSpec;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Shape, Tensor};
 
@@ -77,7 +77,7 @@ impl<F: IntegerFormat> CustomOp3 for Requantize<F> {
                 // The core adds the offset to a sum of stored activations; this sum is of the activations themselves.
                 let sum = (sum as i32).wrapping_sub(F::offset(requant));
                 let requant = F::scaled(requant, exponent);
-                let row = Row { bias, requant };
+                let row = RowFinish { bias, requant };
                 out.push(f64::from(if self.last {
                     i32::from(F::output(row, sum))
                 } else {

@@ -25,7 +25,7 @@ impl StepTensors {
     pub(super) fn new(model: &ancestral::Model<'_, F32>, device: &Device) -> Result<Self> {
         let table = model.step_table();
         let column = |values: Vec<f64>| Tensor::from_vec(values, (table.steps(), 1), device);
-        let constants: Vec<_> = (1..=table.steps()).filter_map(|t| table.at(t)).collect();
+        let constants: Vec<_> = (1..=table.steps()).filter_map(|t| table.constants_at(t)).collect();
         let (costs, dim) = (Costs::new(model), model.dim());
         Ok(Self {
             skip: column(constants.iter().map(|c| f64::from(c.skip)).collect())?,

@@ -1,27 +1,28 @@
-//! The reverse variance where it differs between dimensions, and between directions.
+//! A reverse variance that differs between dimensions or directions.
 //!
-//! `p(z_s | z_t) = N(keep·z_t + pull·x̂, U diag(v_t) Uᵀ)`: the best v for a given x̂ is the posterior's own variance plus what the error of x̂ adds,
-//! `v_td = σ_s² c · (1 + (SNR_s − SNR_t)·⟨(Uᵀ(x − x̂))_d²⟩)`, and the step then costs `½ ln(1 + 2ℓ)` where the posterior's variance costs ℓ. With few
-//! steps that is most of the difference. U is orthogonal; q is isotropic and knows nothing of it.
+//! `p(z_s | z_t) = N(keep·z_t + pull·x̂, U diag(v_t) Uᵀ)`. The best v for a given x̂ is the posterior's own variance
+//! plus what the error of x̂ adds, `v_td = σ_s² c · (1 + (SNR_s − SNR_t)·⟨(Uᵀ(x − x̂))_d²⟩)`. The step then costs
+//! `½ ln(1 + 2ℓ)` where it costs ℓ with the posterior's variance. With few steps that is most of the difference. U is
+//! orthogonal; q is isotropic and does not depend on it.
 
 use crate::number::Number;
 use rand_core::Rng;
 
 /// Standard deviations per step and dimension of a basis.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape<'a, N: Number> {
+pub struct ReverseVariance<'a, N: Number> {
     /// Standard deviations, row t − 1 at step t: `T × D`.
     pub spreads: &'a [N::Constant],
     /// The basis U, row-major, `D × D`: column d is the direction of spread d. Empty for the identity.
     pub basis: &'a [N::Constant],
-    /// For each step the part of its cost that does not depend on the data:
-    /// `½ Σ_d [ln(v_d/s²) + s²/v_d − 1]` nats, s² the posterior's own variance. `T` values.
+    /// Part of each step's cost that does not depend on the data: `½ Σ_d [ln(v_d/s²) + s²/v_d − 1]` nats, where s² is
+    /// the posterior's own variance. `T` values.
     pub nats: &'a [f32],
 }
 
-impl<N: Number> Shape<'_, N> {
-    /// The standard deviations of step t in `1..=T`.
-    pub fn spread(&self, t: usize, dim: usize) -> &[N::Constant] {
+impl<N: Number> ReverseVariance<'_, N> {
+    /// Returns the standard deviations of step t in `1..=T`.
+    pub fn spreads_at(&self, t: usize, dim: usize) -> &[N::Constant] {
         let first = t.wrapping_sub(1).wrapping_mul(dim);
         self.spreads.get(first..).and_then(|s| s.get(..dim)).unwrap_or(&[])
     }
@@ -31,7 +32,7 @@ impl<N: Number> Shape<'_, N> {
     /// * `noise`: D values, overwritten: the noise in the basis.
     pub fn add_noise<R: Rng + ?Sized>(&self, t: usize, state: &mut [N], noise: &mut [N], rng: &mut R) {
         let dim = state.len();
-        for (n, &spread) in noise.iter_mut().zip(self.spread(t, dim)) {
+        for (n, &spread) in noise.iter_mut().zip(self.spreads_at(t, dim)) {
             *n = N::scale(spread, N::normal(rng));
         }
         if self.basis.is_empty() {
@@ -45,23 +46,23 @@ impl<N: Number> Shape<'_, N> {
         }
     }
 
-    /// What step t costs, in nats: `½ Σ_d (pull·e_d/spread_d)²` and the part that does not depend on the data.
+    /// Returns the cost of step t in nats: `½ Σ_d (pull·e_d/spread_d)²` and the part that does not depend on the data.
     ///
     /// * `error`: x − x̂, D values.
-    pub fn nats(&self, t: usize, pull: N::Constant, error: &[N]) -> f32 {
+    pub fn step_cost(&self, t: usize, pull: N::Constant, error: &[N]) -> f32 {
         let dim = error.len();
         let pull = N::constant_value(pull) as f32;
         let mut sum = 0.0f32;
-        for (d, &spread) in self.spread(t, dim).iter().enumerate() {
-            let e = self.along(d, error).to_f32();
+        for (d, &spread) in self.spreads_at(t, dim).iter().enumerate() {
+            let e = self.project(d, error).to_f32();
             let standard = pull * e / (N::constant_value(spread) as f32);
             sum += standard * standard;
         }
         0.5 * sum + self.nats.get(t.wrapping_sub(1)).copied().unwrap_or(0.0)
     }
 
-    /// Component d of a vector in the basis.
-    fn along(&self, d: usize, vector: &[N]) -> N {
+    /// Returns component d of a vector in the basis.
+    fn project(&self, d: usize, vector: &[N]) -> N {
         if self.basis.is_empty() {
             return vector.get(d).copied().unwrap_or_default();
         }

@@ -1,31 +1,31 @@
-//! The two formats with 8-bit activations differ in their weights alone.
+//! The formats `w8a8` and `w4a8`: 8-bit activations. They differ only in their weights.
 
+use super::id::FormatId;
+use super::interface::{Format, FormatCaps, Input, RequantKind, RowFinish};
 use crate::fixed::{NarrowRequant, saturate};
-use crate::format::{Emit, Format, FormatId, Input, Meets, RequantKind, Row};
-use crate::kernel::{self, Active, Inputs};
-use crate::model::Layer;
+use crate::kernel::{self, Active, Emit, Inputs, Kernel, Matrix};
 use crate::number::Q3_12;
 
 /// An 8-bit activation: 0..=255 in the model's unit of hidden activations.
 ///
-/// Hidden layers are rectified, so a sign would waste a bit. It is stored as `a − 128`, because the cores that multiply sixteen bytes at a
-/// time multiply signed ones; what that takes from a row's sum, `128·Σ w`, stands in the row's
-/// [`NarrowRequant::offset`].
+/// Hidden layers are rectified, so a sign would waste a bit. It is stored as `a − 128`, because cores that multiply
+/// sixteen bytes at a time multiply signed ones. The row's [`NarrowRequant::offset`] adds back what that takes from its
+/// sum, `128·Σ w`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
 pub struct A8(
-    /// The value less 128.
+    /// Value less 128.
     pub i8,
 );
 
 impl A8 {
-    /// Saturates at 0 and 255. The value must be at least −2³¹ + 128.
+    /// Creates an activation; saturates at 0 and 255. The value must be at least −2³¹ + 128.
     #[inline(always)]
     pub fn new(value: i32) -> Self {
-        Self(kernel::saturate_byte(value.wrapping_sub(128)))
+        Self(Active::saturate_byte(value.wrapping_sub(128)))
     }
 
-    /// 0..=255.
+    /// Value in 0..=255.
     #[inline(always)]
     pub const fn value(self) -> i32 {
         self.0 as i32 + 128
@@ -38,7 +38,7 @@ impl Default for A8 {
     }
 }
 
-/// What the sum takes: the value less 128.
+/// The factor in a sum: the value less 128.
 impl From<A8> for i32 {
     #[inline(always)]
     fn from(a: A8) -> i32 {
@@ -48,17 +48,18 @@ impl From<A8> for i32 {
 
 /// 8-bit weights, 8-bit activations, 16 bits in and out: for cores without a long multiply, and for Helium.
 ///
-/// Semantics: the sum `Σ w·(a − 128)` (the first layer: `Σ w·z`) is exact in 32 bits; [`NarrowRequant::apply`] adds `128·Σ w` back, brings
-/// it to about 15 bits, adds the bias there, and multiplies once; a hidden layer's result saturates at 0 and 255, which is the
-/// rectifier, and in a residual layer the input is added, saturating at 255; the last layer's is Q3.12 and saturates at 16 bits. All
-/// hidden layers share one unit, which a step's exponent may divide by a power of two: that changes the second shift of the first and the last layer.
+/// Semantics: the sum `Σ w·(a − 128)` (in the first layer `Σ w·z`) is exact in 32 bits. [`NarrowRequant::apply`] adds
+/// `128·Σ w` back, brings the sum to about 15 bits, adds the bias there, and multiplies once. A hidden layer's result
+/// saturates at 0 and 255, which is the rectifier; a residual layer then adds its input and saturates at 255. The last
+/// layer's result is Q3.12 and saturates at 16 bits. All hidden layers share one unit, which a step's exponent may
+/// divide by a power of two: that changes the second shift of the first and the last layer.
 #[derive(Clone, Copy, Debug)]
 pub struct W8A8;
 
-/// 4-bit weights, 8-bit activations: half the flash of [`W8A8`], whose semantics it has.
+/// 4-bit weights, 8-bit activations: half the flash of [`W8A8`], with the same semantics.
 ///
-/// A packed layer has two weights in −8..=7 to a byte, the even column's in the low half; a layer that is not packed has
-/// 8-bit weights, as the first and the last usually do.
+/// A packed layer holds two weights in −8..=7 per byte, the even column's in the low half. A layer that is not packed
+/// has 8-bit weights, as the first and the last usually do.
 #[derive(Clone, Copy, Debug)]
 pub struct W4A8;
 
@@ -90,8 +91,8 @@ macro_rules! eight_bit_activations {
             }
 
             #[inline(always)]
-            fn of_kernel(requant: NarrowRequant) -> NarrowRequant {
-                match kernel::ORIGIN {
+            fn for_kernel(requant: NarrowRequant) -> NarrowRequant {
+                match kernel::ZERO_POINT {
                     0 => requant,
                     // The sums are of the values themselves, and nothing has to be added to them.
                     _ => NarrowRequant { offset: 0, ..requant },
@@ -99,17 +100,17 @@ macro_rules! eight_bit_activations {
             }
 
             fn sums<const MANY: bool>(
-                layer: &Layer<'_, Self>,
+                matrix: &Matrix<'_>,
                 input: Input<'_, Self>,
                 work: &mut [u32],
                 emit: &mut Emit<'_, i32>,
             ) {
-                kernel::sums::<Active, Meets<Self, MANY>>(&layer.matrix(), inputs(input), work, emit);
+                kernel::sums::<Active, FormatCaps<Self, MANY>>(matrix, inputs(input), work, emit);
             }
 
             #[inline(always)]
-            fn activate(row: Row<Self>, sum: i32, _relu: bool, skip: Option<A8>) -> A8 {
-                let y = A8::new(kernel::requantise(row.requant, sum, row.bias));
+            fn activate(row: RowFinish<Self>, sum: i32, _relu: bool, skip: Option<A8>) -> A8 {
+                let y = A8::new(Active::requantize(row.requant, sum, row.bias));
                 match skip {
                     Some(x) => A8::new(x.value() + y.value()),
                     None => y,
@@ -124,7 +125,7 @@ macro_rules! eight_bit_activations {
                 output: &mut [A8],
             ) -> usize {
                 let before = before.map(bytemuck::must_cast_slice);
-                kernel::activate(
+                Active::activate(
                     sums,
                     requant,
                     biases,
@@ -134,8 +135,8 @@ macro_rules! eight_bit_activations {
             }
 
             #[inline(always)]
-            fn output(row: Row<Self>, sum: i32) -> Q3_12 {
-                Q3_12(saturate(kernel::requantise(row.requant, sum, row.bias)))
+            fn output(row: RowFinish<Self>, sum: i32) -> Q3_12 {
+                Q3_12(saturate(Active::requantize(row.requant, sum, row.bias)))
             }
         }
     };

@@ -1,0 +1,178 @@
+//! Specification of a model to be written.
+
+use super::error::ModelError;
+use crate::format::Format;
+use crate::schedule::{Prediction, ScheduleError};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// One layer to be written.
+#[derive(Clone, Debug)]
+pub struct LayerSpec<F: Format> {
+    /// Number of outputs.
+    pub rows: usize,
+    /// Number of inputs.
+    pub columns: usize,
+    /// A rectifier follows the sum.
+    pub relu: bool,
+    /// The input is added to the output.
+    pub residual: bool,
+    /// Two 4-bit weights to an entry of `weights`.
+    pub packed: bool,
+    /// Row-major, `rows` times [`row_len`](crate::kernel::row_len).
+    pub weights: Vec<F::Weight>,
+    /// `rows`, or `T × rows` with one row of biases per step.
+    pub biases: Vec<F::Bias>,
+    /// `rows`, or empty if the format has no requantization.
+    pub requant: Vec<F::Requant>,
+}
+
+/// A reverse variance that differs between dimensions; see
+/// [`ReverseVariance`](crate::reverse_variance::ReverseVariance).
+#[derive(Clone, Debug, PartialEq)]
+pub struct VarianceSpec {
+    /// `v_td` divided by the posterior's own variance at step t, `T × D`, positive.
+    pub ratios: Vec<f64>,
+    /// The basis U, row-major, `D × D`, orthogonal; empty for the identity.
+    pub basis: Vec<f64>,
+}
+
+/// The part of a model to be written that does not depend on its number format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelHead {
+    /// Quantity that the network's output estimates.
+    pub prediction: Prediction,
+    /// Clip x̂ to [−1, 1].
+    pub clip: bool,
+    /// Number of levels in 2..=256, or 0 for continuous data.
+    pub levels: u16,
+    /// `γ_0 ..= γ_T`, increasing.
+    pub gamma: Vec<f32>,
+    /// Mean per dimension of continuous data; empty for levels.
+    pub mean: Vec<f32>,
+    /// Scale per dimension of continuous data; empty for levels.
+    pub scale: Vec<f32>,
+    /// Note for the tools: what the model was made from. No runtime reads it.
+    pub note: String,
+    /// Power of two by which each step divides the unit of hidden activations: `T` values up to
+    /// [`MAX_EXPONENT`](super::layout::MAX_EXPONENT); empty for none. Integer formats only.
+    pub exponents: Vec<u8>,
+    /// The reverse variance if it is not the posterior's own.
+    pub variance: Option<VarianceSpec>,
+    /// Share η of the posterior's noise that a step adds, see [`StepConstants::with_noise`]: 1 for the ancestral
+    /// sampler. Below 1 the model draws samples and has no ELBO.
+    ///
+    /// [`StepConstants::with_noise`]: crate::schedule::StepConstants::with_noise
+    pub eta: f64,
+}
+
+impl Default for ModelHead {
+    /// An ancestral sampler of continuous data with v-prediction, as yet without a schedule.
+    fn default() -> Self {
+        Self {
+            prediction: Prediction::V,
+            clip: false,
+            levels: 0,
+            gamma: Vec::new(),
+            mean: Vec::new(),
+            scale: Vec::new(),
+            note: String::new(),
+            exponents: Vec::new(),
+            variance: None,
+            eta: 1.0,
+        }
+    }
+}
+
+/// A model to be written. The tables of the schedule are not part of it: they are computed from [`ModelHead::gamma`],
+/// by the one definition in [`schedule`](crate::schedule).
+#[derive(Clone, Debug)]
+pub struct ModelSpec<F: Format> {
+    /// Everything that does not depend on the format.
+    pub head: ModelHead,
+    /// The layers in order; the first has D columns, the last D rows.
+    pub layers: Vec<LayerSpec<F>>,
+}
+
+/// Reason why a specification makes no file.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The list of γ is not a schedule.
+    Schedule(ScheduleError),
+    /// A constant of a step does not fit the number format.
+    Constant {
+        /// The step, in 0..=T.
+        step: usize,
+        /// Index of the constant in its record of eight.
+        index: usize,
+    },
+    /// A standard deviation is so small that its rounding in the number format would falsify the noise, and with it the
+    /// ELBO.
+    Resolution {
+        /// The step, in 0..=T.
+        step: usize,
+        /// The deviation asked for.
+        deviation: f64,
+    },
+    /// A standard deviation per dimension does not fit the number format.
+    Spread {
+        /// The step, in 1..=T.
+        step: usize,
+        /// The deviation asked for.
+        deviation: f64,
+    },
+    /// η is not in 0..=1, or it is below 1 although the reverse variance is not the posterior's own.
+    Eta {
+        /// The value.
+        eta: f64,
+    },
+    /// A list has the wrong length or a size does not fit the file's 16-bit fields.
+    Size {
+        /// Name of the list or size.
+        what: &'static str,
+        /// The layer that it belongs to, if any.
+        layer: Option<usize>,
+    },
+    /// The written bytes do not parse: the layers do not fit one another.
+    Rejected(ModelError),
+}
+
+impl SpecError {
+    pub(super) fn size(what: &'static str) -> Self {
+        Self::Size { what, layer: None }
+    }
+}
+
+impl core::fmt::Display for SpecError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Schedule(e) => write!(f, "{e}"),
+            Self::Constant { step, index } => {
+                let names = ["skip", "out", "keep", "pull", "spread", "alpha", "sigma", "reserved"];
+                let name = names.get(*index).copied().unwrap_or("?");
+                write!(f, "step {step}: the constant `{name}` does not fit the number format")
+            }
+            Self::Resolution { step, deviation } => write!(
+                f,
+                "step {step}: the standard deviation {deviation:.2e} is too small for the number format; raise gamma_0, or take \
+                 fewer steps or a float format"
+            ),
+            Self::Spread { step, deviation } => write!(
+                f,
+                "step {step}: the standard deviation {deviation:.3} of a direction does not fit the number format (below 2); take more \
+                 steps, or a float format"
+            ),
+            Self::Eta { eta } => write!(
+                f,
+                "eta, the share of the posterior's noise, is {eta}: it must be in 0..=1, and 1 if the model has a reverse variance of \
+                 its own"
+            ),
+            Self::Size { what, layer: None } => write!(f, "{what} has the wrong length"),
+            Self::Size { what, layer: Some(l) } => write!(f, "layer {l}: {what} has the wrong length"),
+            Self::Rejected(e) => write!(f, "{e}"),
+        }
+    }
+}
+
+impl core::error::Error for SpecError {}

@@ -1,0 +1,35 @@
+//! Checks of the desktop's crates. Everything that is linked with candle is built in one profile, release: candle takes
+//! minutes to build. Only the core's tests run in the profile dev too, which checks every overflow.
+
+use anyhow::Result;
+
+use super::checks::Checks;
+use super::features;
+use crate::host_train::CHECKED;
+use crate::process;
+
+/// Every check of the desktop's crates.
+pub fn all(checks: &mut Checks) -> Result<()> {
+    checks.cargo("lock file is up to date", "fetch --locked")?;
+    checks.cargo("format", "fmt --all --check")?;
+    checks.cargo("lints", "clippy --release --workspace --all-targets -- -D warnings")?;
+    features::on_desktop(checks)?;
+    checks.run(
+        "documentation",
+        process::cargo()
+            .args(["doc", "--release", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-Dwarnings"),
+    )?;
+    checks.cargo(
+        "tests of the core, with overflow checks",
+        "test --package ancestral --features std,alloc",
+    )?;
+    // In the core, overflow checks are off here and the optimizer is at work: the same bits must come out.
+    checks.run(
+        "tests of every crate, optimized",
+        process::cargo()
+            .args(["test", "--release", "--workspace"])
+            .args(CHECKED),
+    )?;
+    features::tests_with_mpi(checks)
+}
