@@ -83,7 +83,7 @@ fn check_gradients(curve: CurveKind, stride: usize) {
         (moved_by(0.01) - moved_by(-0.01)) / 0.02
     };
     let gradient = |var: &candle_core::Var| flat(here.gradients.get(var).unwrap());
-    for end in run.gamma.ends() {
+    for end in run.gamma.end_parameters() {
         let (found, expected) = (f64::from(gradient(end)[0]), difference(end, 0, &total));
         assert!(
             (found - expected).abs() < 0.02 * expected.abs() + 0.01,
@@ -91,7 +91,7 @@ fn check_gradients(curve: CurveKind, stride: usize) {
         );
     }
     let mut largest = 0.0f64;
-    for var in run.gamma.curve() {
+    for var in run.gamma.curve_parameters() {
         for (index, found) in gradient(var).iter().enumerate().step_by(stride) {
             let expected = difference(var, index, &scatter);
             largest = largest.max(expected.abs());

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quadratic_is_minimised() {
+    fn a_quadratic_is_minimized() {
         let var = Var::from_vec(vec![3.0f32, -2.0], 2, &Device::Cpu).unwrap();
         let parameter = Parameter {
             name: "w".into(),

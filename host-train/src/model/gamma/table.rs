@@ -45,12 +45,12 @@ impl GammaTable {
     }
 
     /// Returns the parameters of γ_0 and γ_T.
-    pub fn ends(&self) -> [&Var; 2] {
+    pub fn end_parameters(&self) -> [&Var; 2] {
         [&self.first, &self.last]
     }
 
     /// Returns the parameters of γ between its ends.
-    pub fn curve(&self) -> Vec<&Var> {
+    pub fn curve_parameters(&self) -> Vec<&Var> {
         self.curve.parameters().into_iter().map(|(_, var)| var).collect()
     }
 
@@ -160,7 +160,7 @@ mod tests {
     fn end_points_are_exact_and_steps_positive() {
         let table = GammaTable::new(-7.3, 5.1, 50, CurveKind::Table, true, &Device::Cpu).unwrap();
         let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 1.7).sin() * 3.0).collect();
-        table.curve()[0]
+        table.curve_parameters()[0]
             .set(&Tensor::from_vec(logits, 50, &Device::Cpu).unwrap())
             .unwrap();
         let gamma: Vec<f32> = table.values().unwrap().to_vec1().unwrap();
@@ -195,7 +195,7 @@ mod tests {
     /// A network whose parameters have moved from their initial values.
     fn network() -> GammaTable {
         let gamma = GammaTable::new(-6.0, 5.0, 16, CurveKind::Network, true, &Device::Cpu).unwrap();
-        for (seed, var) in gamma.curve().into_iter().enumerate() {
+        for (seed, var) in gamma.curve_parameters().into_iter().enumerate() {
             let bent: Vec<f32> = (0..var.elem_count())
                 .map(|i| 0.7 * (i as f32 * 0.9 + seed as f32).sin())
                 .collect();
@@ -249,7 +249,7 @@ mod tests {
             let time = 0.37;
             let pair: [Tensor; 2] = gamma.interpolate(&[time]).unwrap().into();
             let gradients = pair[output].sum_all().unwrap().backward().unwrap();
-            for var in gamma.curve().into_iter().chain(gamma.ends()) {
+            for var in gamma.curve_parameters().into_iter().chain(gamma.end_parameters()) {
                 let found = gradients
                     .get(var)
                     .unwrap()

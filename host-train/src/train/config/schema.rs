@@ -47,7 +47,7 @@ pub enum Generator {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Rows of each hidden layer. Neighbours of equal width get a residual connection.
+    /// Rows of each hidden layer. Neighbors of equal width get a residual connection.
     pub hidden: Vec<usize>,
     /// Width of the step's embedding. Export folds it into biases, so it costs the device nothing.
     pub embedding: usize,

@@ -1,8 +1,8 @@
 //! The ELBO with infinitely many steps (Kingma et al. 2021, section 4).
 //!
-//! `L = ½ ⟨γ'(u) SNR(γ) ‖x − x̂‖²⟩` over u uniform in [0, 1]. Its value depends only on the ends of γ. The curve between
-//! them decides how much the estimate from one draw of u varies. So the network and the ends follow the gradient of L,
-//! and the curve follows the gradient of the estimate's variance (appendix I.2 there).
+//! `L = ½ ⟨γ'(u) SNR(γ) ‖x − x̂‖²⟩` over u uniform in [0, 1]. Its value depends only on the ends of γ. The
+//! curve between them decides how much the estimate from one draw of u varies. So the network and the ends follow the
+//! gradient of L, and the curve follows the gradient of the estimate's variance (appendix I.2 there).
 
 use super::draws::TimeDraws;
 use super::ends::end_terms;
@@ -128,7 +128,7 @@ fn add_gamma_gradients(
 ) -> Result<()> {
     let by_elbo = rows.backward(None)?;
     let by_spread = rows.backward(Some(twice))?;
-    for end in gamma.ends() {
+    for end in gamma.end_parameters() {
         let before = gradients.get(end).cloned();
         if let Some(more) = by_elbo.get(end) {
             let sum = match before {
@@ -138,7 +138,7 @@ fn add_gamma_gradients(
             gradients.insert(end, sum);
         }
     }
-    for part in gamma.curve() {
+    for part in gamma.curve_parameters() {
         if let Some(gradient) = by_spread.get(part) {
             gradients.insert(part, gradient.clone());
         }

@@ -44,7 +44,7 @@ impl Elbo for Limit {
         Ok(StepResult {
             terms: elbo.terms,
             gradients: elbo.gradients,
-            relative: objective.gamma.curve().into_iter().cloned().collect(),
+            relative: objective.gamma.curve_parameters().into_iter().cloned().collect(),
         })
     }
 }
