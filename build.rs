@@ -94,7 +94,7 @@ fn main() {
     if target.starts_with("thumbv8m") {
         println!("cargo::rustc-cfg=ancestral_armv8m");
     }
-    // Whoever asks the compiler for size wants no unrolled assembly either.
+    // A build for size wants no unrolled assembly either.
     let small = env::var("OPT_LEVEL").is_ok_and(|level| matches!(level.as_str(), "s" | "z"));
     if small {
         println!("cargo::rustc-cfg=ancestral_small");

@@ -1,4 +1,5 @@
-//! Trains a variational diffusion model, quantizes it, exports it for the `ancestral` runtime, and evaluates the result.
+//! Trains a variational diffusion model, quantizes it, exports it for the `ancestral` runtime, and evaluates the
+//! result.
 //!
 //! The path of the data: [`data`] → [`mod@train`] (the [`model`], its loss, the [`optimizer`]) → [`export`] → a `.vdm`
 //! file → [`runtime`] (the core, unchanged) → [`report`]. [`mod@fit`] is all of it as one function; [`study`] chooses

@@ -200,8 +200,8 @@ fn activate(sums: &[i32], requant: &[NarrowRequant], biases: &[i16], before: Opt
         Some(_) => ancestral_mve_activate_residual,
         None => ancestral_mve_activate,
     };
-    // SAFETY: the assembly reads and writes four times `turns` entries of each, of which there are at least so many; it
-    // does not read `before` where there is none.
+    // SAFETY: the assembly reads and writes `4·turns` entries of each, and each has at least that number; it does not
+    // read `before` where there is none.
     unsafe {
         function(
             sums.as_ptr(),

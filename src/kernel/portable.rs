@@ -184,7 +184,7 @@ pub fn pack_rows(weights: &[i8], columns: usize) -> alloc::vec::Vec<i8> {
         .collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     extern crate std;
     use super::*;

@@ -177,9 +177,9 @@
     four_samples lh, 2
     leave ancestral_rv32im_halves_s4
 
-# Nibbles: pairs of inputs in s4 to s11, sums of rows in s0 to s3, the mask of a pair of nibbles in ra, what makes nibbles unsigned in a6.
-# The product of two pairs has the sum of their products in its upper half and something below that never carries: the halves
-# of sixteen columns fit 16 bits each.
+# Nibbles: pairs of inputs in s4 to s11, sums of rows in s0 to s3, the mask of a pair of nibbles in ra, what makes
+# nibbles unsigned in a6. The product of two pairs has the sum of their products in its upper half and something below
+# that never carries: the halves of sixteen columns fit 16 bits each.
     .macro more_nibbles shift, pair
     srli a0, t6, \shift
     and a0, a0, ra

@@ -90,7 +90,7 @@ pub fn compare() -> Result<Compared, Difference> {
         halves.fill_with(|| below(1 << 16) as i16);
         let count = columns * samples;
         let bytes = bytes.get(..count).unwrap_or(&[]);
-        // 16 bits in so many columns could leave 32.
+        // Sums of 16-bit values in more columns could leave 32 bits.
         let halves = if columns > 300 {
             &[]
         } else {

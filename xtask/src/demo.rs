@@ -1,5 +1,6 @@
-//! The whole way once: `host-train fit` trains, exports, evaluates and samples on the desktop. The demo adds the emulated
-//! board: it draws the same samples there, compares them byte for byte, and leaves a picture and a report with both.
+//! The whole way once: `host-train fit` trains, exports, evaluates and samples on the desktop. The demo adds the
+//! emulated board: it draws the same samples there, compares them byte for byte, and leaves a picture and a report with
+//! both.
 
 use std::fs;
 use std::path::{Path, PathBuf};

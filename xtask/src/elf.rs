@@ -71,10 +71,10 @@ impl Elf {
             bail!("it is no little-endian ELF file of 32 bits");
         }
         let table = word(bytes, 0x20)? as usize;
-        let (size, count) = (half(bytes, 0x2E)? as usize, half(bytes, 0x30)? as usize);
+        let (size, count) = (read_u16(bytes, 0x2E)? as usize, read_u16(bytes, 0x30)? as usize);
         let section = |index: usize| Section::read(bytes, table + index * size);
         let mut elf = Self {
-            machine: half(bytes, 0x12)?,
+            machine: read_u16(bytes, 0x12)?,
             entry: word(bytes, 0x18)?,
             segments: segments(bytes)?,
             ..Self::default()
@@ -112,7 +112,7 @@ impl Elf {
 
 fn segments(bytes: &[u8]) -> Result<Vec<Segment>> {
     let table = word(bytes, 0x1C)? as usize;
-    let (size, count) = (half(bytes, 0x2A)? as usize, half(bytes, 0x2C)? as usize);
+    let (size, count) = (read_u16(bytes, 0x2A)? as usize, read_u16(bytes, 0x2C)? as usize);
     let mut segments = Vec::new();
     for index in 0..count {
         let field = |offset: usize| word(bytes, table + index * size + offset);
@@ -158,7 +158,7 @@ fn word(bytes: &[u8], at: usize) -> Result<u32> {
     Ok(u32::from_le_bytes(*found.context("it ends too early")?))
 }
 
-fn half(bytes: &[u8], at: usize) -> Result<u16> {
+fn read_u16(bytes: &[u8], at: usize) -> Result<u16> {
     let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
     Ok(u16::from_le_bytes(*found.context("it ends too early")?))
 }

@@ -1,7 +1,7 @@
 //! This program as a contender on a GPU.
 
 use crate::fused::cuda::Gpu;
-use crate::fused::device::progress::Progress;
+use crate::fused::device::progress::TrainingProgress;
 use crate::fused::device::{Operand, Product, Products, Queue};
 use crate::fused::graph::Graph;
 use crate::fused::index::Index;
@@ -29,7 +29,7 @@ impl Steps {
         let device = inputs.device();
         let n = inputs.dim(1)?;
         Ok(Self {
-            updates: Updates::new(Gpu::new(device)?, Progress::default(), 1.0, move |_| update)?,
+            updates: Updates::new(Gpu::new(device)?, TrainingProgress::default(), 1.0, move |_| update)?,
             graph: Graph::new(captured),
             z: inputs.get(0)?.copy()?,
             target: targets.get(0)?.copy()?,

@@ -10,6 +10,7 @@ use host_train::report::{Line, lines_chart};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Arguments of `host-train bench`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Rows of each of the three hidden layers
@@ -54,6 +55,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         if self.worker {
             serve(std::io::stdin().lock(), std::io::stdout().lock(), self.cuda)?;

@@ -9,6 +9,7 @@ use host_train::runtime::model_file::ModelFile;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Arguments of `host-train compare`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model files (.vdm) of one data set; differences refer to the first in f32
@@ -32,6 +33,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         ensure!(
             self.samples != 1,

@@ -8,6 +8,7 @@ use host_train::runtime::evaluate::{Evaluation, evaluate};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Arguments of `host-train evaluate`.
 #[derive(clap::Args)]
 pub struct Args {
     /// A model file (.vdm), or a checkpoint or the folder of a run (scored in f32)
@@ -27,6 +28,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let file = open_model(&self.model)?;
         let split = self.data.load(|| file.data())?;

@@ -5,6 +5,7 @@ use host_train::export::{Recipe, export};
 use host_train::progress::Progress;
 use std::process::ExitCode;
 
+/// Arguments of `host-train export`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -16,6 +17,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let ModelOut { format, out } = &self.model;
         let (run, split) = self.source.load()?;

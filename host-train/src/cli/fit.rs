@@ -8,6 +8,7 @@ use host_train::fit::{Fitted, ModelPlan, fit};
 use host_train::parallel::SingleProcess;
 use std::process::ExitCode;
 
+/// Arguments of `host-train fit`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -29,6 +30,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let plan = ModelPlan {
             formats: self.formats.clone(),

@@ -5,6 +5,7 @@ use host_train::progress::Progress;
 use host_train::study::estimator::{Estimate, EstimatorSettings, measure_estimates};
 use std::process::ExitCode;
 
+/// Arguments of `host-train loss-variance`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -26,6 +27,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let (run, split) = self.source.load()?;
         let settings = EstimatorSettings {

@@ -6,6 +6,7 @@ use host_train::export::{Recipe, export};
 use host_train::progress::Progress;
 use std::process::ExitCode;
 
+/// Arguments of `host-train quantize`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -56,6 +57,7 @@ impl FineTuning {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let ModelOut { format, out } = &self.model;
         ensure!(

@@ -7,6 +7,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Arguments of `host-train report`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Folder of a run
@@ -30,6 +31,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let out = self.out.clone().unwrap_or_else(|| self.run.join("report.html"));
         let source = ReportSource {

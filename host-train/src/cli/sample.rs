@@ -9,6 +9,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Arguments of `host-train sample`.
 #[derive(clap::Args)]
 pub struct Args {
     /// A model file (.vdm)
@@ -37,6 +38,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         if self.out.is_none() && !self.hex && !self.output.json {
             bail!("the samples would be lost: name a file with --out, or use --hex or --json");

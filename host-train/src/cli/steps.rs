@@ -20,6 +20,7 @@ use std::process::ExitCode;
 /// Noise draws per row and step of the models in the chart.
 const TRAINED_DRAWS: u32 = 4;
 
+/// Arguments of `host-train choose-steps`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -56,6 +57,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         ensure!(
             self.out.is_none() || self.chain_steps.len() == 1,

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Arguments of `host-train sweep`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The sweep (TOML): a base configuration and the values that vary
@@ -62,6 +63,7 @@ impl std::str::FromStr for Part {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let group = open_group(self.mpi)?;
         conclude(&*group, self.run_in(&*group, quiet))

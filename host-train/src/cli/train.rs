@@ -11,6 +11,7 @@ use host_train::train::Outcome;
 use host_train::train::checkpoint::WEIGHTS;
 use std::process::ExitCode;
 
+/// Arguments of `host-train train`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -26,6 +27,7 @@ pub struct Args {
 }
 
 impl Args {
+    /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let group = open_group(self.mpi)?;
         // The other ranks are idle while the first evaluates.

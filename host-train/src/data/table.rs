@@ -18,10 +18,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.row_numbers.len()
     }
 
+    /// Returns row `index`, `dim` values.
     pub fn row(&self, index: usize) -> &[f64] {
         &self.values[index * self.dim..(index + 1) * self.dim]
     }

@@ -55,8 +55,8 @@ impl Recipe<'_> {
     }
 }
 
-/// The file in the format of an identifier, and how its integers were found: float formats implement [`FromFloat`], integer
-/// formats [`IntegerFormat`].
+/// The file in the format of an identifier, and how its integers were found: float formats implement [`FromFloat`],
+/// integer formats [`IntegerFormat`].
 macro_rules! convert {
     (
         $id:expr, ($spec:expr, $train:expr, $finetune:expr, $progress:expr),

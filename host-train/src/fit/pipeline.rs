@@ -50,7 +50,7 @@ pub struct FittedModel {
     /// Score on the held-out rows.
     pub held_out: Evaluation,
     /// Report of the quantization, for an integer format.
-    pub quantisation: Option<Summary>,
+    pub quantization: Option<Summary>,
     /// File with the samples.
     pub samples: PathBuf,
     /// Sentences for the user.
@@ -148,7 +148,7 @@ fn make_model(
         file,
         format: format.name().to_owned(),
         held_out,
-        quantisation: exported.summary,
+        quantization: exported.summary,
         samples,
         warnings: exported.warnings,
     })

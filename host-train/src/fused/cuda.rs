@@ -5,6 +5,6 @@ mod held;
 mod kernels;
 mod queue;
 
-pub use gpu::{Gpu, Space};
+pub use gpu::{Gpu, GpuSpace};
 pub use held::{Held, span};
 pub use kernels::CAPABILITY;

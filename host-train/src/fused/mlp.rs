@@ -24,7 +24,7 @@ pub struct Mlp {
     products: Products,
     spare: Arc<Mutex<Vec<Workspace>>>,
     #[cfg(feature = "cuda")]
-    spare_on_gpu: Arc<Mutex<Vec<cuda::Space>>>,
+    spare_on_gpu: Arc<Mutex<Vec<cuda::GpuSpace>>>,
 }
 
 impl Mlp {
@@ -95,7 +95,7 @@ impl Mlp {
             false => Index::Host(index.host()?.into_owned()),
         };
         let masks = masks.iter().map(Tensor::contiguous).collect::<Result<_>>()?;
-        let op = Pass {
+        let op = NetworkPass {
             mlp: self.clone(),
             index,
             masks,
@@ -124,17 +124,17 @@ fn leave<S: Default>(space: &mut Mutex<(S, bool)>, spare: &Mutex<Vec<S>>) {
 }
 
 /// One evaluation, which lives as long as its node of the graph.
-struct Pass {
+struct NetworkPass {
     mlp: Mlp,
     index: Index,
     masks: Vec<Tensor>,
     /// Memory, and whether it holds the slopes of a forward pass: only the first backward pass finds them.
     space: Mutex<(Workspace, bool)>,
     #[cfg(feature = "cuda")]
-    space_on_gpu: Mutex<(cuda::Space, bool)>,
+    space_on_gpu: Mutex<(cuda::GpuSpace, bool)>,
 }
 
-impl Drop for Pass {
+impl Drop for NetworkPass {
     fn drop(&mut self) {
         leave(&mut self.space, &self.mlp.spare);
         #[cfg(feature = "cuda")]
@@ -149,7 +149,7 @@ fn lock<S>(space: &Mutex<S>) -> Result<MutexGuard<'_, S>> {
     }
 }
 
-impl CustomOp3 for Pass {
+impl CustomOp3 for NetworkPass {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -252,7 +252,7 @@ impl CustomOp3 for Pass {
 }
 
 #[cfg(feature = "cuda")]
-impl Pass {
+impl NetworkPass {
     fn cuda_bwd(
         &self,
         inputs: &Tensor,
@@ -300,7 +300,7 @@ struct OnGpu<'a> {
 
 #[cfg(feature = "cuda")]
 impl<'a> OnGpu<'a> {
-    fn new(pass: &'a Pass) -> Result<Self> {
+    fn new(pass: &'a NetworkPass) -> Result<Self> {
         let Index::Device(index) = &pass.index else {
             candle_core::bail!("{NAME}: the index must be on the GPU that the inputs are on")
         };

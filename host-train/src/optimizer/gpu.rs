@@ -5,7 +5,7 @@ use super::adamw::Optimizer;
 use super::update::Update;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::Span;
-use crate::fused::device::progress::Progress;
+use crate::fused::device::progress::TrainingProgress;
 use crate::fused::device::update::{ParameterSpans, ParameterUpdate};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
@@ -32,9 +32,14 @@ impl Updates {
     ///
     /// * `settings`: returns the settings of the update after a number of others;
     /// * `unit`: factor of the loss's terms in the sums.
-    pub fn new(gpu: Gpu, progress: Progress, unit: f64, settings: impl Fn(u64) -> Update + 'static) -> Result<Self> {
+    pub fn new(
+        gpu: Gpu,
+        progress: TrainingProgress,
+        unit: f64,
+        settings: impl Fn(u64) -> Update + 'static,
+    ) -> Result<Self> {
         let planned = progress.step;
-        let progress = Progress { planned, ..progress };
+        let progress = TrainingProgress { planned, ..progress };
         Ok(Self {
             progress: gpu.upload(&progress.words())?,
             plan: gpu.upload(&plan(&settings, planned))?,
@@ -61,7 +66,7 @@ impl Updates {
             return Ok(());
         }
         self.gpu.write(&plan(&self.settings, step), &mut self.plan, 0)?;
-        self.gpu.write(&[step], &mut self.progress, Progress::PLANNED)?;
+        self.gpu.write(&[step], &mut self.progress, TrainingProgress::PLANNED)?;
         self.planned = step;
         Ok(())
     }
@@ -113,17 +118,17 @@ impl Updates {
     }
 
     /// Waits until all launched work is done and returns the progress.
-    pub fn read(&self) -> Result<Progress> {
+    pub fn read(&self) -> Result<TrainingProgress> {
         let words = self.gpu.read(&self.progress)?.try_into().ok();
-        Ok(Progress::from_words(
+        Ok(TrainingProgress::from_words(
             words.context("the progress on the GPU has another size")?,
         ))
     }
 
     /// Sets the sums of the terms to zero.
     pub fn begin_sums(&mut self) -> Result<()> {
-        self.gpu.write(&[0], &mut self.progress, Progress::COUNT)?;
-        Ok(self.gpu.write(&[0; 3], &mut self.progress, Progress::SUMS)?)
+        self.gpu.write(&[0], &mut self.progress, TrainingProgress::COUNT)?;
+        Ok(self.gpu.write(&[0; 3], &mut self.progress, TrainingProgress::SUMS)?)
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
+    /// Creates a canvas in one grey level.
     pub fn new(width: usize, height: usize, background: u8) -> Self {
         Self {
             width,

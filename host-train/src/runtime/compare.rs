@@ -2,7 +2,7 @@
 
 use crate::data::{Dataset, Split};
 use crate::progress::Progress;
-use crate::runtime::distance::{Rows, energy_distance, noise_floor};
+use crate::runtime::distance::{Points, energy_distance, noise_floor};
 use crate::runtime::evaluate::{Evaluation, evaluate, evaluate_state};
 use crate::runtime::model_file::{AnyModel, ModelFile};
 use crate::runtime::sample::{Samples, sample_many};
@@ -80,7 +80,7 @@ pub fn compare(
     let all = [&split.train, &split.validation, &split.test]
         .map(|d| d.rows.as_slice())
         .concat();
-    let data = Rows {
+    let data = Points {
         dim: split.test.dim,
         values: all.get(..MAX_ROWS * split.test.dim).unwrap_or(&all),
     };
@@ -187,10 +187,10 @@ fn paired_error(a: &Evaluation, b: &Evaluation) -> f64 {
 }
 
 /// Energy distance between samples and data, in model units.
-fn distance(samples: &Samples, test: &Dataset, data: Rows, progress: &Progress) -> f64 {
+fn distance(samples: &Samples, test: &Dataset, data: Points, progress: &Progress) -> f64 {
     progress.begin("measuring the energy distance", 0);
     let values: Vec<f32> = samples.rows().iter().flat_map(|row| test.kind.from_raw(row)).collect();
-    let samples = Rows {
+    let samples = Points {
         dim: test.dim,
         values: &values,
     };

@@ -9,14 +9,14 @@ use rayon::prelude::*;
 
 /// Borrowed rows of `dim` values, one after the other.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
+pub struct Points<'a> {
     /// Values in a row.
     pub dim: usize,
     /// `n × dim`.
     pub values: &'a [f32],
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Points<'a> {
     fn iter(&self) -> std::slice::ChunksExact<'a, f32> {
         self.values.chunks_exact(self.dim.max(1))
     }
@@ -47,7 +47,7 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Mean distance between a row of one and a row of the other.
-fn between(x: Rows, y: Rows) -> f64 {
+fn between(x: Points, y: Points) -> f64 {
     let rows: Vec<&[f32]> = x.iter().collect();
     let sum: f64 = rows
         .par_iter()
@@ -57,21 +57,21 @@ fn between(x: Rows, y: Rows) -> f64 {
 }
 
 /// Mean distance between two different rows.
-fn within(x: Rows) -> f64 {
+fn within(x: Points) -> f64 {
     let n = x.len() as f64;
     // Every row is at distance 0 from itself.
     between(x, x) * n / (n - 1.0)
 }
 
 /// Returns D² of two sets of rows, at least two rows each.
-pub fn energy_distance(x: Rows, y: Rows) -> f64 {
+pub fn energy_distance(x: Points, y: Points) -> f64 {
     2.0 * between(x, y) - within(x) - within(y)
 }
 
 /// Returns the mean and the 95 % point of D² between random halves of the data, or `None` for fewer than four rows.
 ///
 /// Smaller sets scatter more, so the halves scatter more than many samples against all of the data.
-pub fn noise_floor(data: Rows, splits: usize, seed: u64) -> Option<(f64, f64)> {
+pub fn noise_floor(data: Points, splits: usize, seed: u64) -> Option<(f64, f64)> {
     if data.len() < 4 {
         return None;
     }
@@ -136,7 +136,7 @@ mod tests {
         let absolute = |m: f64| 2.0 / std::f64::consts::PI.sqrt() * (-m * m / 4.0).exp() + m * libm::erf(m / 2.0);
         for shift in [0.0f32, 0.5, 2.0] {
             let (x, y) = (normals(4000, 0.0, 1), normals(3000, shift, 2));
-            let rows = |values| Rows { dim: 1, values };
+            let rows = |values| Points { dim: 1, values };
             let found = energy_distance(rows(&x), rows(&y));
             let exact = 2.0 * (absolute(f64::from(shift)) - absolute(0.0));
             assert!((found - exact).abs() < 0.05 * exact + 2e-3, "{shift}: {found} {exact}");
@@ -147,7 +147,7 @@ mod tests {
     fn the_floor_is_what_the_halves_give() {
         let values = normals(1200, 0.0, 3);
         let (mean, high) = noise_floor(
-            Rows {
+            Points {
                 dim: 3,
                 values: &values,
             },
@@ -156,7 +156,7 @@ mod tests {
         )
         .unwrap();
         assert!(mean.abs() < 0.01 && high > mean && high < 0.05, "{mean} {high}");
-        let rows = Rows {
+        let rows = Points {
             dim: 3,
             values: &values,
         };
@@ -167,7 +167,7 @@ mod tests {
             .map(|a| rows.iter().map(|b| distance(a, b) as f32).collect())
             .collect();
         let (x, y) = values.split_at(half);
-        let direct = energy_distance(Rows { dim: 3, values: x }, Rows { dim: 3, values: y });
+        let direct = energy_distance(Points { dim: 3, values: x }, Points { dim: 3, values: y });
         assert!((halves_distance(&table, &side) - direct).abs() < 1e-6);
     }
 }

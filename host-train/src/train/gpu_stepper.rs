@@ -11,7 +11,7 @@ use super::update::update;
 use crate::data::Dataset;
 use crate::fused::cuda::{Gpu, Held};
 use crate::fused::device::draw::{Draw, quantiles};
-use crate::fused::device::progress::Progress;
+use crate::fused::device::progress::TrainingProgress;
 use crate::fused::graph::Graph;
 use crate::fused::index::Index;
 use crate::optimizer::gpu::Updates;
@@ -42,11 +42,11 @@ impl GpuStepper {
     pub(super) fn new(run: &Run, data: &Dataset) -> Result<Self> {
         let gpu = Gpu::new(run.device())?;
         let config = run.config.train.clone();
-        let progress = Progress {
+        let progress = TrainingProgress {
             step: run.optimizer.step,
             count: run.pending.steps,
             sums: run.pending.sums,
-            ..Progress::default()
+            ..TrainingProgress::default()
         };
         let unit = bits_per_nat(run.dim);
         Ok(Self {

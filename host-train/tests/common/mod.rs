@@ -6,8 +6,8 @@ use host_train::train::checkpoint::Run;
 use host_train::train::config::Config;
 use std::path::{Path, PathBuf};
 
-/// Reports that a test was left out, with the reason, so that it does not pass for one that ran. `cargo xtask test` sets
-/// `ANCESTRAL_SKIPPED` to a folder, counts the files there and names them in its last lines.
+/// Reports that a test was left out, with the reason, so that it does not pass for one that ran. `cargo xtask test`
+/// sets `ANCESTRAL_SKIPPED` to a folder, counts the files there and names them in its last lines.
 pub fn left_out(test: &str, reason: &str) {
     eprintln!("left out: {test}: {reason}");
     if let Some(folder) = std::env::var_os("ANCESTRAL_SKIPPED") {

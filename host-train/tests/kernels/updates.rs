@@ -4,7 +4,7 @@ use crate::emulator::{Emulator, Memory};
 use crate::support::{close, normals};
 use candle_core::{Device, Tensor, Var};
 use host_train::fused::adamw::{Adam, StepFactors};
-use host_train::fused::device::progress::Progress;
+use host_train::fused::device::progress::TrainingProgress;
 use host_train::fused::device::update::{ParameterSpans, ParameterUpdate};
 use host_train::model::parameter::Parameter;
 use host_train::optimizer::{Optimizer, Update};
@@ -86,7 +86,7 @@ impl Emulated {
             sizes: vars.iter().map(|var| var.elem_count()).collect(),
             state: Memory::from_values(&begin.collect::<Vec<f32>>()),
             values: vars.iter().map(|v| Memory::from_values(&values(v))).collect(),
-            progress: Memory::from_values(&Progress::default().words()),
+            progress: Memory::from_values(&TrainingProgress::default().words()),
             plan: Memory::from_values(&plan),
             term: Memory::from_values(&[1.0f32]),
         }
@@ -104,7 +104,7 @@ impl Emulated {
         self.progress.read::<u64>(9).try_into().unwrap()
     }
 
-    fn update(&self, emulator: &Emulator, gradients: &[Vec<f32>]) -> Progress {
+    fn update(&self, emulator: &Emulator, gradients: &[Vec<f32>]) -> TrainingProgress {
         let gradients: Vec<Memory> = gradients.iter().map(|g| Memory::from_values(g)).collect();
         let parameters = (0..PARAMETERS).map(|i| ParameterSpans {
             gradient: (i != WITHOUT).then(|| gradients[i].span(self.sizes[i])),
@@ -123,7 +123,7 @@ impl Emulated {
             adam: SETTINGS.adam,
         };
         update.run(emulator).unwrap();
-        Progress::from_words(self.words())
+        TrainingProgress::from_words(self.words())
     }
 }
 
@@ -140,16 +140,16 @@ fn update_on_cpu(optimizer: &mut Optimizer, vars: &[Var], gradients: &[Vec<f32>]
     optimizer.update(&loss.backward().unwrap(), SETTINGS).unwrap()
 }
 
-fn check_progress(found: Progress, step: u64, norm: f64, words: [u64; 9]) {
+fn check_progress(found: TrainingProgress, step: u64, norm: f64, words: [u64; 9]) {
     assert_eq!((found.step, found.bad, found.count), (step, 0, step));
     assert!((found.norm - norm).abs() < 1e-5 * norm);
     assert!((found.scale - (SETTINGS.clip_norm / norm).min(1.0)).abs() < 1e-5);
     let sum = UNIT * step as f64;
     assert_eq!(found.sums, [sum, 0.0, sum]);
-    let sums = &words[Progress::SUMS..Progress::SUMS + 3];
+    let sums = &words[TrainingProgress::SUMS..TrainingProgress::SUMS + 3];
     assert_eq!(sums, found.sums.map(f64::to_bits));
     assert_eq!(
-        (words[Progress::COUNT], words[Progress::PLANNED]),
+        (words[TrainingProgress::COUNT], words[TrainingProgress::PLANNED]),
         (found.count, found.planned)
     );
 }

@@ -38,30 +38,32 @@ impl Timing {
         }
     }
 
-    fn cycles(self, kind: Kind, before: Kind, taken: bool) -> u64 {
+    fn cycles(self, kind: InstructionKind, before: InstructionKind, taken: bool) -> u64 {
         match (self, kind) {
-            (_, Kind::Plain) => 1,
-            (Self::M4, Kind::Memory) => 2 - u64::from(before == Kind::Memory),
-            (_, Kind::Memory) => 2,
-            (_, Kind::Several(n)) => 1 + n + if taken { 2 } else { 0 },
-            (Self::M4, Kind::Branch | Kind::Jump | Kind::Call) => 1 + if taken { 2 } else { 0 },
-            (Self::M0Plus, Kind::Branch | Kind::Jump) => 1 + u64::from(taken),
-            (Self::M0Plus, Kind::Call) => 3,
-            (Self::Ibex, Kind::Branch) => 1 + if taken { 2 } else { 0 },
-            (Self::Ibex, Kind::Jump | Kind::Call) => 2,
-            (Self::Ibex, Kind::Division) => 37,
-            (_, Kind::Division) => 12,
+            (_, InstructionKind::Plain) => 1,
+            (Self::M4, InstructionKind::Memory) => 2 - u64::from(before == InstructionKind::Memory),
+            (_, InstructionKind::Memory) => 2,
+            (_, InstructionKind::Several(n)) => 1 + n + if taken { 2 } else { 0 },
+            (Self::M4, InstructionKind::Branch | InstructionKind::Jump | InstructionKind::Call) => {
+                1 + if taken { 2 } else { 0 }
+            }
+            (Self::M0Plus, InstructionKind::Branch | InstructionKind::Jump) => 1 + u64::from(taken),
+            (Self::M0Plus, InstructionKind::Call) => 3,
+            (Self::Ibex, InstructionKind::Branch) => 1 + if taken { 2 } else { 0 },
+            (Self::Ibex, InstructionKind::Jump | InstructionKind::Call) => 2,
+            (Self::Ibex, InstructionKind::Division) => 37,
+            (_, InstructionKind::Division) => 12,
         }
     }
 }
 
-/// Instructions by what they take.
+/// Instructions by their cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum InstructionKind {
     Plain,
     /// One register from or to memory.
     Memory,
-    /// So many.
+    /// Several registers, this number.
     Several(u64),
     Branch,
     Jump,
@@ -69,7 +71,7 @@ enum Kind {
     Division,
 }
 
-impl Kind {
+impl InstructionKind {
     /// From a line of QEMU's listing: `ldm r3!, {r4, r5, r6, r7}`.
     fn parse(text: &str) -> Self {
         let (name, operands) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -102,7 +104,7 @@ impl Kind {
 /// A run of instructions that QEMU translated as one.
 #[derive(Debug, Default)]
 struct Block {
-    kinds: Vec<Kind>,
+    kinds: Vec<InstructionKind>,
     /// The address after the last.
     end: u64,
 }
@@ -150,7 +152,7 @@ fn walk(log: impl Read, timing: Timing) -> Result<Vec<u64>> {
             if start == address {
                 *block = Block::default();
             }
-            block.kinds.push(Kind::parse(text));
+            block.kinds.push(InstructionKind::parse(text));
             block.end = address + bytes;
         } else if let Some(executed) = line.strip_prefix("Trace ") {
             let (address, symbol) = executed_at(executed).context("a traced line has an address")?;
@@ -175,7 +177,7 @@ fn walk(log: impl Read, timing: Timing) -> Result<Vec<u64>> {
 /// The cycles of a block after which the core went on at `next`.
 fn cost(block: &Block, timing: Timing, next: u64) -> u64 {
     let taken = next != block.end;
-    let mut before = Kind::Plain;
+    let mut before = InstructionKind::Plain;
     let mut sum = 0;
     for (index, &kind) in block.kinds.iter().enumerate() {
         let last = index + 1 == block.kinds.len();
@@ -214,17 +216,17 @@ mod tests {
     #[test]
     fn listed_instructions_are_known() {
         for (text, kind) in [
-            ("ldm      r3!, {r4, r5, r6, r7}", Kind::Several(4)),
-            ("ldrd     r8, sb, [r0], #8", Kind::Several(2)),
-            ("ldr.w    r8, [r0], #4", Kind::Memory),
-            ("smlad    fp, sl, r4, fp", Kind::Plain),
-            ("bls      #0x412", Kind::Branch),
-            ("bl       #0x745e", Kind::Call),
-            ("lbu             a5,0(a0)", Kind::Memory),
-            ("c.lwsp          ra,12(sp)", Kind::Memory),
-            ("bic.w    r0, r0, #1", Kind::Plain),
+            ("ldm      r3!, {r4, r5, r6, r7}", InstructionKind::Several(4)),
+            ("ldrd     r8, sb, [r0], #8", InstructionKind::Several(2)),
+            ("ldr.w    r8, [r0], #4", InstructionKind::Memory),
+            ("smlad    fp, sl, r4, fp", InstructionKind::Plain),
+            ("bls      #0x412", InstructionKind::Branch),
+            ("bl       #0x745e", InstructionKind::Call),
+            ("lbu             a5,0(a0)", InstructionKind::Memory),
+            ("c.lwsp          ra,12(sp)", InstructionKind::Memory),
+            ("bic.w    r0, r0, #1", InstructionKind::Plain),
         ] {
-            assert_eq!(Kind::parse(text), kind, "{text}");
+            assert_eq!(InstructionKind::parse(text), kind, "{text}");
         }
         assert_eq!(encoding("  f007 f82d  bl       #0x745e"), (4, "bl       #0x745e"));
         assert_eq!(encoding("  bd80       pop      {r7, pc}"), (2, "pop      {r7, pc}"));

@@ -169,8 +169,8 @@ fn likely_family() -> [&'static str; 3] {
     recent_family().or_else(known).unwrap_or(FAMILIES[0])
 }
 
-/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old, the
-/// linker is a shell command that names it after an update.
+/// Returns the packages of compiler, library source and linker, the newest that apt knows. Where its lists are too old,
+/// the linker is a shell command that names it after an update.
 pub fn packages() -> [String; 3] {
     let [rustc, source, _] = likely_family();
     let linker = match recent_family() {
@@ -194,7 +194,8 @@ pub fn check_offer() -> Result<()> {
     )
 }
 
-/// Returns the package of the lints, where the distribution may have it. Nothing is built with it, so its absence is no error.
+/// Returns the package of the lints, where the distribution may have it. Nothing is built with it, so its absence is no
+/// error.
 pub fn lints_package() -> Option<String> {
     let [_, _, clippy] = likely_family();
     let lists_are_empty = FAMILIES.iter().all(|[rustc, ..]| apt::candidate(rustc).is_none());

@@ -20,6 +20,7 @@ mod sample {
 
     include_model!(MODEL: ModelFormat = concat!(env!("OUT_DIR"), "/model.vdm"));
 
+    /// Draws one sample.
     pub fn draw() {
         // As a hardware generator would seed it.
         let mut rng = Xoshiro128PlusPlus::from_seed(*b"sixteen are here");

@@ -10,7 +10,7 @@ use candle_core::{CudaDevice, CudaStorage, Device, Result, Shape, Storage, Tenso
 use std::sync::Arc;
 
 /// Memory of a network's passes on a GPU.
-pub type Space = mlp::Space<CudaSlice<u8>>;
+pub type GpuSpace = mlp::Space<CudaSlice<u8>>;
 
 /// A GPU and its stream.
 pub struct Gpu {

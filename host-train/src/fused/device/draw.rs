@@ -4,7 +4,7 @@
 #![allow(unsafe_code)] // Kernels run on plain addresses, for which this file answers.
 
 use super::launch::{blocks, check, launch};
-use super::params::{Gather, Masks, Normals, Source, Times};
+use super::params::{Gather, Masks, Normals, Times, WordSource};
 use super::queue::Queue;
 use super::span::Span;
 use crate::rng::Purpose;
@@ -33,12 +33,12 @@ pub struct Draw<'a> {
 }
 
 impl Draw<'_> {
-    fn source(&self, purpose: Purpose) -> Result<Source> {
+    fn source(&self, purpose: Purpose) -> Result<WordSource> {
         check(
             self.step.len() == 1 && self.table.len() == 2 * OCTAVES * SEGMENTS,
             "table of quantiles",
         )?;
-        Ok(Source {
+        Ok(WordSource {
             seed: self.seed,
             step: self.step.address(),
             purpose: purpose.number(),

@@ -10,7 +10,7 @@ pub(super) fn blocks(threads: usize) -> Result<[u32; 2]> {
     grid(threads.div_ceil(THREADS), 1)
 }
 
-/// Returns `x × y` blocks; an error if the device cannot launch so many.
+/// Returns `x × y` blocks; an error if the device cannot launch that number.
 pub(super) fn grid(x: usize, y: usize) -> Result<[u32; 2]> {
     match (u32::try_from(x), u32::try_from(y)) {
         (Ok(x), Ok(y)) if x <= i32::MAX as u32 && y <= u32::from(u16::MAX) => Ok([x, y]),

@@ -38,7 +38,7 @@ macro_rules! kernels {
 /// Source of random words.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Source {
+pub struct WordSource {
     pub seed: u64,
     pub step: u64,
     pub purpose: u32,
@@ -57,10 +57,10 @@ pub struct Slots {
 }
 
 kernels! {
-    "normals" Normals { source: Source, table: u64, out: u64, count: u64 }
-    "masks" Masks { source: Source, out: u64, count: u64, drop: f64, keep: f32, unused: u32 }
-    "times" Times { source: Source, t: u64, count: u64, steps: u64 }
-    "gather" Gather { source: Source, data: u64, out: u64, total: u64, count: u64, dim: u64 }
+    "normals" Normals { source: WordSource, table: u64, out: u64, count: u64 }
+    "masks" Masks { source: WordSource, out: u64, count: u64, drop: f64, keep: f32, unused: u32 }
+    "times" Times { source: WordSource, t: u64, count: u64, steps: u64 }
+    "gather" Gather { source: WordSource, data: u64, out: u64, total: u64, count: u64, dim: u64 }
     "activate" Activate {
         sums: u64, out: u64, biases: u64, index: u64, mask: u64, residual: u64, n: u64, width: u32, stride: u32,
         first: u32, entries: u32, activation: u32, bf16: u32,

@@ -3,7 +3,7 @@
 /// Progress of a training as it lies on the device (`cuda/update.cu`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Progress {
+pub struct TrainingProgress {
     /// Updates made.
     pub step: u64,
     /// First step that was not finite, from 1; 0 for none. From there on nothing changes.
@@ -20,7 +20,7 @@ pub struct Progress {
     pub scale: f64,
 }
 
-impl Progress {
+impl TrainingProgress {
     /// Position of `count` among [`Self::words`].
     pub const COUNT: usize = 2;
     /// Position of `planned` among [`Self::words`].

@@ -1,6 +1,6 @@
 //! A slice of device memory.
 //!
-//! Addresses are plain numbers here, so a [`Span`] promises what a slice would: whoever makes one answers for it.
+//! Addresses are plain numbers here, so a [`Span`] promises what a slice would: its constructor is `unsafe`.
 #![allow(unsafe_code)] // `Span::new` is an unsafe function.
 
 use std::marker::PhantomData;

@@ -4,7 +4,7 @@
 
 use super::launch::{blocks, check, launch};
 use super::params::{AdamW, Judge, MAX_PARTS, SLOTS, Slots, SquaredNorm, Tick};
-use super::progress::Progress;
+use super::progress::TrainingProgress;
 use super::queue::Queue;
 use super::span::Span;
 use crate::fused::adamw::Adam;
@@ -30,9 +30,9 @@ pub struct ParameterUpdate<'a> {
     pub parameters: Vec<ParameterSpans<'a>>,
     /// Values, first moments, second moments and averages of one parameter after another.
     pub state: Span<'a, f32>,
-    /// The words of the [`Progress`].
+    /// The words of the [`TrainingProgress`].
     pub progress: Span<'a, u64>,
-    /// [`StepFactors::words`] of the steps from [`Progress::planned`] on.
+    /// [`StepFactors::words`] of the steps from [`TrainingProgress::planned`] on.
     pub plan: Span<'a, u64>,
     /// The terms of the loss, one number each, in nats per row.
     pub terms: [Option<Span<'a, f32>>; 3],
@@ -86,7 +86,7 @@ impl ParameterUpdate<'_> {
     fn check(&self) -> Result<()> {
         let total: usize = self.parameters.iter().map(|p| p.value.len()).sum();
         let fits = |p: &ParameterSpans<'_>| p.gradient.is_none_or(|g| g.len() == p.value.len());
-        let words = Progress::default().words().len();
+        let words = TrainingProgress::default().words().len();
         check(
             self.parameters.iter().all(fits)
                 && self.state.len() == 4 * total

@@ -9,7 +9,7 @@ use super::super::products::Products;
 use super::super::queue::Queue;
 use super::super::span::Span;
 use super::operands::{BatchSpans, GradientSpans, Space};
-use super::pass::{Combination, Pass};
+use super::pass::{Combination, DevicePass};
 use crate::fused::stack::{LayerPlace, Stack};
 use candle_core::Result;
 
@@ -32,7 +32,7 @@ pub fn backward<Q: Queue>(
     gradient: Span<'_, f32>,
     out: &GradientSpans<'_>,
 ) -> Result<()> {
-    let pass = Pass::new(queue, stack, batch, products)?;
+    let pass = DevicePass::new(queue, stack, batch, products)?;
     pass.check_gradients(gradient, out)?;
     let (weights, inputs) = (pass.weights(space, false)?, pass.inputs(space, false)?);
     let places = stack.places();
@@ -77,7 +77,7 @@ pub fn backward<Q: Queue>(
     Ok(())
 }
 
-impl<Q: Queue> Pass<'_, Q> {
+impl<Q: Queue> DevicePass<'_, Q> {
     fn check_gradients(&self, gradient: Span<'_, f32>, out: &GradientSpans<'_>) -> Result<()> {
         let batch = self.batch;
         let fits = gradient.len() == self.n * self.stack.outputs()

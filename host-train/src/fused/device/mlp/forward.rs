@@ -8,7 +8,7 @@ use super::super::products::Products;
 use super::super::queue::Queue;
 use super::super::span::Span;
 use super::operands::{BatchSpans, Space};
-use super::pass::Pass;
+use super::pass::DevicePass;
 use crate::fused::lanes::Activation;
 use crate::fused::stack::{LayerPlace, Stack};
 use candle_core::Result;
@@ -22,7 +22,7 @@ pub fn forward<Q: Queue>(
     space: &mut Space<Q::Memory>,
     out: Span<'_, f32>,
 ) -> Result<()> {
-    let pass = Pass::new(queue, stack, batch, products)?;
+    let pass = DevicePass::new(queue, stack, batch, products)?;
     check(out.len() == pass.n * stack.outputs(), "outputs")?;
     let (weights, inputs) = (pass.weights(space, true)?, pass.inputs(space, true)?);
     let places = stack.places();
@@ -53,7 +53,7 @@ pub fn forward<Q: Queue>(
     Ok(())
 }
 
-impl<Q: Queue> Pass<'_, Q> {
+impl<Q: Queue> DevicePass<'_, Q> {
     /// Hidden layer `index` from its sums to its outputs.
     fn activate(&self, index: usize, place: LayerPlace, [input, sums, outputs]: [Operand; 3]) -> Result<()> {
         let (layer, batch) = (place.layer, self.batch);

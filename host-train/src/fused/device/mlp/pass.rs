@@ -13,7 +13,7 @@ use crate::fused::stack::{LayerPlace, LayerShape, Stack};
 use candle_core::Result;
 
 /// One pass over a batch.
-pub(super) struct Pass<'a, Q: Queue> {
+pub(super) struct DevicePass<'a, Q: Queue> {
     pub queue: &'a Q,
     pub stack: &'a Stack,
     pub batch: &'a BatchSpans<'a>,
@@ -24,7 +24,7 @@ pub(super) struct Pass<'a, Q: Queue> {
     pub entries: usize,
 }
 
-/// Element by element: the operation of [`Pass::combine`], as its kernel counts them.
+/// Element by element: the operation of [`DevicePass::combine`], as its kernel counts them.
 #[derive(Clone, Copy)]
 pub(super) enum Combination {
     /// `a = b`.
@@ -35,7 +35,7 @@ pub(super) enum Combination {
     Add = 2,
 }
 
-impl<'a, Q: Queue> Pass<'a, Q> {
+impl<'a, Q: Queue> DevicePass<'a, Q> {
     /// Checks the sizes of the batch.
     pub fn new(queue: &'a Q, stack: &'a Stack, batch: &'a BatchSpans<'a>, products: Products) -> Result<Self> {
         let n = batch.index.len();
@@ -85,6 +85,7 @@ impl<'a, Q: Queue> Pass<'a, Q> {
         }
     }
 
+    /// Returns the sizes of a layer's product.
     pub fn sizes(&self, layer: LayerShape) -> ProductSizes {
         ProductSizes {
             batch: self.n,
