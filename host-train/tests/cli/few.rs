@@ -194,7 +194,7 @@ fn a_student_draws_samples_and_has_no_elbo() {
         3
     );
     let error = fails(at, &["evaluate", "student.vdm"]);
-    assert!(error.contains("samples alone"), "{error}");
+    assert!(error.contains("only draws samples"), "{error}");
     let text = ok(at, &["compare", "many.vdm", "student.vdm", "--samples", "50", "--json"]);
     let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(
