@@ -39,8 +39,9 @@ const LARGEST_DEVIATION: f64 = i16::MAX as f64 / CONSTANT_ONE as f64;
 
 /// Cuts the deviations that the number format cannot hold to the largest that it can.
 ///
-/// That happens in a direction in which the data is widely spread, at the step from the prior. If the variance is cut by
-/// the factor q, it costs `½ (q − 1 − ln q)` nats there: 0.12 for a deviation of 2.74. The file's own ELBO counts it.
+/// That happens in a direction in which the data is widely spread, at the step from the prior. If the variance is cut
+/// by the factor q, it costs `½ (q − 1 − ln q)` nats there: 0.12 for a deviation of 2.74. The file's own ELBO counts
+/// it.
 fn cut_to_range<N: Number>(variance: &VarianceSpec, gamma: &[f32]) -> VarianceSpec {
     let steps = gamma.len().saturating_sub(1).max(1);
     let dim = (variance.ratios.len() / steps).max(1);
