@@ -5,11 +5,10 @@ mod checks;
 mod desktop;
 mod features;
 pub mod nvcc;
+mod shipped;
 
 use std::fs;
-use std::path::PathBuf;
 
-use ancestral::FormatId;
 use anyhow::{Context, Result, anyhow, bail};
 use firmware_build::machine::{MACHINES, Machine};
 
@@ -23,13 +22,6 @@ use crate::process;
 use crate::setup::{self, Needs};
 
 use checks::{Checks, Outcome};
-
-/// Shipped models of the digits that every machine must draw the same bytes with: each number format, and a reverse
-/// variance per direction.
-fn models() -> Vec<String> {
-    let formats = FormatId::ALL.iter().map(|id| format!("digits-t64-{id}"));
-    formats.chain(["digits-t8-w8a16".to_owned()]).collect()
-}
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -115,7 +107,7 @@ fn bless(checks: &mut Checks) -> Result<()> {
 
 /// Renews the lines that `tests/golden.rs` compares with.
 fn renew_vectors() -> Result<Outcome> {
-    let models = models();
+    let models = shipped::names();
     let vectors = |model: &String| paths::root().join(format!("tests/golden/{model}.hex"));
     for path in models.iter().map(vectors) {
         if !path.exists() {
@@ -127,14 +119,9 @@ fn renew_vectors() -> Result<Outcome> {
     let content = Content::golden();
     for name in &models {
         let path = vectors(name);
-        let lines = host_train.hex(&model(name), content.count, content.seed)?;
+        let lines = host_train.hex(&shipped::path(name), content.count, content.seed)?;
         fs::write(&path, lines).with_context(|| format!("cannot write {}", path.display()))?;
         println!("renewed {}", paths::shown(&path));
     }
     Ok(Outcome::Passed)
-}
-
-/// Path of a shipped model.
-fn model(name: &str) -> PathBuf {
-    paths::root().join(format!("models/{name}.vdm"))
 }

@@ -7,7 +7,8 @@ use firmware_build::machine::Machine;
 use serde_json::json;
 
 use super::cycles::{self, Timing};
-use super::{build, integer_formats, machines, run};
+use super::firmware_run::{build, run};
+use super::subjects::{integer_formats, machines};
 
 /// Instructions per multiply-accumulate of CMSIS-NN 6's `arm_fully_connected_s8` (commit 99f736a, GCC 12.2 -O3; clang
 /// for the M55), the whole call, batch 1, at 64×128, 128×128 and 256×256; and of its `arm_fully_connected_s4` at

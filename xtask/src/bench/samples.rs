@@ -6,7 +6,8 @@ use anyhow::Result;
 use firmware_build::machine::Machine;
 
 use super::cycles::{self, Timing};
-use super::{Model, build, found, run, run_at};
+use super::firmware_run::{build, found, run, run_at};
+use super::subjects::Model;
 
 /// A sample and what it is made of, in instructions.
 pub struct Sample {

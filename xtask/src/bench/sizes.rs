@@ -6,7 +6,8 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use firmware_build::machine::Machine;
 
-use super::{Model, build, found, integer_formats, machines, run};
+use super::firmware_run::{build, found, run};
+use super::subjects::{Model, integer_formats, machines};
 use crate::elf::Elf;
 use crate::paths;
 

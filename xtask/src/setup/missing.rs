@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 
 use crate::process;
 use crate::setup::distro::{self, Compiler};
+use crate::setup::needs::Needs;
 use crate::setup::route::Route;
 use crate::setup::simulate::{self, Plan};
-use crate::setup::{Needs, apt, beside, mpi, qemu, rustup};
+use crate::setup::{apt, beside, mpi, qemu, rustup};
 
 /// Something that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Item {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Missing(Vec<Item>);
 
-/// See [`super::provide`].
+/// Finds everything that is missing and installs it, or fails with the command that does.
 pub fn provide(needs: &Needs) -> Result<()> {
     let mut missing = Missing::find(needs)?;
     if missing.wants_apt() && apt::present() {

@@ -11,7 +11,7 @@ use crate::process;
 use crate::setup::distro;
 use crate::setup::route::Route;
 
-/// Returns the compiler for a target, after [`provide`](super::provide). The distribution's builds its library first,
+/// Returns the compiler for a target, after everything is provided. The distribution's builds its library first,
 /// once.
 pub fn for_target(target: &'static str) -> Result<Toolchain> {
     if Route::to(target)? != Route::Distro {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use firmware_build::machine::Machine;
 
 use super::checks::{Checks, Outcome, passes};
-use super::{model, models};
+use super::shipped;
 use crate::boards::Board;
 use crate::compare;
 use crate::firmware::{self, Content, Echo};
@@ -81,9 +81,9 @@ fn emulated(checks: &mut Checks, board: &Board, machine: &Machine, toolchain: &T
     })?;
     let title = format!("{name}: draws what the desktop draws with every model");
     checks.check(&title, || {
-        for name in models() {
+        for name in shipped::names() {
             let content = Content {
-                model: model(&name),
+                model: shipped::path(&name),
                 count: 2,
                 seed: Content::SEED + 1,
             };
