@@ -1,5 +1,5 @@
-@ Sums of products on Armv6-M (Cortex-M0, M0+, M1): eight registers that every instruction takes, no product wider than 32 bits, no
-@ multiply-accumulate. Called from armv6m.rs, which says what goes in.
+@ Sums of products on Armv6-M (Cortex-M0, M0+, M1): eight registers that every instruction takes, no product wider than
+@ 32 bits, no multiply-accumulate. Called from armv6m.rs, which says what goes in.
 @
 @ All functions have one signature:
 @   (weights, skip, second, input, bulk, end, count, out, start)
@@ -7,8 +7,8 @@
 @ skip      bytes from where reading a row ends to the next row; of nibbles none
 @ second    bytes to the second row of a pair, less 4
 @ input     prepared values, aligned
-@ bulk      of bytes, end of the part of the input that the unrolled loop takes; of nibbles, not 0 where the loop is entered in its
-@           middle; of nibbles of four samples, the input once more
+@ bulk      of bytes, end of the part of the input that the unrolled loop takes; of nibbles, not 0 where the loop is
+@           entered in its middle; of nibbles of four samples, the input once more
 @ end       end of the input
 @ count     how often the outer loop runs, at least once
 @ out       sums
@@ -79,7 +79,8 @@
     .endif
     .endm
 
-@ Two rows, bytes: r0 weights, r1 input, r2 second, r3 and r4 a word of each row, r5 a weight, r6 an input, r7 and r8 sums.
+@ Two rows, bytes: r0 weights, r1 input, r2 second, r3 and r4 a word of each row, r5 a weight, r6 an input, r7 and r8
+@ sums.
     .macro two_rows_byte k, at
     ldrb r6, [r1, #\at]
     byte r5, r3, \k
@@ -242,9 +243,9 @@
     again
     leave ancestral_v6m_bytes_s4
 
-@ Nibbles: r0 input, r1 weights, r2 a word of eight, r3 a pair of nibbles, r4 the mask of a pair, r5 and r6 pairs of inputs, r7 what makes
-@ nibbles unsigned. The product of two pairs has the sum of their products in its upper half and something below that never
-@ carries: the halves of sixteen columns fit 16 bits each.
+@ Nibbles: r0 input, r1 weights, r2 a word of eight, r3 a pair of nibbles, r4 the mask of a pair, r5 and r6 pairs of
+@ inputs, r7 what makes nibbles unsigned. The product of two pairs has the sum of their products in its upper half and
+@ something below that never carries: the halves of sixteen columns fit 16 bits each.
     .macro pair_of_nibbles shift
     .if \shift
     lsrs r3, r2, #\shift

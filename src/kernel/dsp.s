@@ -11,13 +11,14 @@
 @ count     how often the outer loop runs, at least once
 @ out       sums
 @
-@ UNROLL_3, UNROLL_1, UNROLL_S4: powers of two by which the loops over three rows, one row, and one row of four samples are unrolled.
+@ UNROLL_3, UNROLL_1, UNROLL_S4: powers of two by which the loops over three rows, one row, and one row of four samples
+@ are unrolled.
 
     .syntax unified
     .thumb
 
-@ Where the arguments are after `enter`: what came in r0–r3, then what came on the stack. `units` becomes the address at which the
-@ unrolled loop is entered.
+@ Where the arguments are after `enter`: what came in r0–r3, then what came on the stack. `units` becomes the address
+@ at which the unrolled loop is entered.
     .equ ARG_SKIP, 40
     .equ ARG_STRIDE, 44
     .equ ARG_INPUT, 48
@@ -46,7 +47,8 @@
     .size \name, . - \name
     .endm
 
-@ Where the unrolled loop of 2^\log units is entered, so that it ends after all of them: as many before its end as do not fill a turn.
+@ Where the unrolled loop of 2^\log units is entered, so that it ends after all of them: as many before its end as do
+@ not fill a turn.
     .macro entry log
     adr.w r5, 3f
     adr.w r6, 2f
@@ -86,8 +88,8 @@
     eight_bytes r0, r11
     .endm
 
-@ Eight columns of 4 bits: the nibbles are moved to the top of each half word, where they have a sign; so the sum is 4096 times what it
-@ should be, and r10 holds the mask.
+@ Eight columns of 4 bits: the nibbles are moved to the top of each half word, where they have a sign; so the sum is
+@ 4096 times what it should be, and r10 holds the mask.
     .macro eight_nibbles p, sum
     ldr r8, [\p], #4
     and r9, r10, r8, lsl #12
@@ -270,8 +272,8 @@
     rows_s4 unit_w4s4, 12
     leave ancestral_dsp_w4s4
 
-@ Bringing an input into pairs: (input, units, words). Eight columns are eight bytes or sixteen. Of one sample the four words of a unit
-@ follow each other; of four samples each word has those of the others beside it.
+@ Bringing an input into pairs: (input, units, words). Eight columns are eight bytes or sixteen. Of one sample the four
+@ words of a unit follow each other; of four samples each word has those of the others beside it.
     .macro prepare name, load, step
     .section .text.\name, "ax", %progbits
     .global \name

@@ -1,5 +1,5 @@
-@ Sums of products, and what makes activations of them, with Helium (Armv8.1-M vector extension). Called from helium.rs, which says
-@ what goes in. Nothing here needs alignment but what is loaded in words.
+@ Sums of products, and what makes activations of them, with Helium (Armv8.1-M vector extension). Called from
+@ helium.rs, which says what goes in. Nothing here needs alignment but what is loaded in words.
 
     .syntax unified
     .thumb
@@ -32,8 +32,8 @@
     .size \name, . - \name
     .endm
 
-@ (weights, stride, input, turns, rest, count, out): four rows of `turns` turns of the unrolled loop and `rest` columns (of nibbles,
-@ turns only); `count` times four rows.
+@ (weights, stride, input, turns, rest, count, out): four rows of `turns` turns of the unrolled loop and `rest` columns
+@ (of nibbles, turns only); `count` times four rows.
 @ Rows at r1, r3, r5, r7, sums in r4, r6, r8, r10, the input at r9.
     .macro bytes_of_four
     vldrb.u8 q0, [r9], #16
@@ -130,8 +130,9 @@
     end_four
     leave ancestral_mve_nibbles_x4
 
-@ (weights, stride, input, turns, rest, count, out): two rows and four samples, whose bytes lie beside each other in blocks of 16; `rest` is
-@ blocks that do not fill a turn. Sums of the first row in r0, r2, r4, r6, of the second in r8, r10, r12, lr.
+@ (weights, stride, input, turns, rest, count, out): two rows and four samples, whose bytes lie beside each other in
+@ blocks of 16; `rest` is blocks that do not fill a turn. Sums of the first row in r0, r2, r4, r6, of the second in r8,
+@ r10, r12, lr.
     .macro block_of_eight
     vldrb.u8 q0, [r1], #16
     vldrb.u8 q1, [r3], #16
@@ -191,8 +192,8 @@
     bne 1b
     leave ancestral_mve_bytes_x2s4
 
-@ (sums, requant, biases, before, out, count): activations of four rows a turn, `count` turns; `before` is what a residual layer adds.
-@ Shifts by a vector take the lowest byte of each word, and go right where it is negative.
+@ (sums, requant, biases, before, out, count): activations of four rows a turn, `count` turns; `before` is what a
+@ residual layer adds. Shifts by a vector take the lowest byte of each word, and go right where it is negative.
     .macro four_results
     vld20.32 {q0, q1}, [r1]
     vld21.32 {q0, q1}, [r1]!
