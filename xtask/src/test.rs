@@ -5,6 +5,7 @@ mod checks;
 mod desktop;
 mod features;
 pub mod nvcc;
+mod package;
 mod shipped;
 
 use std::fs;

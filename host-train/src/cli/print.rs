@@ -42,7 +42,7 @@ pub fn print_exported(out: &Path, format: FormatId, exported: &Exported, as_json
             "file": out,
             "format": format.name(),
             "file_bytes": exported.bytes.len(),
-            "quantisation": exported.summary,
+            "quantization": exported.summary,
             "warnings": exported.warnings,
         }));
     }

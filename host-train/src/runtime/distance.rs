@@ -49,11 +49,12 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 /// Mean distance between a row of one and a row of the other.
 fn between(x: Points, y: Points) -> f64 {
     let rows: Vec<&[f32]> = x.iter().collect();
-    let sum: f64 = rows
+    let sums: Vec<f64> = rows
         .par_iter()
         .map(|a| y.iter().map(|b| distance(a, b)).sum::<f64>())
-        .sum();
-    sum / (x.len() as f64 * y.len() as f64)
+        .collect();
+    // In the order of the rows: a parallel sum would add in another order each time.
+    sums.iter().sum::<f64>() / (x.len() as f64 * y.len() as f64)
 }
 
 /// Mean distance between two different rows.

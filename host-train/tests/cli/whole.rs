@@ -99,7 +99,7 @@ fn formats_are_compared() {
             arguments.extend(["--finetune", "--steps", "20", "--batch", "32"]);
         }
         let made = json(at, &arguments);
-        let errors = &made["quantisation"];
+        let errors = &made["quantization"];
         assert!(errors["calibrated_nats_per_dim"].as_f64().unwrap() > 0.0, "{made}");
         assert_eq!(errors["finetuned_nats_per_dim"].is_null(), format != "w4a8");
     }

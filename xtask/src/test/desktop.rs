@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::checks::Checks;
-use super::features;
+use super::{features, package};
 use crate::host_train::CHECKED;
 use crate::process;
 
@@ -24,6 +24,7 @@ pub fn all(checks: &mut Checks) -> Result<()> {
         "tests of the core, with overflow checks",
         "test --package ancestral --features std,alloc",
     )?;
+    package::all(checks)?;
     // In the core, overflow checks are off here and the optimizer is at work: the same bits must come out.
     checks.run(
         "tests of every crate, optimized",
