@@ -15,11 +15,12 @@ use host_train::train::{Session, device, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-fn gpu() -> Option<Device> {
+/// Returns the GPU. Reports the test as left out and returns `None` if there is none.
+fn find_gpu(test: &str) -> Option<Device> {
     match device::select_device(true) {
         Ok(device) => Some(device),
         Err(error) => {
-            println!("skipped: {error:#}");
+            common::left_out(test, &format!("{error:#}"));
             None
         }
     }
@@ -33,7 +34,9 @@ fn case(widths: &[usize], rows: usize, table: usize, activation: Activation, mas
 
 #[test]
 fn networks_are_candles() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = find_gpu("networks_are_candles") else {
+        return;
+    };
     for (activation, masked) in [
         (Activation::Relu, true),
         (Activation::Silu, true),
@@ -55,7 +58,9 @@ fn networks_are_candles() {
 
 #[test]
 fn the_elbo_is_candles() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = find_gpu("the_elbo_is_candles") else {
+        return;
+    };
     for (rows, dim, steps) in [(1, 1, 1), (40, 64, 19), (300, 3, 5)] {
         for prediction in [Prediction::V, Prediction::X] {
             elbo::Case::new(rows, dim, steps, prediction, 5).check_on(&gpu);
@@ -65,13 +70,17 @@ fn the_elbo_is_candles() {
 
 #[test]
 fn the_squared_error_is_candles() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = find_gpu("the_squared_error_is_candles") else {
+        return;
+    };
     square::check_on(&gpu);
 }
 
 #[test]
 fn a_hundred_steps_of_training_have_candles_loss() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = find_gpu("a_hundred_steps_of_training_have_candles_loss") else {
+        return;
+    };
     for dropout in [0.0, 0.1] {
         hundred_steps_on(&gpu, 1e-4, |config| {
             config.train.generator = Generator::Counter;
@@ -103,7 +112,9 @@ fn trained(gpu: &Device, graph: bool, folder: &Path) -> Vec<Vec<f32>> {
 
 #[test]
 fn a_seed_gives_the_same_bytes_as_a_graph_too() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = find_gpu("a_seed_gives_the_same_bytes_as_a_graph_too") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let first = trained(&gpu, false, folder.path());
     assert_eq!(first, trained(&gpu, false, folder.path()));
@@ -112,6 +123,8 @@ fn a_seed_gives_the_same_bytes_as_a_graph_too() {
 
 #[test]
 fn divergence_is_detected_and_the_checkpoint_is_whole() {
-    let Some(gpu) = gpu() else { return };
+    let Some(gpu) = find_gpu("divergence_is_detected_and_the_checkpoint_is_whole") else {
+        return;
+    };
     diverges_on(&gpu);
 }

@@ -7,7 +7,9 @@ use host_train::rng::{Counter, Purpose};
 /// All draws have the same bits as on the CPU.
 #[test]
 fn draws_are_those_of_the_cpu() {
-    let Some(emulator) = Emulator::get() else { return };
+    let Some(emulator) = Emulator::get("draws_are_those_of_the_cpu") else {
+        return;
+    };
     let (seed, step) = (0x1234_5678_9ABC_DEF0, (7 << 32) + 3);
     let counter = Counter { seed, step };
     let (at, table) = (Memory::from_values(&[step]), Memory::from_values(&quantiles()));

@@ -20,7 +20,9 @@ proptest! {
 }
 
 fn elbo_case(n: usize, dim: usize, steps: usize, prediction: Prediction, seed: u64) {
-    let Some(emulator) = Emulator::get() else { return };
+    let Some(emulator) = Emulator::get("the_elbo_is_that_of_the_cpu") else {
+        return;
+    };
     let mut rng = TrainRng::new(seed);
     let mut gamma = -6.0;
     let table: Vec<f32> = (0..=steps)
@@ -88,7 +90,9 @@ fn elbo_case(n: usize, dim: usize, steps: usize, prediction: Prediction, seed: u
 
 #[test]
 fn the_squared_error_is_that_of_the_cpu() {
-    let Some(emulator) = Emulator::get() else { return };
+    let Some(emulator) = Emulator::get("the_squared_error_is_that_of_the_cpu") else {
+        return;
+    };
     let mut rng = TrainRng::new(4);
     let n = 5000;
     let (output, target) = (normals(n, &mut rng), normals(n, &mut rng));

@@ -2,6 +2,8 @@
 //! GPU gets, and compared with the operations for the CPU. `tests/fused` compares those with candle's in f64.
 #![cfg(target_os = "linux")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod draws;
 mod elbo;
 mod emulator;

@@ -101,8 +101,7 @@ impl Case {
         [out, found.inputs.unwrap(), found.weights, found.biases]
     }
 
-    fn check(&self, products: Products, share: f32) {
-        let Some(emulator) = Emulator::get() else { return };
+    fn check(&self, emulator: &Emulator, products: Products, share: f32) {
         let names = ["outputs", "inputs", "weights", "biases"];
         for ((found, expected), name) in self.emulated(emulator, products).iter().zip(self.expected()).zip(names) {
             close(found, &expected, share, name);
@@ -115,25 +114,31 @@ proptest! {
 
     #[test]
     fn networks_are_those_of_the_cpu(widths in prop::collection::vec(1usize..24, 2..6), square: bool, n in 1usize..150, entries in 1usize..6, masked: bool, seed: u64) {
+        let Some(emulator) = Emulator::get("networks_are_those_of_the_cpu") else { return Ok(()) };
         let widths = if square { vec![widths[0]; widths.len()] } else { widths };
-        Case::new(&widths, n, entries, Activation::Silu, masked, seed).check(Products::F32, 1e-5);
+        Case::new(&widths, n, entries, Activation::Silu, masked, seed).check(emulator, Products::F32, 1e-5);
     }
 }
 
 #[test]
 fn rectified_networks_are_those_of_the_cpu() {
-    Case::new(&[6, 16, 16, 4], 70, 3, Activation::Relu, true, 1).check(Products::F32, 1e-5);
+    let Some(emulator) = Emulator::get("rectified_networks_are_those_of_the_cpu") else {
+        return;
+    };
+    Case::new(&[6, 16, 16, 4], 70, 3, Activation::Relu, true, 1).check(emulator, Products::F32, 1e-5);
     // A first layer that is residual, and a sum of biases that is cut into parts.
-    Case::new(&[8, 8, 3], 1200, 1, Activation::Relu, false, 2).check(Products::F32, 1e-5);
+    Case::new(&[8, 8, 3], 1200, 1, Activation::Relu, false, 2).check(emulator, Products::F32, 1e-5);
 }
 
 #[test]
 fn rounded_products_are_near_those_of_the_cpu() {
+    let Some(emulator) = Emulator::get("rounded_products_are_near_those_of_the_cpu") else {
+        return;
+    };
     for (products, share) in [(Products::Tf32, 2e-3), (Products::Bf16, 3e-2)] {
         // Smooth, so that no sum falls on the other side of zero.
         let case = Case::new(&[8, 12, 12, 5], 60, 3, Activation::Silu, true, 3);
-        case.check(products, share);
-        let Some(emulator) = Emulator::get() else { return };
+        case.check(emulator, products, share);
         let exact = case.emulated(emulator, Products::F32);
         assert_ne!(case.emulated(emulator, products), exact, "{products:?} rounds nothing");
     }
@@ -142,7 +147,9 @@ fn rounded_products_are_near_those_of_the_cpu() {
 /// One layer in bf16 is the layer in f32 of numbers rounded by the `half` crate, to the bit.
 #[test]
 fn numbers_are_rounded_to_the_nearest_bf16() {
-    let Some(emulator) = Emulator::get() else { return };
+    let Some(emulator) = Emulator::get("numbers_are_rounded_to_the_nearest_bf16") else {
+        return;
+    };
     let mut case = Case::new(&[300, 5], 40, 2, Activation::Relu, false, 6);
     let rounded = case.emulated(emulator, Products::Bf16);
     for value in case.inputs.iter_mut().chain(&mut case.weights) {
@@ -153,7 +160,9 @@ fn numbers_are_rounded_to_the_nearest_bf16() {
 
 #[test]
 fn sizes_that_do_not_fit_are_errors() {
-    let Some(emulator) = Emulator::get() else { return };
+    let Some(emulator) = Emulator::get("sizes_that_do_not_fit_are_errors") else {
+        return;
+    };
     let case = Case::new(&[4, 6, 3], 10, 2, Activation::Relu, false, 1);
     let memory = Memory::uninitialized(4096);
     let batch = |inputs: usize, weights: usize, biases: usize| BatchSpans {

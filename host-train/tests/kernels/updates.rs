@@ -157,7 +157,9 @@ fn check_progress(found: TrainingProgress, step: u64, norm: f64, words: [u64; 9]
 /// Twenty updates, and then one that is not finite, from which on nothing changes.
 #[test]
 fn updates_are_those_of_the_cpu() {
-    let Some(emulator) = Emulator::get() else { return };
+    let Some(emulator) = Emulator::get("updates_are_those_of_the_cpu") else {
+        return;
+    };
     let mut rng = TrainRng::new(5);
     let (vars, mut cpu) = on_cpu(&mut rng);
     let emulated = Emulated::new(&vars);
