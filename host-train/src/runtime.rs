@@ -5,3 +5,4 @@ pub mod distance;
 pub mod evaluate;
 pub mod model_file;
 pub mod sample;
+pub mod units;

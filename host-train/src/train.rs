@@ -20,7 +20,6 @@ mod share_loss;
 pub mod step_result;
 mod stepper;
 mod training_loop;
-pub mod units;
 pub mod update;
 
 pub use log::LOSSES;

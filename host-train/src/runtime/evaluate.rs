@@ -3,6 +3,7 @@
 use crate::data::{Dataset, mixture};
 use crate::progress::Progress;
 use crate::runtime::model_file::{AnyModel, ModelFile};
+use crate::runtime::units::bits_per_draw;
 use crate::with_model;
 use ancestral::likelihood::elbo;
 use ancestral::mlp::{estimate_data, forward};
@@ -130,7 +131,7 @@ pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, progres
 /// Averages the rows of [`score`].
 fn summarize(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, scores: &[[f64; 3]]) -> Evaluation {
     let header = *file.header();
-    let per_row = 1.0 / (f64::from(draws) * data.dim as f64 * std::f64::consts::LN_2);
+    let per_row = bits_per_draw(draws, data.dim);
     let count = scores.len() as f64;
     let mean = |term: fn(&[f64; 3]) -> f64| scores.iter().map(term).sum::<f64>() * per_row / count;
     let total = |s: &[f64; 3]| s.iter().sum::<f64>() * per_row;

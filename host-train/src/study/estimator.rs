@@ -7,6 +7,7 @@ use crate::data::Dataset;
 use crate::model::gamma::{CurveKind, GammaTable};
 use crate::progress::Progress;
 use crate::rng::TrainRng;
+use crate::runtime::units::bits_per_nat;
 use crate::study::paths::{Path, cosine, end_points, even};
 use crate::train::checkpoint::Run;
 use crate::train::loss::{Draws, Dropout, Objective, times_to_steps};
@@ -108,7 +109,7 @@ pub fn measure_estimates(
                 progress,
             };
             let (mean, variance) = case.moments()?;
-            let unit = 1.0 / (run.dim as f64 * std::f64::consts::LN_2);
+            let unit = bits_per_nat(run.dim);
             found.push(Estimate {
                 schedule,
                 steps: (!limit).then_some(steps),

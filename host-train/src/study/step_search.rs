@@ -11,6 +11,7 @@ use super::table::Table;
 use crate::data::Split;
 use crate::model::variance::{VARIANCES, VarianceKind};
 use crate::progress::Progress;
+use crate::runtime::units::bits_per_nat;
 use crate::train::checkpoint::Run;
 use ancestral::schedule::snr;
 use anyhow::{Result, ensure};
@@ -116,7 +117,7 @@ impl StepSearch {
 
     /// Bits per dimension in a nat per row.
     fn bits_per_nat(&self) -> f64 {
-        1.0 / (self.train.dim as f64 * std::f64::consts::LN_2)
+        bits_per_nat(self.train.dim)
     }
 
     /// Returns a table for every path, every variance and each of `steps`, in this order.

@@ -10,13 +10,13 @@
 
 use super::config::Time;
 use super::run::Run;
-use super::units::bits_per_nat;
 use super::update::adam;
 use crate::data::Dataset;
 use crate::model::gamma::CurveKind;
 use crate::model::variance::VarianceKind;
 use crate::optimizer::Update;
 use crate::rng::TrainRng;
+use crate::runtime::units::bits_per_nat;
 use ancestral::schedule::Prediction;
 use ancestral::schedule::StepConstants;
 use anyhow::{Result, bail, ensure};

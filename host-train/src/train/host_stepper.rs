@@ -5,10 +5,10 @@ use super::run::Run;
 use super::share_loss::compute_share;
 use super::step_result::StepResult;
 use super::stepper::Stepper;
-use super::units::bits_per_nat;
 use super::update::update;
 use crate::data::Dataset;
 use crate::parallel::{Group, leader_reports};
+use crate::runtime::units::bits_per_nat;
 use anyhow::{Result, ensure};
 
 /// Steps of all ranks together.

@@ -5,9 +5,9 @@ use super::loss::elbo::select_elbo;
 use super::loss::{Draws, Dropout};
 use super::run::Run;
 use super::step_result::StepResult;
-use super::units::bits_per_nat;
 use crate::data::Dataset;
 use crate::rng::{Counter, RandomSource, Share};
+use crate::runtime::units::bits_per_nat;
 use anyhow::Result;
 use candle_core::Tensor;
 
