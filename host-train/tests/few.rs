@@ -14,7 +14,7 @@ use host_train::study::refit::refit_variances;
 use host_train::study::step_search::{SearchSettings, StepSearch};
 use host_train::train::checkpoint::Run;
 use host_train::train::config::Config;
-use host_train::train::distill::{self, distill};
+use host_train::train::distill::{DistillSettings, distill};
 use host_train::train::{Session, train};
 use std::sync::atomic::AtomicBool;
 
@@ -23,13 +23,13 @@ fn base(folder: &std::path::Path) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
     config.data.validation_rows = 12;
     config.train.steps = 300;
-    go(
+    train_to_the_end(
         Run::for_data(config.clone(), &data::load(&config.data, folder).unwrap(), &Device::Cpu).unwrap(),
         folder,
     )
 }
 
-fn go(mut run: Run, folder: &std::path::Path) -> (Run, Split) {
+fn train_to_the_end(mut run: Run, folder: &std::path::Path) -> (Run, Split) {
     let split = data::load(&run.config.data, folder).unwrap();
     let stop = AtomicBool::new(false);
     train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
@@ -65,7 +65,7 @@ fn training_for_few_steps_lowers_their_elbo() {
         on_test.bits_per_dim,
         table.test_bits_per_dim
     );
-    let (mut trained, split) = go(begun, folder.path());
+    let (mut trained, split) = train_to_the_end(begun, folder.path());
     let after = evaluate(&file(&trained), &split.train, 64, 0, &Progress::hidden()).unwrap();
     assert!(
         after.bits_per_dim < before.bits_per_dim - 0.02,
@@ -131,7 +131,7 @@ fn a_student_does_in_few_steps_what_its_teacher_does_in_many() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, split) = base(folder.path());
     run.config.model.clip = false;
-    let settings = distill::Settings {
+    let settings = DistillSettings {
         updates: 300,
         batch: 64,
         rate: 2e-3,
@@ -198,9 +198,9 @@ fn draw(file: &ModelFile, count: u64) -> Vec<f32> {
 fn a_student_in_integers_is_a_student() {
     let folder = tempfile::tempdir().unwrap();
     let (run, split) = base(folder.path());
-    let settings = distill::Settings {
+    let settings = DistillSettings {
         updates: 20,
-        ..distill::Settings::default()
+        ..DistillSettings::default()
     };
     let mut made = None;
     distill(

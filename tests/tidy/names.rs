@@ -1,5 +1,5 @@
-//! Names that say too little or mean several things, British spellings in identifiers, and one name for two public
-//! types.
+//! Names that say too little or mean several things, British spellings in identifiers, and one name for two types
+//! that modules share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,14 +59,14 @@ const SPELLINGS: [(&str, &str); 10] = [
     ("neighbour", "neighbor"),
 ];
 
-/// Public names that several modules of one crate may define: `Args` is always written with its command, as in
+/// Names that several modules of one crate may define: `Args` is always written with its command, as in
 /// `demo::Args`, and of the kernels' `Prepared` only one is compiled.
 const SHARED: [&str; 2] = ["Args", "Prepared"];
 
 /// Files that name the names.
 const LISTS: [&str; 2] = ["tests/tidy/phrases.rs", "tests/tidy/names.rs"];
 
-/// Folder that a crate's public types are counted in; none for tests and benches.
+/// Folder that a crate's shared types are counted in; none for tests and benches.
 fn crate_of(path: &str) -> Option<&str> {
     let end = path.find("src/")? + "src/".len();
     Some(&path[..end])
@@ -99,10 +99,7 @@ fn check(sources: &Sources) -> Vec<Finding> {
         let files: BTreeSet<_> = places.iter().map(|(file, _)| file).collect();
         if files.len() > 1 && !SHARED.contains(&name.as_str()) {
             let list: Vec<_> = files.iter().map(|file| file.as_str()).collect();
-            let message = format!(
-                "public type {name} is defined in {}: one name for one thing",
-                list.join(", ")
-            );
+            let message = format!("type {name} is defined in {}: one name for one thing", list.join(", "));
             findings.push(Finding::new(&places[0].0, places[0].1, message));
         }
     }
@@ -172,7 +169,7 @@ impl<'ast> Visit<'ast> for Names<'_> {
         };
         if let Some((name, visibility)) = type_name {
             self.hold(name, &TYPES, "name the type by a noun that says what it is");
-            if matches!(visibility, syn::Visibility::Public(_)) && !self.in_tests {
+            if !matches!(visibility, syn::Visibility::Inherited) && !self.in_tests {
                 self.types.push((name.to_string(), name.span().start().line));
             }
         }
@@ -212,7 +209,7 @@ fn names_say_what_things_are() {
 
 #[test]
 fn bad_names_are_found() {
-    let cases: [(&[(&str, &str)], usize); 10] = [
+    let cases: [(&[(&str, &str)], usize); 11] = [
         (&[("src/a.rs", "fn of() {} struct Pass; const WORTH: u8 = 1;")], 3),
         (
             &[(
@@ -236,6 +233,13 @@ fn bad_names_are_found() {
                 ("x/src/b.rs", "pub struct Row;"),
             ],
             0,
+        ),
+        (
+            &[
+                ("src/a.rs", "pub(super) struct Row;"),
+                ("src/b.rs", "pub(crate) struct Row;"),
+            ],
+            1,
         ),
         (&[("src/a.rs", "pub struct Args;"), ("src/b.rs", "pub struct Args;")], 0),
         (

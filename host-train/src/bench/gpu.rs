@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 use std::time::Instant;
 
 /// Steps that the host does not wait for. Every batch is copied to the same memory, where a captured step finds it.
-pub struct Steps {
+pub struct GpuSteps {
     updates: Updates,
     graph: Graph,
     z: Tensor,
@@ -22,7 +22,7 @@ pub struct Steps {
     sum: f64,
 }
 
-impl Steps {
+impl GpuSteps {
     /// * `inputs`, `targets`: `(batches, n, widths)`;
     /// * `captured`: whether to capture a step as a CUDA graph.
     pub fn new(inputs: &Tensor, targets: &Tensor, update: Update, captured: bool) -> Result<Self> {

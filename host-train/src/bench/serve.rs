@@ -2,7 +2,7 @@
 
 use super::partner::Request;
 use super::rate;
-use super::training::Training;
+use super::training::BenchTraining;
 use crate::train::device;
 use anyhow::{Context, Result};
 use candle_core::Device;
@@ -34,13 +34,13 @@ pub fn serve(input: impl BufRead, mut output: impl Write, cuda: bool) -> Result<
     Ok(())
 }
 
-fn handle(request: Request, training: &mut Option<Training>, device: &Device) -> Result<Value> {
+fn handle(request: Request, training: &mut Option<BenchTraining>, device: &Device) -> Result<Value> {
     match request {
         Request::Prepare { mode, task, folder } => {
             // First gives back the memory of the one before: a GPU may not hold two.
             *training = None;
             let advice = format!("take a smaller batch than {}", task.batch);
-            let prepared = Training::new(&mode, &task, &folder, device);
+            let prepared = BenchTraining::new(&mode, &task, &folder, device);
             *training = Some(prepared.map_err(|error| device::explain_memory_error(error, &advice))?);
             Ok(json!({}))
         }

@@ -16,7 +16,7 @@ use candle_core::{Device, Tensor, Var};
 use std::path::Path;
 
 /// A prepared training: all weights in one parameter, all biases in another.
-pub(super) struct Training {
+pub(super) struct BenchTraining {
     task: Task,
     fused: Option<Mlp>,
     weights: Var,
@@ -26,10 +26,10 @@ pub(super) struct Training {
     targets: Tensor,
     done: usize,
     #[cfg(feature = "cuda")]
-    on_gpu: Option<gpu::Steps>,
+    on_gpu: Option<gpu::GpuSteps>,
 }
 
-impl Training {
+impl BenchTraining {
     /// Reads the files that [`Task::write`] wrote into `folder`.
     pub(super) fn new(mode: &str, task: &Task, folder: &Path, device: &Device) -> Result<Self> {
         let read = |name: &str| read(folder, name, device);
@@ -59,7 +59,7 @@ impl Training {
         Ok(Self {
             #[cfg(feature = "cuda")]
             on_gpu: match (device.is_cuda(), &fused) {
-                (true, Some(_)) => Some(gpu::Steps::new(&inputs, &targets, settings(task), mode == "graphs")?),
+                (true, Some(_)) => Some(gpu::GpuSteps::new(&inputs, &targets, settings(task), mode == "graphs")?),
                 _ => None,
             },
             optimizer: Optimizer::new(vec![slot("weights", &weights), slot("biases", &biases)])?,

@@ -2,7 +2,7 @@ use super::args::{Output, Source};
 use super::print::{print, print_json};
 use anyhow::{Context as _, Result};
 use host_train::progress::Progress;
-use host_train::train::distill::{Settings, distill};
+use host_train::train::distill::{DistillSettings, distill};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,13 +19,13 @@ pub struct Args {
     #[arg(long)]
     out: PathBuf,
     /// Optimizer steps of each stage
-    #[arg(long, default_value_t = Settings::default().updates)]
+    #[arg(long, default_value_t = DistillSettings::default().updates)]
     updates: u64,
     /// Learning rate at the beginning of a stage
-    #[arg(long, default_value_t = Settings::default().rate)]
+    #[arg(long, default_value_t = DistillSettings::default().rate)]
     rate: f64,
     /// Seed of batches, times and noise
-    #[arg(long, default_value_t = Settings::default().seed)]
+    #[arg(long, default_value_t = DistillSettings::default().seed)]
     seed: u64,
     #[command(flatten)]
     output: Output,
@@ -36,11 +36,11 @@ impl Args {
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let (run, split) = self.source.load()?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("cannot make the folder {}", self.out.display()))?;
-        let settings = Settings {
+        let settings = DistillSettings {
             updates: self.updates,
             rate: self.rate,
             seed: self.seed,
-            ..Settings::default()
+            ..DistillSettings::default()
         };
         let mut students = Vec::new();
         let progress = Progress::new(0, "distilling").quiet_if(quiet);

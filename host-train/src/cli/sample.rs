@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use host_train::progress::Progress;
 use host_train::report::write_samples;
 use host_train::runtime::model_file::ModelFile;
-use host_train::runtime::sample::{Chain, sample};
+use host_train::runtime::sample::{ChainSteps, sample};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,7 +44,7 @@ impl Args {
             bail!("the samples would be lost: name a file with --out, or use --hex or --json");
         }
         let file = ModelFile::read(&self.model)?;
-        let chain = (self.chain_steps.is_some() || self.eta.is_some()).then(|| Chain {
+        let chain = (self.chain_steps.is_some() || self.eta.is_some()).then(|| ChainSteps {
             steps: self.chain_steps,
             // A deterministic model stays deterministic with other steps.
             eta: self.eta.unwrap_or(if file.header().samples_only { 0.0 } else { 1.0 }),

@@ -13,7 +13,7 @@ use host_train::runtime::evaluate::evaluate;
 use host_train::runtime::model_file::ModelFile;
 use host_train::study::paths::{PATHS, Path};
 use host_train::study::step_search::{SearchSettings, StepSearch, cheapest_table};
-use host_train::study::table::Table;
+use host_train::study::table::ChosenSteps;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -111,7 +111,7 @@ impl Args {
         Ok(trained)
     }
 
-    fn print(&self, tables: &[Table], limit: f64) -> Result<()> {
+    fn print(&self, tables: &[ChosenSteps], limit: f64) -> Result<()> {
         print("negative ELBO on held-out rows in bits/dim; everything is chosen on other rows")?;
         let steps = self.chain_steps.iter();
         let heads: String = steps.map(|t| format!("{:>9}", format!("T={t}"))).collect();

@@ -5,7 +5,7 @@ use flate2::read::GzDecoder;
 use super::csv;
 use super::error::DataError;
 use super::spec::LabelColumn;
-use super::table::Table;
+use super::table::RawTable;
 
 /// Width and height of an image of `digits`, in pixels.
 pub const DIGITS_SIDE: usize = 8;
@@ -49,7 +49,7 @@ pub(super) fn find(name: &str) -> Option<&'static Builtin> {
 
 impl Builtin {
     /// Reads the rows without their labels, in the file's order.
-    pub(super) fn read(&self) -> Result<Table, DataError> {
+    pub(super) fn read(&self) -> Result<RawTable, DataError> {
         csv::read(self.name, GzDecoder::new(self.file), self.label)
     }
 }

@@ -9,19 +9,19 @@ use flate2::read::MultiGzDecoder;
 
 use super::error::DataError;
 use super::spec::{DataSpec, LabelColumn};
-use super::table::{Table, is_finite, unreadable};
+use super::table::{RawTable, is_finite, unreadable};
 
 /// Characters of a bad field that a message repeats.
 const SHOWN_CHARS: usize = 40;
 
 /// Reads a `.csv` file.
-pub(super) fn read_file(path: &Path, spec: &DataSpec) -> Result<Table, DataError> {
+pub(super) fn read_file(path: &Path, spec: &DataSpec) -> Result<RawTable, DataError> {
     let (file, open) = open(path)?;
     read(&file, open, spec.label_column)
 }
 
 /// Reads a `.csv.gz` file.
-pub(super) fn read_compressed_file(path: &Path, spec: &DataSpec) -> Result<Table, DataError> {
+pub(super) fn read_compressed_file(path: &Path, spec: &DataSpec) -> Result<RawTable, DataError> {
     let (file, open) = open(path)?;
     read(&file, MultiGzDecoder::new(open), spec.label_column)
 }
@@ -38,7 +38,7 @@ fn open(path: &Path) -> Result<(String, File), DataError> {
 ///
 /// The first row is a header if none of its values is a number. A first row with some numbers is data, and wrong:
 /// silently dropping it would lose a row.
-pub(super) fn read(file: &str, mut source: impl Read, label: LabelColumn) -> Result<Table, DataError> {
+pub(super) fn read(file: &str, mut source: impl Read, label: LabelColumn) -> Result<RawTable, DataError> {
     let mut text = Vec::new();
     source
         .read_to_end(&mut text)
@@ -72,7 +72,7 @@ pub(super) fn read(file: &str, mut source: impl Read, label: LabelColumn) -> Res
 
 /// The table as far as it has been read.
 struct RowReader {
-    table: Table,
+    table: RawTable,
     label: LabelColumn,
     /// Fields of the first row.
     width: Option<usize>,
@@ -81,7 +81,7 @@ struct RowReader {
 impl RowReader {
     fn new(file: &str, label: LabelColumn) -> Self {
         Self {
-            table: Table {
+            table: RawTable {
                 file: file.to_owned(),
                 dim: 0,
                 values: Vec::new(),
@@ -151,7 +151,7 @@ fn parse(text: &str) -> Result<f64, ValueFault> {
     }
 }
 
-fn value_error(table: &Table, row: u64, index: usize, text: &str, fault: ValueFault) -> DataError {
+fn value_error(table: &RawTable, row: u64, index: usize, text: &str, fault: ValueFault) -> DataError {
     let (file, field, found) = (table.file.clone(), table.field(index), shortened(text));
     match fault {
         ValueFault::NotANumber => DataError::NotANumber {

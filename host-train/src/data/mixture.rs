@@ -1,6 +1,6 @@
 //! Mixtures of Gaussians: data with a known density, and so with a known lower bound of any model's cost.
 
-use super::table::Table;
+use super::table::RawTable;
 use crate::rng::TrainRng;
 
 /// Equally likely Gaussians of one width.
@@ -90,7 +90,7 @@ impl Mixture {
     }
 
     /// Draws the rows of the set, always the same.
-    pub(super) fn read(&self) -> Table {
+    pub(super) fn read(&self) -> RawTable {
         let mut rng = TrainRng::new(SEED);
         let mut values = Vec::with_capacity(ROWS * self.dim);
         for _ in 0..ROWS {
@@ -99,7 +99,7 @@ impl Mixture {
                 values.push(center + self.scale * f64::from(rng.normal()));
             }
         }
-        Table {
+        RawTable {
             file: self.name.to_owned(),
             dim: self.dim,
             values,

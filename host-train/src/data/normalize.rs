@@ -2,10 +2,10 @@
 
 use super::dataset::{Dataset, ValueKind};
 use super::error::{DataError, LevelFault};
-use super::table::Table;
+use super::table::RawTable;
 
 /// Checks that every number of `table` is a level, `0..levels` with at least two of them.
-pub(super) fn levels(table: &Table, levels: u16) -> Result<ValueKind, DataError> {
+pub(super) fn levels(table: &RawTable, levels: u16) -> Result<ValueKind, DataError> {
     let highest = levels - 1;
     for (index, row) in table.row_numbers.iter().enumerate() {
         for (column, &value) in table.row(index).iter().enumerate() {
@@ -30,7 +30,7 @@ pub(super) fn levels(table: &Table, levels: u16) -> Result<ValueKind, DataError>
 }
 
 /// Measures mean and standard deviation of each column over the rows `train` (at least one).
-pub(super) fn continuous(table: &Table, train: &[usize]) -> Result<ValueKind, DataError> {
+pub(super) fn continuous(table: &RawTable, train: &[usize]) -> Result<ValueKind, DataError> {
     let column_mean = |column: usize, of: &dyn Fn(f64) -> f64| {
         train.iter().map(|&row| of(table.row(row)[column])).sum::<f64>() / train.len() as f64
     };
@@ -56,7 +56,7 @@ pub(super) fn continuous(table: &Table, train: &[usize]) -> Result<ValueKind, Da
 }
 
 /// Returns the rows `rows` of `table` in model units.
-pub(super) fn dataset(name: &str, kind: &ValueKind, table: &Table, rows: &[usize]) -> Dataset {
+pub(super) fn dataset(name: &str, kind: &ValueKind, table: &RawTable, rows: &[usize]) -> Dataset {
     let model_row = |&row: &usize| {
         table
             .row(row)

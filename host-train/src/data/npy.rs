@@ -9,10 +9,10 @@ use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar};
 
 use super::error::DataError;
 use super::spec::{DataSpec, LabelColumn};
-use super::table::{Table, field, is_finite, unreadable};
+use super::table::{RawTable, field, is_finite, unreadable};
 
 /// Reads the array of an `.npy` file.
-pub(super) fn read_npy(path: &Path, spec: &DataSpec) -> Result<Table, DataError> {
+pub(super) fn read_npy(path: &Path, spec: &DataSpec) -> Result<RawTable, DataError> {
     let file = path.display().to_string();
     let open = || {
         let mut reader = BufReader::new(File::open(path)?);
@@ -26,7 +26,7 @@ pub(super) fn read_npy(path: &Path, spec: &DataSpec) -> Result<Table, DataError>
 }
 
 /// Reads the array that `spec` names of an `.npz` file, or its only one.
-pub(super) fn read_npz(path: &Path, spec: &DataSpec) -> Result<Table, DataError> {
+pub(super) fn read_npz(path: &Path, spec: &DataSpec) -> Result<RawTable, DataError> {
     let file = path.display().to_string();
     let mut archive = NpzArchive::open(path).map_err(|error| unreadable(&file, &error))?;
     let mut names: Vec<String> = archive.array_names().map(str::to_owned).collect();
@@ -56,7 +56,7 @@ pub(super) fn read_npz(path: &Path, spec: &DataSpec) -> Result<Table, DataError>
 }
 
 /// Makes a table of an array: rows are the first axis, and the axes that follow are one row's values.
-fn to_table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -> Result<Table, DataError> {
+fn to_table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -> Result<RawTable, DataError> {
     let shape = header.shape().to_vec();
     if shape.len() < 2 {
         return Err(DataError::Rank { file, shape });
@@ -96,7 +96,7 @@ fn to_table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -
             values.push(value);
         }
     }
-    Ok(Table {
+    Ok(RawTable {
         file,
         dim,
         values,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::DataError;
 use super::spec::DataSpec;
-use super::table::Table;
+use super::table::RawTable;
 use super::{csv, npy};
 
 /// A way to read the files of one extension.
@@ -14,7 +14,7 @@ struct Reader {
     /// True if a file holds several arrays, of which [`DataSpec::array`] names one.
     named_arrays: bool,
     /// Reads a whole file.
-    read: fn(&Path, &DataSpec) -> Result<Table, DataError>,
+    read: fn(&Path, &DataSpec) -> Result<RawTable, DataError>,
 }
 
 const READERS: &[Reader] = &[
@@ -46,7 +46,7 @@ fn extensions() -> impl Iterator<Item = &'static str> {
 }
 
 /// Reads the file at `path` with the reader for its extension.
-pub(super) fn read(spec: &DataSpec, path: &Path) -> Result<Table, DataError> {
+pub(super) fn read(spec: &DataSpec, path: &Path) -> Result<RawTable, DataError> {
     let file = path.display().to_string();
     match find(&file) {
         Some(reader) => (reader.read)(path, spec),

@@ -4,7 +4,7 @@ use super::error::{DataError, Field};
 
 /// `row_numbers.len()` rows of `dim` finite numbers, in the file's units and order.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Table {
+pub(super) struct RawTable {
     /// Name of the file in error messages.
     pub file: String,
     /// Values in a row.
@@ -17,7 +17,7 @@ pub(super) struct Table {
     pub header: Option<Vec<String>>,
 }
 
-impl Table {
+impl RawTable {
     /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.row_numbers.len()

@@ -2,7 +2,7 @@
 
 use crate::data::ValueKind;
 use crate::model::variance::VarianceTable;
-use crate::study::table::Table;
+use crate::study::table::ChosenSteps;
 use crate::train::checkpoint::Run;
 use ancestral::F32;
 use ancestral::model::{LayerSpec, ModelHead, ModelSpec};
@@ -17,7 +17,7 @@ pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
 }
 
 /// Returns the same model with other steps: the network answers for any γ.
-pub fn spec_with(run: &Run, table: &Table) -> Result<ModelSpec<F32>> {
+pub fn spec_with(run: &Run, table: &ChosenSteps) -> Result<ModelSpec<F32>> {
     let gamma: Vec<f32> = table.gamma.iter().map(|&g| g as f32).collect();
     let mut spec = fold(run, gamma)?;
     spec.head.variance = table.variance();

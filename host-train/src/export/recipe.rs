@@ -9,7 +9,7 @@ use crate::export::quantize::{Summary, proof, quantize_model};
 use crate::files::write_atomically;
 use crate::progress::Progress;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
-use crate::study::table::Table;
+use crate::study::table::ChosenSteps;
 use crate::train::checkpoint::Run;
 use ancestral::model::ModelSpec;
 use ancestral::{F16, F32, FormatId, for_each_format};
@@ -41,7 +41,7 @@ pub struct Recipe<'a> {
     /// Fine-tuning of an integer format after calibration, if any.
     pub finetune: Option<FineTune>,
     /// Steps in place of those that the run was trained with.
-    pub table: Option<&'a Table>,
+    pub table: Option<&'a ChosenSteps>,
 }
 
 impl Recipe<'_> {

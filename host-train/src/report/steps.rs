@@ -3,7 +3,7 @@
 use super::charts::{Line, lines_chart};
 use crate::model::variance::VarianceKind;
 use crate::study::paths::Path;
-use crate::study::table::Table;
+use crate::study::table::ChosenSteps;
 use anyhow::Result;
 
 /// Height of the chart above the limit, in bits per dimension.
@@ -13,7 +13,7 @@ const MAX_BITS_ABOVE_LIMIT: f64 = 1.0;
 ///
 /// * `limit`: negative ELBO of the same network with infinitely many steps;
 /// * `trained`: T and negative ELBO of models that were trained for their T.
-pub fn steps_chart(tables: &[Table], limit: f64, trained: &[(usize, f64)], dim_unit: &str) -> Result<String> {
+pub fn steps_chart(tables: &[ChosenSteps], limit: f64, trained: &[(usize, f64)], dim_unit: &str) -> Result<String> {
     let kinds = [
         (Path::Even, VarianceKind::Posterior),
         (Path::Cosine, VarianceKind::Posterior),

@@ -22,7 +22,7 @@ pub enum Samples {
 
 /// A choice among the steps of a model, as a device makes it ([`ancestral::steps`]).
 #[derive(Clone, Copy, Debug)]
-pub struct Chain {
+pub struct ChainSteps {
     /// Number of the model's steps to use, or all of them.
     pub steps: Option<usize>,
     /// Share η of the posterior's noise, 0..=1.
@@ -36,7 +36,13 @@ const MAX_ENTRIES: usize = 1025;
 /// `Sampler::sample` in a loop draws the same.
 ///
 /// * `chain`: the steps, or `None` for the model's own.
-pub fn sample(file: &ModelFile, count: usize, seed: u64, chain: Option<Chain>, progress: &Progress) -> Result<Samples> {
+pub fn sample(
+    file: &ModelFile,
+    count: usize,
+    seed: u64,
+    chain: Option<ChainSteps>,
+    progress: &Progress,
+) -> Result<Samples> {
     progress.begin(&format!("sampling {}", file.name), count as u64);
     with_model!(file.parse()?, model => match chain {
         None => draw(&model, model.step_table(), (count, seed), progress),

@@ -7,7 +7,7 @@ use super::paths::{PATHS, Path, cosine, end_points, even, resample, value_or_nan
 use super::residuals::{Diagonals, Residuals, locate, measure_residuals, work};
 use super::search::cheapest;
 use super::shrink::expect_unseen;
-use super::table::Table;
+use super::table::ChosenSteps;
 use crate::data::Split;
 use crate::model::variance::{VARIANCES, VarianceKind};
 use crate::progress::Progress;
@@ -121,7 +121,7 @@ impl StepSearch {
     }
 
     /// Returns a table for every path, every variance and each of `steps`, in this order.
-    pub fn tables(&self, steps: &[usize], progress: &Progress) -> Result<Vec<Table>> {
+    pub fn tables(&self, steps: &[usize], progress: &Progress) -> Result<Vec<ChosenSteps>> {
         let total = PATHS.len() * VARIANCES.len() * steps.len();
         progress.begin("choosing steps", total as u64);
         let mut tables = Vec::with_capacity(total);
@@ -137,7 +137,7 @@ impl StepSearch {
     }
 
     /// Returns the table of `steps` steps of one kind.
-    pub fn table(&self, path: Path, variance: VarianceKind, steps: usize) -> Result<Table> {
+    pub fn table(&self, path: Path, variance: VarianceKind, steps: usize) -> Result<ChosenSteps> {
         ensure!(steps >= 1, "a table has at least one step");
         let errors = self.errors(variance, steps)?;
         let gamma = self.gamma(path, variance, steps, &errors.expected)?;
@@ -161,7 +161,7 @@ impl StepSearch {
         }
         let unit = self.bits_per_nat();
         let (first, last) = end_points(&gamma)?;
-        Ok(Table {
+        Ok(ChosenSteps {
             path,
             variance,
             steps,
@@ -242,7 +242,7 @@ impl StepSearch {
 }
 
 /// Returns the table that is expected to be the cheapest.
-pub fn cheapest_table(tables: &[Table]) -> Option<&Table> {
+pub fn cheapest_table(tables: &[ChosenSteps]) -> Option<&ChosenSteps> {
     tables
         .iter()
         .min_by(|a, b| a.expected_bits_per_dim.total_cmp(&b.expected_bits_per_dim))

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A table of steps and its cost.
 #[derive(Clone, Debug, Serialize)]
-pub struct Table {
+pub struct ChosenSteps {
     /// Placement of its γ.
     pub path: Path,
     /// Its reverse variance.
@@ -30,7 +30,7 @@ pub struct Table {
     pub basis: Vec<f64>,
 }
 
-impl Table {
+impl ChosenSteps {
     /// Returns the reverse variance for a model file, if it is not the posterior's own.
     pub fn variance(&self) -> Option<VarianceSpec> {
         (!self.ratios.is_empty()).then(|| VarianceSpec {

@@ -22,9 +22,9 @@ use ancestral::schedule::StepConstants;
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
 
-/// Settings of a stage.
+/// DistillSettings of a stage.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct DistillSettings {
     /// Optimizer steps of each stage.
     pub updates: u64,
     /// Rows per update.
@@ -35,7 +35,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for DistillSettings {
     fn default() -> Self {
         Self {
             updates: 2000,
@@ -58,7 +58,7 @@ pub fn distill(
     run: &Run,
     data: &Dataset,
     steps: usize,
-    settings: &Settings,
+    settings: &DistillSettings,
     progress: impl Fn(usize, u64, f32),
     mut on_student: impl FnMut(&Run) -> Result<()>,
 ) -> Result<()> {
@@ -104,7 +104,7 @@ fn train_student(
     teacher: &Run,
     student: &mut Run,
     data: &Dataset,
-    settings: &Settings,
+    settings: &DistillSettings,
     progress: &impl Fn(usize, u64, f32),
 ) -> Result<()> {
     let device = Device::Cpu;

@@ -25,8 +25,8 @@ struct Page {
 }
 
 impl Emulator {
-    /// Returns the kernels, which the first caller compiles. Reports the test as left out and returns `None` if there is
-    /// no C compiler.
+    /// Returns the kernels, which the first caller compiles. If there is no C compiler, returns `None` and reports the
+    /// test as left out.
     pub fn get(test: &str) -> Option<&'static Self> {
         static EMULATOR: OnceLock<Option<Emulator>> = OnceLock::new();
         let emulator = EMULATOR.get_or_init(Self::compile).as_ref();

@@ -76,7 +76,7 @@ pub fn run_at(machine: &Machine, elf: &Path, shift: &str) -> Result<Vec<(Vec<Str
 }
 
 /// Returns the number that a firmware has printed under a name.
-pub fn found(lines: &[(Vec<String>, u64)], name: &str) -> Result<u64> {
+pub fn find_count(lines: &[(Vec<String>, u64)], name: &str) -> Result<u64> {
     let line = lines
         .iter()
         .find(|(words, _)| words.first().is_some_and(|word| word == name));

@@ -23,7 +23,7 @@ fn cmsis(core: &str) -> ([f64; 3], Option<f64>) {
 }
 
 /// One measurement of a layer or of a network.
-pub struct Row {
+pub struct LayerCount {
     core: &'static str,
     kernel: &'static str,
     format: String,
@@ -34,7 +34,7 @@ pub struct Row {
     cycles: Option<u64>,
 }
 
-impl Row {
+impl LayerCount {
     fn products(&self) -> u64 {
         let of_shape = match self.shape.split_once('x') {
             Some((rows, columns)) => rows.parse::<u64>().unwrap_or(0) * columns.parse::<u64>().unwrap_or(0),
@@ -70,7 +70,7 @@ fn stretches(shape: &str) -> usize {
 }
 
 /// Everything that the firmware `layers` measures on one machine.
-pub fn measure(machine: &'static Machine) -> Result<Vec<Row>> {
+pub fn measure(machine: &'static Machine) -> Result<Vec<LayerCount>> {
     let elf = build(machine, "layers", &[], "3")?;
     let lines = run(machine, &elf)?;
     let mut cycles = match Timing::known(machine) {
@@ -83,7 +83,7 @@ pub fn measure(machine: &'static Machine) -> Result<Vec<Row>> {
         let [format, shape, batch] = words.as_slice() else {
             continue;
         };
-        rows.push(Row {
+        rows.push(LayerCount {
             core: machine.core,
             kernel: machine.kernel,
             format: format.clone(),
@@ -97,7 +97,7 @@ pub fn measure(machine: &'static Machine) -> Result<Vec<Row>> {
 }
 
 /// The part of the page about layers.
-pub fn page(rows: &[Row], page: &mut String) -> Result<()> {
+pub fn page(rows: &[LayerCount], page: &mut String) -> Result<()> {
     page.push_str(HEAD);
     let find = |core: &str, format: &str, shape: &str, batch: u32| {
         rows.iter()
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn products_are_those_of_the_shape_and_batch() {
-        let row = |shape: &str, batch| Row {
+        let row = |shape: &str, batch| LayerCount {
             core: "Cortex-M4F",
             kernel: "dsp",
             format: "w8a8".to_owned(),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use firmware_build::machine::Machine;
 
 use super::cycles::{self, Timing};
-use super::firmware_run::{build, found, run, run_at};
+use super::firmware_run::{build, find_count, run, run_at};
 use super::subjects::Model;
 
 /// A sample and what it is made of, in instructions.
@@ -30,7 +30,7 @@ pub struct Sample {
 pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
     let elf = build(machine, "digit", &model.settings(), "3")?;
     let lines = run(machine, &elf)?;
-    let count = |name: &str| found(&lines, name);
+    let count = |name: &str| find_count(&lines, name);
     // Four steps of the slowest core take longer than the timer.
     let longer = run_at(machine, &elf, "shift=7")?;
     let (steps, chain, mlp, noise, decode) = (
@@ -57,7 +57,7 @@ pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
         noise,
         update: (chain.saturating_sub(mlp) / steps.max(1)).saturating_sub(noise),
         decode,
-        of_four: found(&longer, "four")? / 4,
+        of_four: find_count(&longer, "four")? / 4,
         cycles,
     })
 }

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use firmware_build::machine::Machine;
 
-use super::firmware_run::{build, found, run};
+use super::firmware_run::{build, find_count, run};
 use super::subjects::{Model, integer_formats, machines};
 use crate::elf::Elf;
 use crate::paths;
@@ -84,7 +84,7 @@ fn one(
         .with_context(|| format!("cannot read {}", paths::shown(path)))?
         .len();
     let lines = run(machine, &build(machine, "stack", &model.settings(), level)?)?;
-    let count = |name: &str| found(&lines, name);
+    let count = |name: &str| find_count(&lines, name);
     Ok(Size {
         core: machine.core,
         format,
