@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, default_value_t = 100)]
     count: u32,
     /// Seed of the samples
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = Content::SEED)]
     seed: u64,
 }
 

@@ -4,8 +4,10 @@ use ancestral::FormatId;
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use host_train::data::{DataSpec, Split};
+use host_train::export::quantize::finetune::FineTune;
 use host_train::export::source;
 use host_train::fit::{RunRequest, Start};
+use host_train::runtime::sample::SAMPLE_SEED;
 use host_train::train::checkpoint::Run;
 use std::path::PathBuf;
 
@@ -70,6 +72,46 @@ pub struct Noise {
     pub seed: u64,
 }
 
+/// The device of a training.
+#[derive(clap::Args)]
+pub struct Gpu {
+    /// Train on the first NVIDIA GPU (needs a build with the `cuda` feature)
+    #[arg(long)]
+    pub cuda: bool,
+}
+
+/// The processes of a command.
+#[derive(clap::Args)]
+pub struct Ranks {
+    /// Divide the batches, or the runs of a sweep, among the processes that mpirun or srun has started (needs a build
+    /// with the `mpi` feature)
+    #[arg(long)]
+    pub mpi: bool,
+}
+
+/// Choice to fine-tune integer formats.
+#[derive(clap::Args)]
+pub struct FineTuneChoice {
+    /// After calibration, train the integers of a network to reproduce the float network
+    #[arg(long)]
+    pub finetune: bool,
+}
+
+impl FineTuneChoice {
+    /// Returns the default settings, if fine-tuning is asked for.
+    pub fn settings(&self) -> Option<FineTune> {
+        self.finetune.then(FineTune::default)
+    }
+}
+
+/// Seed of a command that draws samples only.
+#[derive(clap::Args)]
+pub struct SampleSeed {
+    /// Seed of the samples
+    #[arg(long, default_value_t = SAMPLE_SEED)]
+    pub seed: u64,
+}
+
 /// A run to train.
 #[derive(clap::Args)]
 pub struct Training {
@@ -94,9 +136,8 @@ pub struct Training {
     /// Seed, in place of the configuration's
     #[arg(long)]
     seed: Option<u64>,
-    /// Train on the first NVIDIA GPU (needs a build with the `cuda` feature)
-    #[arg(long)]
-    cuda: bool,
+    #[command(flatten)]
+    gpu: Gpu,
 }
 
 impl Training {
@@ -113,7 +154,7 @@ impl Training {
             steps: self.steps,
             chain_steps: self.chain_steps,
             seed: self.seed,
-            cuda: self.cuda,
+            cuda: self.gpu.cuda,
         }
     }
 
@@ -127,7 +168,7 @@ impl Training {
             self.seed.map_or(String::new(), |seed| format!(" --seed {seed}")),
             self.chain_steps
                 .map_or(String::new(), |steps| format!(" --chain-steps {steps}")),
-            if self.cuda { " --cuda" } else { "" },
+            if self.gpu.cuda { " --cuda" } else { "" },
         ))
     }
 }

@@ -1,4 +1,4 @@
-use super::args::Output;
+use super::args::{Gpu, Output};
 use super::print::{print, print_json};
 use anyhow::{Context, Result, ensure};
 use host_train::bench::{BenchRow, Contest, ContestSettings, Entry, Task, hidden_width, serve};
@@ -10,8 +10,13 @@ use host_train::report::{Line, lines_chart};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Help of `--cuda`, which here changes what is measured.
+const ON_GPU: &str = "Measure on the first NVIDIA GPU instead: this program kernel by kernel and as a CUDA graph (needs \
+    a build with the `cuda` feature), and PyTorch eager, compiled and as a CUDA graph";
+
 /// Arguments of `host-train bench`.
 #[derive(clap::Args)]
+#[command(mut_arg("cuda", |cuda| cuda.help(ON_GPU)))]
 pub struct Args {
     /// Rows of each of the three hidden layers
     #[arg(long, value_delimiter = ',', default_values_t = [64, 256, 1024])]
@@ -34,10 +39,8 @@ pub struct Args {
     /// Python with PyTorch; without PyTorch only this program is measured
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// Measure on the first NVIDIA GPU instead: this program kernel by kernel and as a CUDA graph (needs a build with
-    /// the `cuda` feature), and PyTorch eager, compiled and as a CUDA graph
-    #[arg(long)]
-    cuda: bool,
+    #[command(flatten)]
+    gpu: Gpu,
     /// Number format of the products on the GPU
     #[arg(long, value_enum, default_value = "f32", requires = "cuda")]
     products: Products,
@@ -58,14 +61,14 @@ impl Args {
     /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         if self.worker {
-            serve(std::io::stdin().lock(), std::io::stdout().lock(), self.cuda)?;
+            serve(std::io::stdin().lock(), std::io::stdout().lock(), self.gpu.cuda)?;
             return Ok(ExitCode::SUCCESS);
         }
         ensure!(
             self.rounds > 0 && self.seconds > 0.0 && self.seconds.is_finite(),
             "--rounds and --seconds must be above 0"
         );
-        let batches = match (self.batches.is_empty(), self.cuda) {
+        let batches = match (self.batches.is_empty(), self.gpu.cuda) {
             (false, _) => self.batches.clone(),
             (true, false) => vec![256, 4096],
             (true, true) => vec![256, 4096, 65536],
@@ -80,7 +83,7 @@ impl Args {
         let scratch = tempfile::tempdir().context("the folder for temporary files cannot be used")?;
         let settings = ContestSettings {
             python: self.python.clone(),
-            cuda: self.cuda,
+            cuda: self.gpu.cuda,
             no_candle: self.no_candle,
             rounds: self.rounds,
             seconds: self.seconds,

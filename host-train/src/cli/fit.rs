@@ -1,11 +1,11 @@
-use super::args::{Output, Training, format_parser};
+use super::args::{FineTuneChoice, Output, Training, format_parser};
 use super::interrupt::{print_stopped, stop_flag};
 use super::print::{print, print_json, print_warnings, score_line};
 use ancestral::FormatId;
 use anyhow::Result;
-use host_train::export::quantize::finetune::FineTune;
 use host_train::fit::{Fitted, ModelPlan, fit};
 use host_train::parallel::SingleProcess;
+use host_train::runtime::sample::SAMPLE_SEED;
 use std::process::ExitCode;
 
 /// Arguments of `host-train fit`.
@@ -16,14 +16,13 @@ pub struct Args {
     /// Number formats, one model file each
     #[arg(long, value_delimiter = ',', value_parser = format_parser(), default_value = "f32,w8a16")]
     formats: Vec<FormatId>,
-    /// Fine-tune the integer formats
-    #[arg(long)]
-    finetune: bool,
+    #[command(flatten)]
+    finetuning: FineTuneChoice,
     /// Number of samples to draw from each model file
     #[arg(long, default_value_t = 100)]
     count: usize,
     /// Seed of the samples
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = SAMPLE_SEED)]
     sample_seed: u64,
     #[command(flatten)]
     output: Output,
@@ -34,7 +33,7 @@ impl Args {
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let plan = ModelPlan {
             formats: self.formats.clone(),
-            finetune: self.finetune.then(FineTune::default),
+            finetune: self.finetuning.settings(),
             count: self.count,
             sample_seed: self.sample_seed,
         };
@@ -62,7 +61,7 @@ impl Args {
             "host-train fit {} --formats {}{} --count {} --sample-seed {}",
             self.training.resume_arguments()?,
             formats.join(","),
-            if self.finetune { " --finetune" } else { "" },
+            if self.finetuning.finetune { " --finetune" } else { "" },
             self.count,
             self.sample_seed
         ))

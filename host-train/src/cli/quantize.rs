@@ -1,4 +1,4 @@
-use super::args::{ModelOut, Output, Source};
+use super::args::{FineTuneChoice, ModelOut, Output, Source};
 use super::print::print_exported;
 use anyhow::{Result, ensure};
 use host_train::export::quantize::finetune::FineTune;
@@ -22,9 +22,8 @@ pub struct Args {
 /// Fine-tuning of an integer format.
 #[derive(clap::Args)]
 pub struct FineTuning {
-    /// After calibration, train the integer network to reproduce the float network
-    #[arg(long)]
-    finetune: bool,
+    #[command(flatten)]
+    choice: FineTuneChoice,
     /// Optimizer steps of the fine-tuning
     #[arg(long, default_value_t = FineTune::default().steps, requires = "finetune")]
     steps: u64,
@@ -48,7 +47,7 @@ impl FineTuning {
             learning_rate: self.learning_rate,
             seed: self.seed,
         };
-        if !self.finetune {
+        if !self.choice.finetune {
             return Ok(None);
         }
         settings.check()?;

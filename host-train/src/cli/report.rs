@@ -1,4 +1,4 @@
-use super::args::{Data, Output};
+use super::args::{Data, Output, SampleSeed};
 use super::print::{print, print_json};
 use anyhow::Result;
 use host_train::progress::Progress;
@@ -20,9 +20,8 @@ pub struct Args {
     board: Option<PathBuf>,
     #[command(flatten)]
     data: Data,
-    /// Seed of the samples
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
+    #[command(flatten)]
+    generator: SampleSeed,
     /// Page to write; the picture goes beside it as grid.png [default: report.html in the run's folder]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -39,7 +38,7 @@ impl Args {
             models: &self.models,
             board: self.board.as_deref(),
             config: self.data.config.as_deref(),
-            seed: self.seed,
+            seed: self.generator.seed,
         };
         let progress = Progress::new(0, "making the report").quiet_if(quiet);
         let Built { picture, formats } = build_report(&source, &out, &progress)?;

@@ -1,4 +1,4 @@
-use super::args::Output;
+use super::args::{Output, SampleSeed};
 use super::print::{print, print_json};
 use anyhow::{Result, bail};
 use host_train::progress::Progress;
@@ -17,9 +17,8 @@ pub struct Args {
     /// Number of samples
     #[arg(long, default_value_t = 100)]
     count: usize,
-    /// Seed of the generator
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
+    #[command(flatten)]
+    generator: SampleSeed,
     /// Use only N of the model's steps, evenly spaced
     #[arg(long, value_name = "N", alias = "steps")]
     chain_steps: Option<usize>,
@@ -50,7 +49,7 @@ impl Args {
             eta: self.eta.unwrap_or(if file.header().samples_only { 0.0 } else { 1.0 }),
         });
         let progress = Progress::new(0, "sampling").quiet_if(quiet);
-        let samples = sample(&file, self.count, self.seed, chain, &progress)?;
+        let samples = sample(&file, self.count, self.generator.seed, chain, &progress)?;
         progress.finish();
         if let Some(out) = &self.out {
             write_samples(out, &samples, file.header().levels)?;
@@ -67,7 +66,7 @@ impl Args {
                 "steps": self.chain_steps.unwrap_or(usize::from(file.header().steps)),
                 "dim": file.header().dim,
                 "count": self.count,
-                "seed": self.seed,
+                "seed": self.generator.seed,
                 "out": self.out,
                 "samples": if self.out.is_none() { Some(samples.rows()) } else { None },
             }))?;

@@ -1,9 +1,8 @@
-use super::args::{Output, Source, format_parser};
+use super::args::{FineTuneChoice, Output, Source, format_parser};
 use super::print::{print, print_exported, print_json};
 use ancestral::FormatId;
 use anyhow::{Context as _, Result, ensure};
 use host_train::data::Split;
-use host_train::export::quantize::finetune::FineTune;
 use host_train::export::{Recipe, export};
 use host_train::files::write_atomically;
 use host_train::model::variance::{VARIANCES, VarianceKind};
@@ -22,6 +21,7 @@ const TRAINED_DRAWS: u32 = 4;
 
 /// Arguments of `host-train choose-steps`.
 #[derive(clap::Args)]
+#[command(mut_arg("finetune", |finetune| finetune.requires("out")))]
 pub struct Args {
     #[command(flatten)]
     source: Source,
@@ -49,9 +49,8 @@ pub struct Args {
     /// Number format of that file
     #[arg(long, value_parser = format_parser(), default_value = "f32", requires = "out")]
     format: FormatId,
-    /// Fine-tune the integers of that file
-    #[arg(long, requires = "out")]
-    finetune: bool,
+    #[command(flatten)]
+    finetuning: FineTuneChoice,
     #[command(flatten)]
     output: Output,
 }
@@ -86,7 +85,7 @@ impl Args {
         if let Some(out) = &self.out {
             let recipe = Recipe {
                 format: self.format,
-                finetune: self.finetune.then(FineTune::default),
+                finetune: self.finetuning.settings(),
                 table: Some(cheapest_table(&tables).context("there is no table")?),
             };
             let progress = Progress::new(0, "exporting").quiet_if(quiet);

@@ -1,3 +1,4 @@
+use super::args::{Gpu, Ranks};
 use super::failure::conclude;
 use super::interrupt::interrupted;
 use super::print::print;
@@ -28,16 +29,14 @@ pub struct Args {
     /// too small to fill a GPU share it
     #[arg(long, value_name = "N", conflicts_with = "jobs")]
     together: Option<usize>,
-    /// Train on the first NVIDIA GPU (needs a build with the `cuda` feature)
-    #[arg(long)]
-    cuda: bool,
+    #[command(flatten)]
+    gpu: Gpu,
     /// Train one part of several, as 2/4: every fourth run, from the second. Parts may run at the same time, on any
     /// machines that share the folder
-    #[arg(long, default_value = "1/1")]
+    #[arg(long, default_value = "1/1", conflicts_with = "mpi")]
     part: Part,
-    /// Divide the runs among the processes that mpirun or srun has started (needs a build with the `mpi` feature)
-    #[arg(long, conflicts_with = "part")]
-    mpi: bool,
+    #[command(flatten)]
+    ranks: Ranks,
     /// List the runs and train nothing
     #[arg(long)]
     dry_run: bool,
@@ -65,13 +64,13 @@ impl std::str::FromStr for Part {
 impl Args {
     /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
-        let group = open_group(self.mpi)?;
+        let group = open_group(self.ranks.mpi)?;
         conclude(&*group, self.run_in(&*group, quiet))
     }
 
     fn run_in(&self, group: &dyn Group, quiet: bool) -> Result<ExitCode> {
         let (points, folder) = agree(group, self.points())?;
-        let part = match self.mpi {
+        let part = match self.ranks.mpi {
             true => Part {
                 number: group.rank() + 1,
                 count: group.size(),
@@ -100,7 +99,7 @@ impl Args {
             eprintln!("stopped; the same command resumes the sweep");
             return Ok(interrupted());
         }
-        let ours = if self.mpi { points.iter().collect() } else { mine };
+        let ours = if self.ranks.mpi { points.iter().collect() } else { mine };
         let failed = count_failed(ours.iter().copied(), &folder);
         let results = folder.join(RESULTS);
         ensure!(
@@ -134,7 +133,7 @@ impl Args {
         let workers = Workers {
             jobs: self.jobs,
             together: self.together,
-            cuda: self.cuda,
+            cuda: self.gpu.cuda,
         };
         let progress = Progress::new(0, "sweep").quiet_if(quiet);
         let stopped = workers.train_all(points, mine, folder, &stop, &progress)?;

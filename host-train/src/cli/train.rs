@@ -1,4 +1,4 @@
-use super::args::{Output, Training};
+use super::args::{Output, Ranks, Training};
 use super::failure::conclude;
 use super::interrupt::{interrupted, print_stopped, stop_flag};
 use super::print::{print, print_json, score_line};
@@ -19,9 +19,8 @@ pub struct Args {
     /// Stop with a checkpoint once this many optimizer steps are done, as Ctrl-C would
     #[arg(long)]
     stop_at: Option<u64>,
-    /// Share every batch among the processes that mpirun or srun has started (needs a build with the `mpi` feature)
-    #[arg(long)]
-    mpi: bool,
+    #[command(flatten)]
+    ranks: Ranks,
     #[command(flatten)]
     output: Output,
 }
@@ -29,7 +28,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
-        let group = open_group(self.mpi)?;
+        let group = open_group(self.ranks.mpi)?;
         // The other ranks are idle while the first evaluates.
         conclude(&*group, self.run_in(&*group, quiet))
     }
@@ -43,7 +42,7 @@ impl Args {
         let command = format!(
             "host-train train {}{}",
             self.training.resume_arguments()?,
-            if self.mpi { " --mpi" } else { "" }
+            if self.ranks.mpi { " --mpi" } else { "" }
         );
         let stop = agree(group, stop_flag(group, &command))?;
         let outcome = train_run(group, &mut open, &request.start, &stop, self.stop_at, quiet)?;

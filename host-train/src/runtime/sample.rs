@@ -20,6 +20,9 @@ pub enum Samples {
     Values(Vec<Vec<f32>>),
 }
 
+/// Seed of the samples, unless another is asked for.
+pub const SAMPLE_SEED: u64 = 7;
+
 /// A choice among the steps of a model, as a device makes it ([`ancestral::steps`]).
 #[derive(Clone, Copy, Debug)]
 pub struct ChainSteps {
