@@ -2,6 +2,7 @@ use super::args::{FineTuneChoice, ModelOut, Output, Source};
 use super::print::print_exported;
 use anyhow::{Result, ensure};
 use host_train::export::quantize::finetune::FineTune;
+use host_train::export::quantize::formats::learning_rates;
 use host_train::export::{Recipe, export};
 use host_train::progress::Progress;
 use std::process::ExitCode;
@@ -30,12 +31,19 @@ pub struct FineTuning {
     /// States in a batch
     #[arg(long, default_value_t = FineTune::default().batch, requires = "finetune")]
     batch: usize,
-    /// Learning rate of Adam at the start [default: 3e-6 for w8a16, 1e-5 for w8a8, 5e-5 for w4a8]
-    #[arg(long, requires = "finetune")]
+    /// Learning rate of Adam at the start, with the defaults of the formats.
+    #[arg(long, requires = "finetune", help = learning_rate_help())]
     learning_rate: Option<f64>,
     /// Seed of the batches
     #[arg(long, default_value_t = FineTune::default().seed, requires = "finetune")]
     seed: u64,
+}
+
+fn learning_rate_help() -> String {
+    let defaults: Vec<String> = learning_rates()
+        .map(|(format, rate)| format!("{rate:e} for {format}"))
+        .collect();
+    format!("Learning rate of Adam at the start [default: {}]", defaults.join(", "))
 }
 
 impl FineTuning {

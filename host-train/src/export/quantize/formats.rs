@@ -2,7 +2,7 @@
 
 use ancestral::fixed::{NarrowRequant, WideRequant};
 use ancestral::format::A8;
-use ancestral::{Format, Q3_12, W4A8, W8A8, W8A16};
+use ancestral::{Format, FormatId, Q3_12, W4A8, W8A8, W8A16, for_each_format};
 
 /// An integer format as quantization needs it.
 pub trait IntegerFormat: Format<Number = Q3_12, Weight = i8, Bias = i16, Sum = i32> {
@@ -113,3 +113,20 @@ eight_bit_activations!(W4A8, 4, 5e-5);
 
 /// Largest exponent of a step: its hidden unit is an eighth of the largest.
 pub const MAX_EXPONENT: u8 = 3;
+
+macro_rules! integer_rates {
+    ($($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+        [$(integer_rates!(@$kind $format)),*]
+    };
+    (@float $format:ident) => {
+        None
+    };
+    (@integer $format:ident) => {
+        Some((FormatId::$format, <ancestral::$format as IntegerFormat>::RATE))
+    };
+}
+
+/// Returns every integer format with its learning rate.
+pub fn learning_rates() -> impl Iterator<Item = (FormatId, f64)> {
+    for_each_format!(integer_rates).into_iter().flatten()
+}
