@@ -2,6 +2,7 @@
 
 use crate::common;
 use crate::support::{fails, json, ok, trained};
+use ancestral::FormatId;
 
 #[test]
 fn a_checkpoint_scores_as_its_exported_model() {
@@ -86,13 +87,14 @@ fn a_report_shows_every_model_and_the_board() {
 fn formats_are_compared() {
     let folder = trained();
     let at = folder.path();
-    for format in ["f32", "f16"] {
+    let (integer, float): (Vec<FormatId>, _) = FormatId::ALL.iter().partition(|id| id.is_integer());
+    for format in float.iter().map(|id| id.name()) {
         ok(
             at,
             &["export", "run", "--format", format, "--out", &format!("{format}.vdm")],
         );
     }
-    for format in ["w8a16", "w8a8", "w4a8"] {
+    for format in integer.iter().map(|id| id.name()) {
         let model = format!("{format}.vdm");
         let mut arguments = vec!["quantize", "run", "--format", format, "--out", &model, "--json"];
         if format == "w4a8" {
