@@ -243,11 +243,44 @@ fn collect(stream: impl Read, echo: Echo) -> String {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use firmware_build::machine::MACHINES;
 
     fn guest(script: &str, seconds: u64) -> Result<String> {
         // The shell alone: a minimal system has no other programs.
         let mut shell = Command::new("sh");
         emulate(shell.args(["-c", script]), Duration::from_secs(seconds), Echo::No)
+    }
+
+    /// The folders of the firmwares repeat the command for a plain `cargo run`.
+    #[test]
+    fn plain_cargo_run_starts_the_same_emulator() {
+        let mut seen = 0;
+        for entry in fs::read_dir(paths::root().join("firmware-examples")).unwrap() {
+            let path = entry.unwrap().path().join(".cargo/config.toml");
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let value = |key: &str| {
+                let line = text
+                    .lines()
+                    .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+                line.unwrap().trim_matches('"').to_owned()
+            };
+            let (target, runner) = (value("target"), value("runner"));
+            let named = |machine: &&Machine| runner.split(' ').any(|word| word == machine.name);
+            let machine = MACHINES.iter().find(named).unwrap();
+            let command = qemu(machine, Path::new("elf"), &[]);
+            let arguments: Vec<_> = command.get_args().map(|argument| argument.to_str().unwrap()).collect();
+            assert_eq!(
+                format!("{runner} elf"),
+                format!("{} {}", machine.qemu, arguments.join(" ")),
+                "{}",
+                path.display()
+            );
+            assert_eq!(target, machine.target, "{}", path.display());
+            assert!(text.contains(&format!("[target.{target}]")), "{}", path.display());
+            seen += 1;
+        }
+        assert!(seen >= BOARDS.iter().filter(|board| board.machine().is_some()).count());
+        assert!(seen > 0);
     }
 
     #[test]
