@@ -23,8 +23,9 @@ fn every_long_command_says_where_it_is() {
     ok(at, &["export", "run", "--format", "f32", "--out", "m.vdm"]);
     std::fs::write(at.join("sweep.toml"), "base = \"tiny.toml\"\n[grid]\nseed = [1, 2]\n").unwrap();
     let choose = "choose-steps run --grid 41 --draws 2 --chain-steps 2,4";
+    let bench = "bench --widths 4 --batches 8 --activations relu --threads 1 --rounds 1 --seconds 0.01 --python none";
     // Command, least number of lines, words that begin some of them.
-    let commands: [(&str, usize, &[&str]); 11] = [
+    let commands: [(&str, usize, &[&str]); 13] = [
         (choose, 41, &["measuring errors over gamma: ", "choosing steps: "]),
         (
             "train tiny.toml --from run --out few",
@@ -58,6 +59,8 @@ fn every_long_command_says_where_it_is() {
             106,
             &["scoring m.vdm: ", "sampling m.vdm: "],
         ),
+        ("export run --format w8a16 --out e.vdm", 1, &["calibrating w8a16: "]),
+        (bench, 1, &["width 4"]),
         ("sweep sweep.toml", 2, &["training the runs: "]),
         (
             "fit tiny.toml --out fit",
