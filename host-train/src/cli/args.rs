@@ -74,7 +74,7 @@ pub struct Noise {
 
 /// The device of a training.
 #[derive(clap::Args)]
-pub struct Gpu {
+pub struct GpuChoice {
     /// Train on the first NVIDIA GPU (needs a build with the `cuda` feature)
     #[arg(long)]
     pub cuda: bool,
@@ -137,7 +137,7 @@ pub struct Training {
     #[arg(long)]
     seed: Option<u64>,
     #[command(flatten)]
-    gpu: Gpu,
+    gpu: GpuChoice,
 }
 
 impl Training {

@@ -1,4 +1,4 @@
-use super::args::{Gpu, Output};
+use super::args::{GpuChoice, Output};
 use super::print::{print, print_json};
 use anyhow::{Context, Result, ensure};
 use host_train::bench::{BenchRow, Contest, ContestSettings, Entry, Task, hidden_width, serve};
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, default_value = "python3")]
     python: PathBuf,
     #[command(flatten)]
-    gpu: Gpu,
+    gpu: GpuChoice,
     /// Number format of the products on the GPU
     #[arg(long, value_enum, default_value = "f32", requires = "cuda")]
     products: Products,

@@ -1,4 +1,4 @@
-use super::args::{Gpu, Ranks};
+use super::args::{GpuChoice, Ranks};
 use super::failure::conclude;
 use super::interrupt::interrupted;
 use super::print::print;
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with = "jobs")]
     together: Option<usize>,
     #[command(flatten)]
-    gpu: Gpu,
+    gpu: GpuChoice,
     /// Train one part of several, as 2/4: every fourth run, from the second. Parts may run at the same time, on any
     /// machines that share the folder
     #[arg(long, default_value = "1/1", conflicts_with = "mpi")]
