@@ -49,7 +49,7 @@ impl Emulator {
             .status()
             .ok()?;
         assert!(status.success(), "the kernels do not compile");
-        // SAFETY: the library was just made from this project's kernels and has no initialisers.
+        // SAFETY: the library was just made from this project's kernels and has no initializers.
         let library = unsafe { Library::new(library) }.unwrap();
         Some(Self {
             library: Mutex::new(library),
