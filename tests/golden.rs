@@ -1,4 +1,4 @@
-//! Golden vectors: the shipped models draw the same bytes on every machine and at every optimisation level. The
+//! Golden vectors: the shipped models draw the same bytes on every machine and at every optimization level. The
 //! emulated board's output is compared with the same vectors.
 //!
 //! `host-train sample MODEL --count 10 --seed 7 --hex` made them; `cargo xtask test --bless` renews them.

@@ -19,6 +19,8 @@ mod layers;
 mod msrv;
 #[path = "tidy/names.rs"]
 mod names;
+#[path = "tidy/paths.rs"]
+mod paths;
 #[path = "tidy/phrases.rs"]
 mod phrases;
 #[path = "tidy/resolve.rs"]

@@ -45,8 +45,8 @@ const TYPES: [&str; 14] = [
 /// Constants and statics.
 const CONSTANTS: [&str; 5] = ["JUDGES", "WORTH", "SIGHT", "LESS", "ORIGIN"];
 
-/// British stems and their American spelling. Prose may keep them.
-const SPELLINGS: [(&str, &str); 10] = [
+/// British stems and their American spelling, for names and for prose.
+pub const SPELLINGS: [(&str, &str); 10] = [
     ("quantis", "quantiz"),
     ("optimis", "optimiz"),
     ("normalis", "normaliz"),

@@ -3,6 +3,7 @@
 use regex::Regex;
 
 use super::findings::{Finding, expect_none};
+use super::names::SPELLINGS;
 use super::sources::{self, Sources};
 use super::text::{self, Origin};
 
@@ -10,7 +11,7 @@ use super::text::{self, Origin};
 const LISTS: [&str; 2] = ["tests/tidy/phrases.rs", "tests/tidy/names.rs"];
 
 /// Words that a documentation comment does not begin with: a noun or a verb in the third person does.
-const BEGINNINGS: [&str; 4] = ["What ", "Of ", "Whether ", "So many"];
+const BEGINNINGS: [&str; 5] = ["What ", "Of ", "Whether ", "So many", "How "];
 
 /// Banned phrases as patterns, the continuations that make them good English, and the remedy.
 const PHRASES: [(&str, &str, &str); 23] = [
@@ -51,11 +52,54 @@ const PHRASES: [(&str, &str, &str); 23] = [
     (r"\bmet where they\b", "", "say \"at the next collective\""),
 ];
 
+/// British spellings that no name has but prose could, as patterns, and the American ones.
+const PROSE_SPELLINGS: [(&str, &str); 16] = [
+    ("(special|general|minim|maxim)is[aei]", "…iz…"),
+    ("(recogn|organ|summar|synchron|vector)is[aei]", "…iz…"),
+    ("analys(ed|ing)", "analyz…"),
+    ("favour", "favor"),
+    ("honour", "honor"),
+    ("centre", "center"),
+    ("licence", "license"),
+    ("grey", "gray"),
+    ("modell(ed|ing)", "model…"),
+    ("labell(ed|ing)", "label…"),
+    ("cancell(ed|ing)", "cancel…"),
+    ("artefact", "artifact"),
+    ("catalogue", "catalog"),
+    ("judgement", "judgment"),
+    ("distil\\b", "distill"),
+    ("per cent", "percent"),
+];
+
+/// Compiles a pattern that ignores case.
+fn compile(pattern: &str) -> Regex {
+    Regex::new(&format!("(?i){pattern}")).expect("the patterns are valid")
+}
+
+/// Finds words in British spelling.
+fn british(sources: &Sources) -> Vec<Finding> {
+    let all = SPELLINGS.iter().chain(&PROSE_SPELLINGS);
+    let spellings: Vec<_> = all
+        .map(|(british, american)| (compile(&format!(r"\b\w*{british}\w*")), american))
+        .collect();
+    let mut findings = Vec::new();
+    for (path, text) in sources.iter().filter(|(path, _)| !LISTS.contains(&path.as_str())) {
+        for block in text::blocks(path, text) {
+            for (spelling, american) in &spellings {
+                for found in spelling.find_iter(&block.text) {
+                    let message = format!("\"{}\": write it the American way, \"{american}\"", found.as_str());
+                    findings.push(Finding::new(path, block.line_at(found.start()), message));
+                }
+            }
+        }
+    }
+    findings
+}
+
 fn check(sources: &Sources) -> Vec<Finding> {
-    let phrases = PHRASES.map(|(phrase, except, remedy)| {
-        let compile = |pattern: &str| Regex::new(&format!("(?i){pattern}")).expect("the patterns are valid");
-        (compile(phrase), (!except.is_empty()).then(|| compile(except)), remedy)
-    });
+    let phrases = PHRASES
+        .map(|(phrase, except, remedy)| (compile(phrase), (!except.is_empty()).then(|| compile(except)), remedy));
     let mut findings = Vec::new();
     for (path, text) in sources.iter().filter(|(path, _)| !LISTS.contains(&path.as_str())) {
         for block in text::blocks(path, text) {
@@ -87,9 +131,41 @@ fn prose_is_plain() {
 }
 
 #[test]
+fn prose_is_spelled_the_american_way() {
+    expect_none(british(&sources::read()));
+}
+
+#[test]
+fn british_spelling_is_found_in_prose_and_not_in_code() {
+    let cases = [
+        ("a.md", "A requantisation,\nand Quantised weights.", 2),
+        (
+            "a.md",
+            "A requantization of gray levels, `grey` and\n\n    optimise(grey)",
+            0,
+        ),
+        ("a.rs", "/// Learnt by heart.\nfn f() { g(\"the colour\") }", 2),
+        ("a.rs", "fn grey() { licence() }", 0),
+        (
+            "a.rs",
+            "// A specialist in parallelism cancels; analysis of a model.",
+            0,
+        ),
+        ("a.rs", "// A specialised reader: no reason to distil.", 2),
+        ("a.toml", "# Optimises\ngrey = 1", 1),
+        ("a.cu", "// two per cent", 1),
+    ];
+    for (path, text, count) in cases {
+        let found = british(&sources::from_pairs(&[(path, text)]));
+        assert_eq!(found.len(), count, "{path}: {text}: {found:?}");
+    }
+}
+
+#[test]
 fn banned_phrases_are_found_where_people_read() {
     let cases = [
         ("a.rs", "/// Whether it is.\nfn f() {}", 1),
+        ("a.rs", "/// How many there are.\nfn f() {}", 1),
         (
             "a.rs",
             "/// True if it is. What it does.\n// Whether or not\nfn f() {}",

@@ -26,7 +26,7 @@ pub struct Args {
     /// The model that goes into the firmware [default: models/digits-t8-w8a16.vdm]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// How many samples it draws
+    /// Number of samples
     #[arg(long, default_value_t = Content::COUNT)]
     count: u32,
     /// Seed of the generator
@@ -45,7 +45,7 @@ pub struct Args {
 pub struct Content {
     /// The model file.
     pub model: PathBuf,
-    /// How many samples it draws.
+    /// Number of samples.
     pub count: u32,
     /// Seed of its generator.
     pub seed: u64,

@@ -51,7 +51,7 @@ fn weights(set: &str, steps: u32) -> String {
     format!("models/{set}-t{steps}.safetensors")
 }
 
-/// Trains, and copies the averaged weights: what the model files are made from, without the state of the optimiser.
+/// Trains, and copies the averaged weights: what the model files are made from, without the state of the optimizer.
 fn trained(host_train: &HostTrain, arguments: &[&str], run: &str, weights: &str) -> Result<()> {
     host_train.run([&["train"][..], arguments, &["--out", run]].concat())?;
     let made = format!("{run}/weights.safetensors");

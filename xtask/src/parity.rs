@@ -43,12 +43,12 @@ pub fn check_sources(check: &mut impl FnMut(&str, &dyn Fn() -> Result<()>) -> Re
     check("parity: format", &|| cargo(["fmt", "--check"]))
 }
 
-/// The level of optimisation of the firmware's own profile.
+/// The level of optimization of the firmware's own profile.
 pub const FAST: &str = "3";
 /// The one for small code, with which the kernels are built in another way.
 pub const SMALL: &str = "z";
 
-/// Builds and runs the firmware on one machine, at one level of optimisation, and compares every line.
+/// Builds and runs the firmware on one machine, at one level of optimization, and compares every line.
 pub fn check(machine: &'static Machine, level: &str) -> Result<()> {
     let toolchain = setup::ensure(machine)?;
     let folder = paths::firmware(FIRMWARE);

@@ -40,7 +40,7 @@ pub fn default_model() -> PathBuf {
     root().join("models/digits-t8-w8a16.vdm")
 }
 
-/// How to print a path: relative to the workspace where it lies inside.
+/// Returns a path as messages show it: relative to the workspace if it lies inside.
 pub fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }

@@ -1,4 +1,4 @@
-//! How deep the stack gets: painted, used, and looked at.
+//! Greatest depth of the stack, found by painting it.
 
 use core::arch::asm;
 use core::ptr;

@@ -19,7 +19,7 @@ pub trait Console {
     /// Says what is about to be drawn.
     fn hello(&mut self, count: u32, steps: usize, seed: u64);
 
-    /// Shows a digit: its index and its grey levels.
+    /// Shows a digit: its index and its gray levels.
     fn digit(&mut self, index: u32, levels: &[u8]);
 }
 

@@ -15,7 +15,7 @@ const ROW: usize = 8;
 /// From paper to ink.
 const RAMP: &[u8] = b" .:-=+*#%@";
 
-/// The highest grey level of the data.
+/// The highest gray level of the data.
 const WHITE: usize = 16;
 
 /// Long enough for `hex`, an index and 64 values.

@@ -66,9 +66,9 @@ pub struct ContestSettings {
     pub cuda: bool,
     /// Leave out candle's own operations.
     pub no_candle: bool,
-    /// Times that the contenders take turns.
+    /// Timed runs per contender.
     pub rounds: usize,
-    /// Seconds of a turn.
+    /// Seconds per run.
     pub seconds: f64,
 }
 

@@ -65,7 +65,7 @@ impl Partner {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .with_context(|| format!("{program} could not be started"))?;
+            .with_context(|| format!("cannot start {program}: check that it is installed and executable"))?;
         let output = child.stdout.take().context("its standard output is missing")?;
         let mut partner = Self {
             name: program,

@@ -43,7 +43,7 @@ impl BenchTraining {
             "candle" => None,
             "fused" => Some(fused_network(task)?),
             "graphs" if device.is_cuda() => Some(fused_network(task)?),
-            other => bail!("there is no mode `{other}` on this device"),
+            other => bail!("unknown mode `{other}` on this device: use candle, fused or, on a GPU, graphs"),
         };
         let biases = biases.reshape((1, ()))?;
         let (weights, biases) = (Var::from_tensor(&weights)?, Var::from_tensor(&biases)?);

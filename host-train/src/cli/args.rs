@@ -120,8 +120,7 @@ pub struct Training {
     /// Folder for the checkpoint, the weights and the loss log [default: runs/<name of the configuration>]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Start with the network of this checkpoint or run, and with the steps that suit it best: for a configuration with
-    /// fewer steps, or with variances of its own
+    /// Initialize from this checkpoint or run, as for fewer steps or learned variances; the ELBO chooses its γ table
     #[arg(long, conflicts_with = "resume")]
     from: Option<PathBuf>,
     /// Continue from the checkpoint in the folder

@@ -27,13 +27,13 @@ pub struct Args {
     /// Activations of the hidden layers
     #[arg(long, value_delimiter = ',', value_enum, default_values = ["relu", "silu"])]
     activations: Vec<Activation>,
-    /// Threads of each contender
+    /// Threads of each program
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     threads: Vec<usize>,
-    /// Number of turns of each contender; the fastest counts
+    /// Timed runs per program; the fastest counts
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Seconds of a turn
+    /// Seconds per run
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// Python with PyTorch; without PyTorch only this program is measured

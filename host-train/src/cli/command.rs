@@ -37,7 +37,8 @@ enum Command {
     Export(export::Args),
     /// Export a checkpoint as a model file in an integer format: calibrate, and fine-tune on request
     Quantize(quantize::Args),
-    /// Choose the steps and the reverse variance by the ELBO, and export a model with the cheapest
+    /// Choose the steps and the reverse variance by the ELBO, and export a model with the step table of
+    /// lowest ELBO cost
     #[command(alias = "schedule")]
     ChooseSteps(steps::Args),
     /// Measure the variance of the training loss along linear, cosine and learned schedules

@@ -16,7 +16,7 @@ pub struct Args {
     /// Times and noises for each row
     #[arg(long, default_value_t = EstimatorSettings::default().draws)]
     draws: usize,
-    /// Batches as training draws them
+    /// Number of training batches
     #[arg(long, default_value_t = EstimatorSettings::default().batches)]
     batches: usize,
     /// Seed of the times and the noise

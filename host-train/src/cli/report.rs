@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub struct Args {
     /// Folder of a run
     run: PathBuf,
-    /// Model files made from it, one option each
+    /// Model files exported from the run; repeat for several
     #[arg(long)]
     models: Vec<PathBuf>,
     /// Hex lines that a board printed, to draw beside the desktop's samples

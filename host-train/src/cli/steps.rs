@@ -86,7 +86,10 @@ impl Args {
             let recipe = Recipe {
                 format: self.format,
                 finetune: self.finetuning.settings(),
-                table: Some(cheapest_table(&tables).context("there is no table")?),
+                table: Some(
+                    cheapest_table(&tables)
+                        .context("no table was searched: give the number of steps with --chain-steps")?,
+                ),
             };
             let progress = Progress::new(0, "exporting").quiet_if(quiet);
             let exported = export(&run, &recipe, &split.train, &progress)?;

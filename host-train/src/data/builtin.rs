@@ -23,7 +23,7 @@ pub(super) struct Builtin {
 }
 
 const ALL: &[Builtin] = &[
-    // 1,797 handwritten digits of 8×8 pixels with 17 grey levels: 0 (paper) to 16 (ink). 1,500 of them are for
+    // 1,797 handwritten digits of 8×8 pixels with 17 gray levels: 0 (paper) to 16 (ink). 1,500 of them are for
     // training.
     Builtin {
         name: "digits",

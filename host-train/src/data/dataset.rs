@@ -111,7 +111,7 @@ impl Dataset {
     /// If `index` is not below [`len`](Self::len), as a slice does.
     pub fn row_levels(&self, index: usize) -> Option<Vec<u16>> {
         self.levels()?;
-        // A level survives the way to f32 and back: neighbours are 2/65534 apart, 256 times an f32's step near ±1.
+        // A level survives the way to f32 and back: neighbors are 2/65534 apart, 256 times an f32's step near ±1.
         Some(
             self.kind
                 .to_raw(self.row(index))

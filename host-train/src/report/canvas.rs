@@ -23,7 +23,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// Creates a canvas in one grey level.
+    /// Creates a canvas in one gray level.
     pub fn new(width: usize, height: usize, background: u8) -> Self {
         Self {
             width,

@@ -27,7 +27,7 @@ pub struct EstimatorSettings {
     pub rows: usize,
     /// Times and noises for each row.
     pub draws: usize,
-    /// Batches as training draws them.
+    /// Number of training batches.
     pub batches: usize,
     /// Seed of both.
     pub seed: u64,

@@ -103,7 +103,7 @@ impl Workers {
         let output = command
             .stdin(Stdio::null())
             .output()
-            .context("a run could not be started")?;
+            .context("cannot start a run: check that the program's file is still in its place")?;
         if output.status.success() {
             return record_success(folder, &output.stdout);
         }

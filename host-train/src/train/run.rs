@@ -148,7 +148,7 @@ impl Run {
 
     /// Returns the quantity that training minimizes.
     ///
-    /// * `levels`: of discretised data, or `None`.
+    /// * `levels`: of discretized data, or `None`.
     pub fn objective(&self, levels: Option<u16>) -> Objective<'_> {
         Objective {
             network: &self.network,

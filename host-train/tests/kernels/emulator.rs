@@ -55,7 +55,7 @@ impl Emulator {
             started => started.expect("the C compiler `cc` does not start"),
         };
         assert!(status.success(), "the kernels do not compile");
-        // SAFETY: the library was just made from this project's kernels and has no initialisers.
+        // SAFETY: the library was just made from this project's kernels and has no initializers.
         let library = unsafe { Library::new(library) }.unwrap();
         Some(Self {
             library: Mutex::new(library),

@@ -64,7 +64,7 @@ impl LayerCount {
 /// Products of the network of MLPerf Tiny's anomaly detection.
 const TINY: u64 = 264_192;
 
-/// How often the firmware starts its timer for a row: the network of MLPerf Tiny has ten layers.
+/// Timer starts of the firmware for a row: the network of MLPerf Tiny has ten layers.
 fn stretches(shape: &str) -> usize {
     if shape == "tiny" { 10 } else { 1 }
 }
@@ -164,7 +164,7 @@ const HEAD: &str = "
 ## Layers
 
 Instructions per multiply-accumulate of a whole layer: bringing the input into the kernel's order, products, bias,
-requantisation, rectifier. Batch 1 and batch 4. The last column is the network of MLPerf Tiny's anomaly detection
+requantization, rectifier. Batch 1 and batch 4. The last column is the network of MLPerf Tiny's anomaly detection
 (640-128-128-128-128-8-128-128-128-128-640), batch 1.
 
 | core | kernel | format | 64×128 | ×4 | 128×128 | ×4 | 256×256 | ×4 | network |

@@ -11,7 +11,7 @@ use super::subjects::{Model, integer_formats, machines};
 use crate::elf::Elf;
 use crate::paths;
 
-/// Levels of optimisation, and what the page calls them.
+/// Levels of optimization, and what the page calls them.
 const LEVELS: [(&str, &str); 2] = [("fast (opt-level 3)", "3"), ("small (opt-level z)", "z")];
 
 /// Bytes of a firmware that only draws a sample, without those of an empty one, and what it has in memory.

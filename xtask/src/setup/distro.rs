@@ -127,7 +127,7 @@ impl Compiler {
             .arg(&output)
             .env("RUSTC", &self.rustc)
             .env("RUSTC_BOOTSTRAP", "1")
-            // Bitcode, so that a firmware's link-time optimisation sees the library too.
+            // Bitcode, so that a firmware's link-time optimization sees the library too.
             .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes");
         progress::during(&format!("building core and alloc for {target}"), || {
             process::run(&mut cargo)

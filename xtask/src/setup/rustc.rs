@@ -23,7 +23,12 @@ impl Version {
     /// Asks a compiler.
     pub fn ask(rustc: &Path) -> Result<Self> {
         let text = process::capture(Command::new(rustc).arg("-vV"))?;
-        Self::parse(&text).with_context(|| format!("`{} -vV` does not say what it should", rustc.display()))
+        Self::parse(&text).with_context(|| {
+            format!(
+                "cannot read a version from `{} -vV`: check that it is a Rust compiler",
+                rustc.display()
+            )
+        })
     }
 
     fn parse(text: &str) -> Result<Self> {

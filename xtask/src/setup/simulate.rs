@@ -75,7 +75,7 @@ fn listed(text: &str, heading: &str) -> Vec<String> {
         .collect()
 }
 
-/// How packages can be installed.
+/// Outcome of planning an installation.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
     /// These in one call: the packages that were asked for, and those that are upgraded with them.

@@ -97,7 +97,7 @@ fn try_units<F: IntegerFormat>(
         }
         keep_better(&mut mixed, best_of_each_step(share, &losses));
     }
-    let context = "no unit was tried";
+    let context = "calibration tried no unit of the hidden activations: please report this";
     Ok((single.context(context)?, mixed.context(context)?))
 }
 

@@ -126,7 +126,13 @@ impl ScaledNetwork {
     }
 
     fn layer_to_integers<F: IntegerFormat>(&self, index: usize) -> Result<LayerSpec<F>> {
-        let layer = self.layers.get(index).context("there is no such layer")?;
+        let layer = self.layers.get(index);
+        let layer = layer.with_context(|| {
+            format!(
+                "layer {index} was asked for, but the network has {}: please report this",
+                self.layers.len()
+            )
+        })?;
         let divisors = self.divisors(index, layer)?;
         let rows = self.rows_to_integers::<F>(index, layer, &divisors)?;
         let biases = self.biases_to_integers::<F>(index, layer, &divisors, &rows.bias_units)?;

@@ -178,7 +178,7 @@ typedef struct {
     u64 n;
 } TableGradient;
 
-// A block per entry of the table: the rows at t are neighbours.
+// A block per entry of the table: the rows at t are neighbors.
 KERNEL(table_gradient, TableGradient) {
     u32 t = BLOCK;
     u64 from = lower_bound(p.t, p.n, t), to = lower_bound(p.t, p.n, t + 1), after = lower_bound(p.t, p.n, t + 2);

@@ -42,7 +42,7 @@ fn softplus(x: &Tensor) -> Result<Tensor> {
     x.relu()? + x.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?
 }
 
-/// Returns `−ln p(x | z_0)` of the discretised decoder: a softmax over the levels of `−½ (z_0/α_0 − level)² SNR_0`,
+/// Returns `−ln p(x | z_0)` of the discretized decoder: a softmax over the levels of `−½ (z_0/α_0 − level)² SNR_0`,
 /// where `z_0/α_0 = x + (σ_0/α_0) ε`. The value of a share is such that the means of all shares make the batch's mean.
 fn levels_nats(first: &Tensor, levels: u16, x: &Tensor, noise: &Tensor, share: Share) -> Result<Tensor> {
     let rows = share.among_first(RECONSTRUCTED_ROWS);

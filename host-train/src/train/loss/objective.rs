@@ -19,6 +19,6 @@ pub struct Objective<'a> {
     pub variance: Option<&'a VarianceTable>,
     /// Meaning of the network's output.
     pub prediction: Prediction,
-    /// Levels of discretised data. With `None` the decoder is Gaussian, and its nats are those of model units.
+    /// Levels of discretized data. With `None` the decoder is Gaussian, and its nats are those of model units.
     pub levels: Option<u16>,
 }

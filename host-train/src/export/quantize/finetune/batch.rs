@@ -19,17 +19,23 @@ pub struct StateBatch {
 impl StateBatch {
     /// Takes the states at the positions `chosen`.
     pub fn new(states: &States, chosen: &[usize], device: &Device) -> Result<Self> {
+        let missing = |index| {
+            format!(
+                "state {index} was asked for, but calibration has {}: please report this",
+                states.t.len()
+            )
+        };
         let mut z = Vec::with_capacity(chosen.len() * states.dim);
         let mut t = Vec::with_capacity(chosen.len());
         for &index in chosen {
             let state = states.z.get(index * states.dim..(index + 1) * states.dim);
             z.extend(
                 state
-                    .context("there is no such state")?
+                    .with_context(|| missing(index))?
                     .iter()
                     .map(|q: &Q3_12| f64::from(q.0)),
             );
-            t.push(*states.t.get(index).context("there is no such state")?);
+            t.push(*states.t.get(index).with_context(|| missing(index))?);
         }
         let row: Vec<u32> = t.iter().map(|&t| t as u32 - 1).collect();
         Ok(Self {

@@ -38,7 +38,7 @@ impl FineTune {
         let rate = self.learning_rate.unwrap_or(1.0);
         ensure!(
             rate.is_finite() && rate > 0.0,
-            "--learning-rate {rate} is no rate: it must be a positive number"
+            "--learning-rate is {rate}, but must be a positive number: leave it out for the format's own"
         );
         Ok(())
     }
