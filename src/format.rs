@@ -6,15 +6,14 @@
 //! all.
 
 mod a8;
-mod f16;
-mod f32;
+mod finish;
+mod float;
 mod id;
 mod interface;
 mod w8a16;
 
-pub use self::f16::F16;
-pub use self::f32::F32;
 pub use a8::{A8, W4A8, W8A8};
+pub use float::{F16, F32};
 pub use id::FormatId;
 pub use interface::{Format, FormatCaps, Input, RequantKind, RowFinish, RowFinishes};
 pub use w8a16::W8A16;

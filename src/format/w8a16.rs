@@ -1,6 +1,6 @@
 //! The format `w8a16`.
 
-use super::f32::activate;
+use super::finish::activate;
 use super::id::FormatId;
 use super::interface::{Format, FormatCaps, Input, RequantKind, RowFinish};
 use crate::fixed::WideRequant;
