@@ -39,6 +39,8 @@
 //! Each module uses only those above it.
 //!
 //! * [`fixed`] – fixed-point formats: rounding, saturation, requantization.
+//! * [`real`] – real numbers in which the formulas are written.
+//! * [`levels`] – the posterior of a data level.
 //! * [`schedule`] – γ → kernel q(z_t | x), chain q(z_t | z_s), posterior q(z_s | z_t, x), step constants.
 //! * [`noise`] – the standard normal from one 32-bit word.
 //! * [`number`] – the arithmetic of the two lines, for `f32` and for Q3.12.
@@ -95,11 +97,13 @@ pub mod fixed;
 pub mod format;
 mod include;
 pub mod kernel;
+pub mod levels;
 pub mod likelihood;
 pub mod mlp;
 pub mod model;
 pub mod noise;
 pub mod number;
+pub mod real;
 pub mod reverse_variance;
 pub mod sampler;
 pub mod schedule;

@@ -7,69 +7,8 @@
 //! The formulas are written once, generic over [`Real`] (`f32` on a device, `f64` on the host), in forms that do not
 //! cancel: products of `softplus` and `expm1` instead of differences of variances.
 
-use core::ops::{Add, Div, Mul, Neg, Sub};
-
-/// Number type in which the schedule is computed: `f32` or `f64`. The transcendental functions come from `libm`, so
-/// they give the same bits on every machine.
-pub trait Real:
-    Copy
-    + PartialOrd
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-{
-    /// Returns the nearest value to a constant.
-    fn from_f64(value: f64) -> Self;
-    /// Widens to `f64`.
-    fn widen(self) -> f64;
-    /// eˣ.
-    fn exp(self) -> Self;
-    /// eˣ − 1 without cancellation.
-    fn exp_m1(self) -> Self;
-    /// ln(1 + x) without cancellation.
-    fn ln_1p(self) -> Self;
-    /// √x.
-    fn sqrt(self) -> Self;
-    /// |x|.
-    fn abs(self) -> Self;
-    /// Returns whether the value is neither infinite nor NaN.
-    fn is_finite(self) -> bool;
-}
-
-macro_rules! real {
-    ($t:ty, $exp:path, $expm1:path, $log1p:path, $sqrt:path, $fabs:path) => {
-        impl Real for $t {
-            fn from_f64(value: f64) -> Self {
-                value as $t
-            }
-            fn widen(self) -> f64 {
-                self as f64
-            }
-            fn exp(self) -> Self {
-                $exp(self)
-            }
-            fn exp_m1(self) -> Self {
-                $expm1(self)
-            }
-            fn ln_1p(self) -> Self {
-                $log1p(self)
-            }
-            fn sqrt(self) -> Self {
-                $sqrt(self)
-            }
-            fn abs(self) -> Self {
-                $fabs(self)
-            }
-            fn is_finite(self) -> bool {
-                <$t>::is_finite(self)
-            }
-        }
-    };
-}
-real!(f32, libm::expf, libm::expm1f, libm::log1pf, libm::sqrtf, libm::fabsf);
-real!(f64, libm::exp, libm::expm1, libm::log1p, libm::sqrt, libm::fabs);
+use crate::levels;
+use crate::real::Real;
 
 /// `ln(1 + eˣ)`.
 pub fn softplus<R: Real>(x: R) -> R {
@@ -162,42 +101,82 @@ pub fn prior_nats_from<R: Real>(alpha_squared: R, log_precision: R, excess: R, d
     R::from_f64(0.5) * (alpha_squared * excess + R::from_f64(dim as f64) * log_precision)
 }
 
-/// Quantity that the network's output `f` estimates.
+/// Quantity that the network's output `f` estimates, and with it the form of x̂.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
 pub enum Prediction {
-    /// `v = α ε − σ x`; `x̂ = α z − σ f`. The default: at low noise z itself carries the answer.
-    V = 0,
+    /// `v = α ε − σ x`; `x̂ = α z − σ f`. At low noise z itself carries the answer.
+    V,
     /// The data; `x̂ = f`.
-    X = 1,
+    X,
+    /// Log-odds of each level against the one below, as the other dimensions tell; `x̂ = G_t((α/σ²) z + f/Δ)`, see
+    /// [`levels`]. For discretized data.
+    Odds {
+        /// Number of levels K, 2..=256.
+        levels: u16,
+    },
 }
 
 impl Prediction {
     /// Returns the value with this code in a model file.
-    pub const fn from_code(code: u8) -> Option<Self> {
+    ///
+    /// * `levels`: number of levels of the data.
+    pub const fn from_code(code: u8, levels: u16) -> Option<Self> {
         match code {
             0 => Some(Self::V),
             1 => Some(Self::X),
+            2 if levels >= 2 => Some(Self::Odds { levels }),
             _ => None,
         }
     }
+
+    /// Returns the code in a model file.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::V => 0,
+            Self::X => 1,
+            Self::Odds { .. } => 2,
+        }
+    }
+
+    /// Returns the factors of z and of f in the argument of the read-out: `u = skip·z + out·f`.
+    ///
+    /// For V and X the argument is an estimate of x. For [`Self::Odds`] it is η times [`argument_scale`].
+    pub fn argument_factors<R: Real>(self, gamma: R) -> (R, R) {
+        match self {
+            Self::V => (alpha(gamma), -sigma(gamma)),
+            Self::X => (R::from_f64(0.0), R::from_f64(1.0)),
+            Self::Odds { levels } => {
+                let (scale, variance) = (argument_scale(levels, gamma), sigma(gamma) * sigma(gamma));
+                (scale * alpha(gamma) / variance, scale / levels::spacing::<R>(levels))
+            }
+        }
+    }
+}
+
+/// Scale c of the argument η of [`levels`] at a step: `c = min(Δ, σ²/α)`.
+///
+/// With it the factors of z and f are at most one. Where z tells most, `c·η = z + …` is near the data, and where f tells
+/// most it is near f.
+pub fn argument_scale<R: Real>(levels: u16, gamma: R) -> R {
+    let (spacing, own) = (levels::spacing::<R>(levels), sigma(gamma) * sigma(gamma) / alpha(gamma));
+    if spacing < own { spacing } else { own }
 }
 
 /// The constants of one step, in the number format of the runtime (`f32`, or `i16` in Q1.14).
 ///
 /// ```text
-/// x̂   = skip·z_t + out·f(z_t, t)
+/// x̂   = G_t(skip·z_t + out·f(z_t, t))       G_t: the read-out
 /// z_s = keep·z_t + pull·x̂ + spread·n        n ~ N(0, I)
 /// z_t = alpha·x + sigma·n                     the kernel, for the ELBO
 /// ```
 ///
-/// Entry 0 of a table has only `alpha` and `sigma` (there is no step into t = 0); the rest is 0.
+/// Entry 0 of a table has `keep = pull = spread = 0`: there is no step out of t = 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepConstants<C> {
-    /// Factor of z_t in x̂.
+    /// Factor of z_t in the argument of the read-out.
     pub skip: C,
-    /// Factor of the network's output in x̂.
+    /// Factor of the network's output in the argument of the read-out.
     pub out: C,
     /// Factor of z_t in the mean of z_s.
     pub keep: C,
@@ -250,11 +229,12 @@ impl<C: Copy> StepConstants<C> {
 }
 
 impl<R: Real> StepConstants<R> {
-    /// Entry 0 of a table: the kernel at `γ_0`.
-    pub fn at_start(gamma_0: R) -> Self {
+    /// Entry 0 of a table: the kernel at `γ_0`, and the argument of the network decoder.
+    pub fn at_start(prediction: Prediction, gamma_0: R) -> Self {
         let zero = R::from_f64(0.0);
         let Linear { scale, deviation } = kernel(gamma_0);
-        Self::from_array([zero, zero, zero, zero, zero, scale, deviation, zero])
+        let (skip, out) = prediction.argument_factors(gamma_0);
+        Self::from_array([skip, out, zero, zero, zero, scale, deviation, zero])
     }
 
     /// The step from `γ_t` to `γ_s` with the share η of the posterior's noise: `spread = η σ_s √c`,
@@ -289,10 +269,7 @@ impl<R: Real> StepConstants<R> {
             pull,
             deviation: spread,
         } = posterior(gamma_s, gamma_t);
-        let (skip, out) = match prediction {
-            Prediction::V => (alpha, -sigma),
-            Prediction::X => (R::from_f64(0.0), R::from_f64(1.0)),
-        };
+        let (skip, out) = prediction.argument_factors(gamma_t);
         Self::from_array([skip, out, keep, pull, spread, alpha, sigma, R::from_f64(0.0)])
     }
 }
@@ -400,7 +377,7 @@ impl<'a, R: Real> Schedule<'a, R> {
     /// The constants of entry `t` of the step table, `t` in `0..=T`.
     pub fn constants(&self, prediction: Prediction, t: usize) -> Option<StepConstants<R>> {
         if t == 0 {
-            return self.gamma.first().map(|&g| StepConstants::at_start(g));
+            return self.gamma.first().map(|&g| StepConstants::at_start(prediction, g));
         }
         self.pair(t).map(|(s, t)| StepConstants::ancestral(prediction, s, t))
     }

@@ -121,7 +121,7 @@ impl<N: Number, const ENTRIES: usize> OwnedStepTable<N, ENTRIES> {
             let gamma = own.gamma.get(time).copied().unwrap_or(0.0);
             let wide = f64::from(gamma);
             let (real, weight) = if step == 0 {
-                (StepConstants::at_start(wide), 0.0)
+                (StepConstants::at_start(prediction, wide), 0.0)
             } else {
                 (
                     StepConstants::with_noise(prediction, before, wide, eta),

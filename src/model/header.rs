@@ -107,7 +107,8 @@ impl Header {
         let Some(format) = FormatId::from_code(code) else {
             return Err(ModelError::UnknownFormat { code });
         };
-        let Some(prediction) = Prediction::from_code(layout::byte(bytes, layout::AT_PREDICTION)) else {
+        let levels = read_u16(bytes, layout::AT_LEVELS);
+        let Some(prediction) = Prediction::from_code(layout::byte(bytes, layout::AT_PREDICTION), levels) else {
             return Err(ModelError::Field { name: "prediction" });
         };
         let mut offsets = [0; SECTION_COUNT];
@@ -123,7 +124,7 @@ impl Header {
             steps: read_u16(bytes, layout::AT_STEPS),
             layers: read_u16(bytes, layout::AT_LAYERS),
             width: read_u16(bytes, layout::AT_WIDTH),
-            levels: read_u16(bytes, layout::AT_LEVELS),
+            levels,
             clip: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_CLIP != 0,
             samples_only: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_SAMPLES_ONLY != 0,
             file_len,

@@ -146,7 +146,7 @@ impl<F: Format> ModelSpec<F> {
         write_at(out, 0, &layout::MAGIC);
         write_at(out, layout::AT_VERSION, &layout::VERSION.to_le_bytes());
         write_at(out, layout::AT_FORMAT, &[F::ID as u8]);
-        write_at(out, layout::AT_PREDICTION, &[head.prediction as u8]);
+        write_at(out, layout::AT_PREDICTION, &[head.prediction.code()]);
         write_at(out, layout::AT_FILE_LEN, &file_len.to_le_bytes());
         for (at, value, what) in [
             (layout::AT_DIM, self.dim(), "dimensions"),
