@@ -17,10 +17,11 @@
 //! }
 //! ```
 
+use crate::decoder::Decoding;
 use crate::format::Format;
-use crate::mlp::{estimate_data, forward_many};
+use crate::mlp::{decode_argument, estimate_data, forward_many};
 use crate::model::{Model, StaticModel};
-use crate::sampler::{advance, start};
+use crate::sampler::{Chain, advance, start};
 use crate::storage::Scratch;
 use rand_core::Rng;
 
@@ -28,7 +29,7 @@ use rand_core::Rng;
 pub struct BatchSampler<'m, F: Format, const DIM: usize, const WIDTH: usize, const N: usize> {
     model: &'m Model<'m, F>,
     memory: BatchMemory<F, DIM, WIDTH, N>,
-    t: usize,
+    chain: Chain,
 }
 
 /// Buffers of N samples, one after the other; [`Inline`](crate::storage::Inline) holds those of one.
@@ -51,7 +52,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         Self {
             model: model.model(),
             memory: bytemuck::zeroed(),
-            t: 0,
+            chain: Chain::default(),
         }
     }
 
@@ -61,16 +62,21 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
             start(state, rng);
         }
         self.memory.estimate = [[F::Number::default(); DIM]; N];
-        self.t = self.model.steps();
+        self.chain.begin(self.model.calls());
     }
 
-    /// Takes one step of every chain and returns how many remain, or `None` if the chains have ended. Takes D words
-    /// from each generator.
+    /// Chooses how the network decoder takes the samples, see [`Sampler::set_decoding`](crate::Sampler::set_decoding).
+    pub fn set_decoding(&mut self, decoding: Decoding) {
+        self.chain.decoding = decoding;
+    }
+
+    /// Runs the network once for every chain and returns how many such calls remain, or `None` if the chains have ended.
+    /// Takes D words from each generator, as [`Sampler::step`](crate::Sampler::step) does.
     pub fn step<R: Rng>(&mut self, generators: &mut [R; N]) -> Option<usize> {
-        let Self { model, memory, t } = self;
-        let s = t.checked_sub(1)?;
+        let Self { model, memory, chain } = self;
+        let t = chain.next(model.header().network_decoder)?;
         let table = model.step_table();
-        let constants = table.constants_at(*t)?;
+        let constants = table.constants_at(t)?;
         let [first, second] = &mut memory.scratch;
         let mut scratch = Scratch {
             first: first.as_flattened_mut(),
@@ -78,13 +84,20 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
             work: memory.work.as_flattened_mut(),
         };
         let (state, estimate) = (memory.state.as_flattened(), memory.estimate.as_flattened_mut());
-        forward_many(model, *t, state, &mut scratch, estimate);
-        estimate_data(&constants, table.clip, state, estimate);
-        for ((state, estimate), rng) in memory.state.iter_mut().zip(&memory.estimate).zip(generators) {
-            advance(&table, &constants, *t, state, estimate, &mut memory.noise, rng);
+        forward_many(model, t, state, &mut scratch, estimate);
+        if t == 0 {
+            decode_argument(model, state, estimate);
+            let decoder = model.decoder();
+            for ((x, levels), rng) in memory.estimate.iter_mut().zip(&mut memory.levels).zip(generators) {
+                decoder.sample(chain.decoding, x, &mut memory.noise, levels, rng);
+            }
+            return Some(chain.remaining);
         }
-        *t = s;
-        Some(s)
+        estimate_data(&constants, table.read_outs.at(t), state, estimate);
+        for ((state, estimate), rng) in memory.state.iter_mut().zip(&memory.estimate).zip(generators) {
+            advance(&table, &constants, t, state, estimate, &mut memory.noise, rng);
+        }
+        Some(chain.remaining)
     }
 
     /// The states z_t.
@@ -92,13 +105,13 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         &self.memory.state
     }
 
-    /// Decodes the last estimates x̂ to levels: after the last step the samples. All 0 for continuous data, see
-    /// [`BatchSampler::values`].
+    /// Returns the samples' levels once the chains have ended, and before that those nearest to the last estimates. All 0
+    /// for continuous data, see [`BatchSampler::values`].
     pub fn levels(&mut self) -> &[[u8; DIM]; N] {
         let decoder = self.model.decoder();
         let BatchMemory { estimate, levels, .. } = &mut self.memory;
-        if decoder.levels != 0 {
-            decoder.decode_levels(estimate.as_flattened(), levels.as_flattened_mut());
+        if decoder.levels != 0 && !self.chain.decoded {
+            decoder.nearest_levels(estimate.as_flattened(), levels.as_flattened_mut());
         }
         levels
     }
@@ -106,8 +119,10 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
     /// Writes the samples of continuous data in raw units to `out`.
     pub fn values(&self, out: &mut [[f32; DIM]; N]) {
         let decoder = self.model.decoder();
-        for (out, state) in out.iter_mut().zip(&self.memory.state) {
-            decoder.decode_values(state, out);
+        let BatchMemory { state, estimate, .. } = &self.memory;
+        let samples = if self.chain.decoded { estimate } else { state };
+        for (out, sample) in out.iter_mut().zip(samples) {
+            decoder.decode_values(sample, out);
         }
     }
 

@@ -33,6 +33,17 @@ pub trait Denoiser {
     /// * `t`: the step, `1..=T`;
     /// * `estimate`: D values, overwritten.
     fn denoise(&mut self, z: &[Self::Number], t: usize, estimate: &mut [Self::Number]);
+
+    /// Writes the argument of the decoder p(x | z_0), see [`Decoder`](crate::decoder::Decoder): by default z_0 itself,
+    /// that of the factorized decoder.
+    ///
+    /// * `z`: z_0, D values;
+    /// * `argument`: D values, overwritten.
+    fn decode(&mut self, z: &[Self::Number], argument: &mut [Self::Number]) {
+        for (to, &from) in argument.iter_mut().zip(z) {
+            *to = from;
+        }
+    }
 }
 
 impl<D: Denoiser + ?Sized> Denoiser for &mut D {
@@ -40,5 +51,9 @@ impl<D: Denoiser + ?Sized> Denoiser for &mut D {
 
     fn denoise(&mut self, z: &[Self::Number], t: usize, estimate: &mut [Self::Number]) {
         (**self).denoise(z, t, estimate);
+    }
+
+    fn decode(&mut self, z: &[Self::Number], argument: &mut [Self::Number]) {
+        (**self).decode(z, argument);
     }
 }

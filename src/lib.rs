@@ -43,11 +43,13 @@
 //! * [`levels`] – the posterior of a data level.
 //! * [`schedule`] – γ → kernel q(z_t | x), chain q(z_t | z_s), posterior q(z_s | z_t, x), step constants.
 //! * [`noise`] – the standard normal from one 32-bit word.
+//! * [`read_out`] – from the argument to the estimate x̂.
 //! * [`number`] – the arithmetic of the two lines, for `f32` and for Q3.12.
 //! * [`kernel`] – inner products, specialized for each core.
 //! * [`format`](mod@format) – the number formats as types: [`F32`], [`F16`], [`W8A16`], [`W8A8`], [`W4A8`].
 //! * [`reverse_variance`] – a reverse variance that differs between dimensions.
-//! * [`decoder`] – p(x | z_0): levels or Gaussian.
+//! * [`level_draw`] – drawing a level in integers.
+//! * [`decoder`] – p(x | z_0): levels or Gaussian, factorized or by the network.
 //! * [`model`] – the `.vdm` file: layout, checks, [`include_model!`], the writer (feature `alloc`).
 //! * [`storage`] – memory for the buffers: inline arrays, or the heap.
 //! * [`denoiser`] – the trait for networks of your own; [`mlp`] – the network that ships.
@@ -97,12 +99,14 @@ pub mod fixed;
 pub mod format;
 mod include;
 pub mod kernel;
+pub mod level_draw;
 pub mod levels;
 pub mod likelihood;
 pub mod mlp;
 pub mod model;
 pub mod noise;
 pub mod number;
+pub mod read_out;
 pub mod real;
 pub mod reverse_variance;
 pub mod sampler;

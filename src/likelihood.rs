@@ -59,7 +59,8 @@ pub fn elbo<D: Denoiser, R: Rng + ?Sized>(
     rng: &mut R,
 ) -> Elbo {
     diffuse(table, 0, x, state, rng);
-    let reconstruction = -decoder.log_likelihood(x, state);
+    denoiser.decode(state, estimate);
+    let reconstruction = -decoder.log_likelihood(x, estimate);
     let prior = prior(decoder, x);
     let mut diffusion = 0.0;
     for t in 1..=table.steps() {
@@ -134,7 +135,8 @@ pub fn elbo_of_chain<D: Denoiser, R: Rng + ?Sized>(
     let wide = |n: &D::Number| f64::from(n.to_f32());
 
     diffuse(table, 0, x, state, rng);
-    let mut log_ratio = f64::from(decoder.log_likelihood(x, state)); // ln p − ln q, growing
+    denoiser.decode(state, estimate);
+    let mut log_ratio = f64::from(decoder.log_likelihood(x, estimate)); // ln p − ln q, growing
     let first = kernel(gamma(0));
     for (z, x) in state.iter().zip(x) {
         log_ratio -= log_normal(wide(z), first.scale * wide(x), first.deviation);

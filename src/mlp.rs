@@ -5,6 +5,7 @@ use crate::format::{Format, Input, RowFinish, RowFinishes};
 use crate::kernel::SMALL;
 use crate::model::{Finish, Layer, Model};
 use crate::number::Number;
+use crate::read_out::ReadOut;
 use crate::schedule::StepConstants;
 use crate::storage::Scratch;
 
@@ -29,25 +30,69 @@ impl<F: Format> Denoiser for Mlp<'_, '_, F> {
     fn denoise(&mut self, z: &[F::Number], t: usize, estimate: &mut [F::Number]) {
         forward(self.model, t, z, &mut self.scratch, estimate);
         if let Some(constants) = self.model.constants(t) {
-            estimate_data(&constants, self.model.header().clip, z, estimate);
+            estimate_data(&constants, self.model.read_outs().at(t), z, estimate);
         }
+    }
+
+    fn decode(&mut self, z: &[F::Number], argument: &mut [F::Number]) {
+        if !self.model.header().network_decoder {
+            argument.iter_mut().zip(z).for_each(|(to, &from)| *to = from);
+            return;
+        }
+        forward(self.model, 0, z, &mut self.scratch, argument);
+        decode_argument(self.model, z, argument);
     }
 }
 
-/// Turns the network's output into the estimate of the data: `x̂ = skip·z + out·f`, clipped if `clip`.
+/// Turns the network's output into the estimate of the data, `x̂ = G_t(skip·z + out·f)`.
 ///
 /// * `constants`: those of the step;
+/// * `read_out`: that of the step, G_t;
 /// * `z`: D values per sample;
 /// * `output`: f(z, t), overwritten by x̂.
-pub fn estimate_data<N: Number>(constants: &StepConstants<N::Constant>, clip: bool, z: &[N], output: &mut [N]) {
+pub fn estimate_data<N: Number>(
+    constants: &StepConstants<N::Constant>,
+    read_out: ReadOut<'_>,
+    z: &[N],
+    output: &mut [N],
+) {
+    // Matched once and not for each value.
+    match read_out {
+        ReadOut::Levels(_) => argument_into(constants, z, output, |u| u.read_out(read_out)),
+        ReadOut::Clip => argument_into(constants, z, output, |u| u.read_out(ReadOut::Clip)),
+        ReadOut::Identity => argument_into(constants, z, output, |u| u),
+    }
+}
+
+/// Turns the network's output at t = 0 into the argument of the network decoder.
+///
+/// * `z`: z_0, D values per sample;
+/// * `output`: f(z_0, 0), overwritten: by the argument of the read-out for levels, by x̂ for continuous data.
+pub(crate) fn decode_argument<F: Format>(model: &Model<'_, F>, z: &[F::Number], output: &mut [F::Number]) {
+    let read_out = match model.read_outs().at(0) {
+        ReadOut::Levels(_) => ReadOut::Identity,
+        other => other,
+    };
+    if let Some(constants) = model.constants(0) {
+        estimate_data(&constants, read_out, z, output);
+    }
+}
+
+#[inline(always)]
+fn argument_into<N: Number>(
+    constants: &StepConstants<N::Constant>,
+    z: &[N],
+    output: &mut [N],
+    read_out: impl Fn(N) -> N,
+) {
     for (x, &z) in output.iter_mut().zip(z) {
-        *x = N::mix2(constants.skip, z, constants.out, *x).clipped(clip);
+        *x = read_out(N::mix2(constants.skip, z, constants.out, *x));
     }
 }
 
 /// Computes the network's output `f(z, t)` of one sample.
 ///
-/// * `t`: step in `1..=T`;
+/// * `t`: step in `1..=T`, or 0 for the network decoder;
 /// * `z`, `output`: D values;
 /// * `scratch`: see [`Mlp::new`].
 pub fn forward<F: Format>(

@@ -5,6 +5,8 @@
 //! Neither copies anything. `docs/model-format.md` specifies every byte.
 
 mod aligned;
+#[cfg(feature = "alloc")]
+mod ends;
 mod error;
 mod header;
 mod include;
@@ -28,6 +30,6 @@ pub use include::StaticModel;
 pub use include::{peek_dim, peek_width};
 pub use layer::{Finish, Layer};
 #[cfg(feature = "alloc")]
-pub use spec::{LayerSpec, ModelHead, ModelSpec, SpecError, VarianceSpec};
+pub use spec::{DecoderSpec, LayerSpec, ModelHead, ModelSpec, SpecError, VarianceSpec};
 pub use table::StepTable;
 pub use view::Model;

@@ -5,6 +5,7 @@
 
 use crate::fixed::{CONSTANT_BITS, CONSTANT_ONE, STATE_BITS, STATE_ONE, round_shift, saturate};
 use crate::noise;
+use crate::read_out::{LevelTable, ReadOut};
 use crate::schedule::StepConstants;
 use rand_core::Rng;
 
@@ -39,8 +40,10 @@ pub trait Number: bytemuck::Pod + PartialOrd + Default + core::fmt::Debug + Send
     fn minus(self, other: Self) -> Self;
     /// Draws from the standard normal; takes exactly one 32-bit word from the generator.
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> Self;
-    /// Returns the nearest value in [−1, 1] if `clip`, else the value.
-    fn clipped(self, clip: bool) -> Self;
+    /// Returns the estimate x̂ for the argument u.
+    fn read_out(self, read_out: ReadOut<'_>) -> Self;
+    /// Returns the nearest value in Q3.12.
+    fn to_fixed(self) -> Q3_12;
     /// Returns max(0, x) if `relu`, else x.
     fn rectified(self, relu: bool) -> Self;
     /// Sum, saturating if the format is an integer.
@@ -93,8 +96,28 @@ impl Number for f32 {
     fn normal<R: Rng + ?Sized>(rng: &mut R) -> f32 {
         noise::to_f32(noise::normal_q28(rng.next_u32()))
     }
-    fn clipped(self, clip: bool) -> Self {
-        if clip { self.clamp(-1.0, 1.0) } else { self }
+    #[inline(always)]
+    fn read_out(self, read_out: ReadOut<'_>) -> Self {
+        match read_out {
+            ReadOut::Identity => self,
+            ReadOut::Clip => self.clamp(-1.0, 1.0),
+            ReadOut::Levels(table) => {
+                let scaled = libm::fabsf(self) * f32::from(STATE_ONE);
+                let held = if scaled < f32::from(LevelTable::LAST) {
+                    scaled
+                } else {
+                    f32::from(LevelTable::LAST)
+                };
+                let whole = held as u32;
+                let interval = table.interval(whole);
+                let distance = interval.distance as f32 + (held - whole as f32);
+                let rise = interval.rise as f32 * distance / (1u32 << interval.width_bits) as f32;
+                libm::copysignf((interval.low as f32 + rise) / f32::from(CONSTANT_ONE), self)
+            }
+        }
+    }
+    fn to_fixed(self) -> Q3_12 {
+        Q3_12::from_f32(self)
     }
     #[inline(always)]
     fn rectified(self, relu: bool) -> Self {
@@ -185,14 +208,24 @@ impl Number for Q3_12 {
         Self::normal_from_word(rng.next_u32())
     }
     #[inline(always)]
-    fn clipped(self, clip: bool) -> Self {
-        // One loop serves both kinds of model.
-        let (low, high) = if clip {
-            (-STATE_ONE, STATE_ONE)
-        } else {
-            (i16::MIN, i16::MAX)
-        };
-        Self(self.0.max(low).min(high))
+    fn read_out(self, read_out: ReadOut<'_>) -> Self {
+        match read_out {
+            ReadOut::Identity => self,
+            ReadOut::Clip => Self(self.0.max(-STATE_ONE).min(STATE_ONE)),
+            ReadOut::Levels(table) => {
+                let magnitude = self.0.unsigned_abs().min(LevelTable::LAST);
+                let interval = table.interval(u32::from(magnitude));
+                // At most 2¹⁵·2¹⁰ and 2¹⁶·2¹⁰.
+                let scaled = (interval.low << interval.width_bits)
+                    .wrapping_add(interval.rise.wrapping_mul(interval.distance as i32));
+                let value = saturate(round_shift(scaled, interval.width_bits + LevelTable::EXTRA_BITS));
+                Self(if self.0 < 0 { value.wrapping_neg() } else { value })
+            }
+        }
+    }
+    #[inline(always)]
+    fn to_fixed(self) -> Self {
+        self
     }
     #[inline(always)]
     fn rectified(self, relu: bool) -> Self {

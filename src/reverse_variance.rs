@@ -31,42 +31,67 @@ impl<N: Number> ReverseVariance<'_, N> {
     ///
     /// * `noise`: D values, overwritten: the noise in the basis.
     pub fn add_noise<R: Rng + ?Sized>(&self, t: usize, state: &mut [N], noise: &mut [N], rng: &mut R) {
-        let dim = state.len();
-        for (n, &spread) in noise.iter_mut().zip(self.spreads_at(t, dim)) {
-            *n = N::scale(spread, N::normal(rng));
-        }
-        if self.basis.is_empty() {
-            for (z, &n) in state.iter_mut().zip(noise.iter()) {
-                *z = z.plus(n);
-            }
-        } else {
-            for (z, row) in state.iter_mut().zip(self.basis.chunks_exact(dim.max(1))) {
-                *z = z.plus(N::dot(row.iter().copied(), noise));
-            }
-        }
+        add_noise_along(self.spreads_at(t, state.len()), self.basis, state, noise, rng);
     }
 
     /// Returns the cost of step t in nats: `½ Σ_d (pull·e_d/spread_d)²` and the part that does not depend on the data.
     ///
     /// * `error`: x − x̂, D values.
     pub fn step_cost(&self, t: usize, pull: N::Constant, error: &[N]) -> f32 {
-        let dim = error.len();
         let pull = N::constant_value(pull) as f32;
-        let mut sum = 0.0f32;
-        for (d, &spread) in self.spreads_at(t, dim).iter().enumerate() {
-            let e = self.project(d, error).to_f32();
-            let standard = pull * e / (N::constant_value(spread) as f32);
-            sum += standard * standard;
-        }
+        let sum = standard_square(self.spreads_at(t, error.len()), self.basis, pull, error);
         0.5 * sum + self.nats.get(t.wrapping_sub(1)).copied().unwrap_or(0.0)
     }
+}
 
-    /// Returns component d of a vector in the basis.
-    fn project(&self, d: usize, vector: &[N]) -> N {
-        if self.basis.is_empty() {
-            return vector.get(d).copied().unwrap_or_default();
-        }
-        let column = self.basis.iter().skip(d).step_by(vector.len().max(1));
-        N::dot(column.copied(), vector)
+/// Adds noise with a standard deviation per direction of a basis to `values`, D of them. Takes D words from the
+/// generator.
+///
+/// * `basis`: row-major, `D × D`, or empty for the identity;
+/// * `noise`: D values, overwritten: the noise in the basis.
+pub(crate) fn add_noise_along<N: Number, R: Rng + ?Sized>(
+    deviations: &[N::Constant],
+    basis: &[N::Constant],
+    values: &mut [N],
+    noise: &mut [N],
+    rng: &mut R,
+) {
+    for (n, &deviation) in noise.iter_mut().zip(deviations) {
+        *n = N::scale(deviation, N::normal(rng));
     }
+    if basis.is_empty() {
+        for (z, &n) in values.iter_mut().zip(noise.iter()) {
+            *z = z.plus(n);
+        }
+        return;
+    }
+    let dim = values.len().max(1);
+    for (z, row) in values.iter_mut().zip(basis.chunks_exact(dim)) {
+        *z = z.plus(N::dot(row.iter().copied(), noise));
+    }
+}
+
+/// Returns `Σ_d (pull·e_d/deviation_d)²`, with e_d the components of `error` in a basis.
+pub(crate) fn standard_square<N: Number>(
+    deviations: &[N::Constant],
+    basis: &[N::Constant],
+    pull: f32,
+    error: &[N],
+) -> f32 {
+    let mut sum = 0.0f32;
+    for (d, &deviation) in deviations.iter().enumerate() {
+        let e = project(basis, d, error).to_f32();
+        let standard = pull * e / (N::constant_value(deviation) as f32);
+        sum += standard * standard;
+    }
+    sum
+}
+
+/// Returns component d of a vector in a basis.
+fn project<N: Number>(basis: &[N::Constant], d: usize, vector: &[N]) -> N {
+    if basis.is_empty() {
+        return vector.get(d).copied().unwrap_or_default();
+    }
+    let column = basis.iter().skip(d).step_by(vector.len().max(1));
+    N::dot(column.copied(), vector)
 }

@@ -1,5 +1,6 @@
 //! The ancestral chain from noise to data, step by step or all at once.
 
+use crate::decoder::Decoding;
 use crate::denoiser::Denoiser;
 use crate::format::Format;
 use crate::mlp::Mlp;
@@ -87,7 +88,35 @@ pub struct Sampler<'m, F: Format, S> {
     model: &'m Model<'m, F>,
     table: StepTable<'m, F::Number>,
     storage: S,
-    t: usize,
+    chain: Chain,
+}
+
+/// Progress of a chain.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Chain {
+    /// Calls of the network that remain.
+    pub remaining: usize,
+    /// How the network decoder takes the sample.
+    pub decoding: Decoding,
+    /// The sample has been taken from the network decoder.
+    pub decoded: bool,
+}
+
+impl Chain {
+    /// Begins a chain of `calls` calls of the network.
+    pub fn begin(&mut self, calls: usize) {
+        (self.remaining, self.decoded) = (calls, false);
+    }
+
+    /// Returns the step of the next call of the network, 0 for the decoder, and counts it.
+    ///
+    /// * `network_decoder`: the last call is the decoder's.
+    pub fn next(&mut self, network_decoder: bool) -> Option<usize> {
+        let t = self.remaining.checked_sub(usize::from(network_decoder))?;
+        self.remaining = self.remaining.checked_sub(1)?;
+        self.decoded = t == 0;
+        Some(t)
+    }
 }
 
 impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline<F, DIM, WIDTH>> {
@@ -98,7 +127,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize> Sampler<'static, F, Inline
             model: model.model(),
             table: model.model().step_table(),
             storage: Inline::new(),
-            t: 0,
+            chain: Chain::default(),
         }
     }
 }
@@ -159,7 +188,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
             model,
             table,
             storage,
-            t: 0,
+            chain: Chain::default(),
         })
     }
 
@@ -177,11 +206,34 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         let Buffers { state, estimate, .. } = self.buffers();
         estimate.fill(F::Number::default());
         start(state, rng);
-        self.t = self.table.steps();
+        let calls = self.calls();
+        self.chain.begin(calls);
     }
 
-    /// Takes one step and returns how many remain, or `None` if the chain has ended or was not begun. Takes D words
-    /// from the generator.
+    /// Number of times that a whole sample runs the network: the steps, and one more with the network decoder.
+    pub fn calls(&self) -> usize {
+        self.table.steps() + usize::from(self.model.header().network_decoder)
+    }
+
+    /// Chooses how the network decoder takes the sample from p(x | z_0): [`Decoding::Draw`] unless chosen otherwise.
+    /// Without effect on a model with the factorized decoder.
+    ///
+    /// ```
+    /// # use ancestral::{Sampler, W8A16, decoder::Decoding};
+    /// # use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
+    /// # ancestral::include_model!(DIGITS: W8A16 = concat!(env!("CARGO_MANIFEST_DIR"), "/models/digits-t8-w8a16.vdm"));
+    /// let mut sampler = Sampler::new(&DIGITS);
+    /// sampler.set_decoding(Decoding::Mode);
+    /// let digit = sampler.sample(&mut Xoshiro128PlusPlus::seed_from_u64(7));
+    /// assert_eq!(digit.len(), 64);
+    /// ```
+    pub fn set_decoding(&mut self, decoding: Decoding) {
+        self.chain.decoding = decoding;
+    }
+
+    /// Runs the network once, for one step or for the network decoder, and returns how many such calls remain, or `None`
+    /// if the chain has ended or was not begun. Takes D words from the generator; the decoder's [`Decoding::Mode`] takes
+    /// none.
     ///
     /// ```
     /// # use ancestral::{Sampler, W8A16};
@@ -199,23 +251,27 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
             model,
             table,
             storage,
-            t,
+            chain,
         } = self;
-        let s = t.checked_sub(1)?;
+        let t = chain.next(model.header().network_decoder)?;
         let Buffers {
             state,
             estimate,
             data,
+            levels,
             scratch,
-            ..
         } = storage.buffers(model.dim());
         let mut denoiser = Mlp::new(model, scratch);
-        reverse_step(table, &mut denoiser, s + 1, state, estimate, data, rng);
-        *t = s;
-        Some(s)
+        if t == 0 {
+            denoiser.decode(state, estimate);
+            model.decoder().sample(chain.decoding, estimate, data, levels, rng);
+        } else {
+            reverse_step(table, &mut denoiser, t, state, estimate, data, rng);
+        }
+        Some(chain.remaining)
     }
 
-    /// Iterates over the steps of a whole chain, yielding how many remain: `for remaining in sampler.steps(&mut rng)`.
+    /// Iterates over the calls of a whole chain, yielding how many remain: `for remaining in sampler.steps(&mut rng)`.
     pub fn steps<'a, R: Rng + ?Sized>(
         &'a mut self,
         rng: &'a mut R,
@@ -229,28 +285,30 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         self.buffers().state
     }
 
-    /// The last estimate x̂, D values: a preview of the sample while the chain runs.
+    /// The last estimate x̂, D values: a preview of the sample while the chain runs. Once the network decoder has been
+    /// run, the sample itself in model units.
     pub fn estimate(&mut self) -> &[F::Number] {
         self.buffers().estimate
     }
 
-    /// Decodes the last estimate to levels, D of them: after the last step the sample, before it a preview. All 0 for
-    /// continuous data, see [`Sampler::values`].
+    /// Returns the sample's levels once the chain has ended, D of them, and before that those nearest to the last
+    /// estimate: a preview. All 0 for continuous data, see [`Sampler::values`].
     ///
-    /// The estimate x̂(z_1, 1) is decoded rather than z_0, as Ho et al. (2020, section 3.3) leave out the noise of the
-    /// last step: what z_0 adds to it is the decoder's uncertainty between neighboring levels, not data.
+    /// With the factorized decoder the sample is the nearest levels of x̂(z_1, 1) rather than of z_0, as Ho et al. (2020,
+    /// section 3.3) leave out the noise of the last step: what z_0 adds to it is the decoder's uncertainty between
+    /// neighboring levels, not data.
     pub fn levels(&mut self) -> &[u8] {
-        let decoder = self.model.decoder();
+        let (decoder, decoded) = (self.model.decoder(), self.chain.decoded);
         let Buffers { estimate, levels, .. } = self.buffers();
-        if decoder.levels != 0 {
-            decoder.decode_levels(estimate, levels);
+        if decoder.levels != 0 && !decoded {
+            decoder.nearest_levels(estimate, levels);
         }
         levels
     }
 
     /// Writes the sample in raw units to `out`, D values. For discretized data these are the [`Sampler::levels`] as
-    /// numbers. For continuous data they are the mean of p(x | z_0): its noise is part of the data's spread, so it is
-    /// kept.
+    /// numbers. For continuous data they are what the network decoder gave, or the mean of the factorized decoder: z_0's
+    /// noise is part of the data's spread, so it is kept.
     ///
     /// ```
     /// # use ancestral::{Sampler, W8A16};
@@ -269,11 +327,14 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
                 *value = f32::from(level);
             }
         } else {
-            decoder.decode_values(self.buffers().state, out);
+            let decoded = self.chain.decoded;
+            let Buffers { state, estimate, .. } = self.buffers();
+            decoder.decode_values(if decoded { estimate } else { state }, out);
         }
     }
 
-    /// Draws z_0: a whole chain. Takes `D·(T + 1)` words from the generator.
+    /// Draws a whole chain and returns z_0. Takes `D·(T + 1)` words from the generator, and D more with the network
+    /// decoder.
     pub fn draw<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[F::Number] {
         self.start(rng);
         while self.step(rng).is_some() {}

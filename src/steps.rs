@@ -24,13 +24,14 @@
 use crate::format::Format;
 use crate::model::{Model, StepTable};
 use crate::number::Number;
+use crate::read_out::ReadOuts;
 use crate::schedule::{Schedule, StepConstants, step_weight};
 
 /// A table of up to `ENTRIES − 1` steps, with its memory.
 #[derive(Clone, Debug)]
-pub struct OwnedStepTable<N: Number, const ENTRIES: usize> {
+pub struct OwnedStepTable<'m, N: Number, const ENTRIES: usize> {
     steps: usize,
-    clip: bool,
+    read_outs: ReadOuts<'m>,
     gamma: [f32; ENTRIES],
     constants: [[N::Constant; 8]; ENTRIES],
     weight: [f32; ENTRIES],
@@ -78,7 +79,7 @@ impl core::fmt::Display for StepTableError {
 
 impl core::error::Error for StepTableError {}
 
-impl<N: Number, const ENTRIES: usize> OwnedStepTable<N, ENTRIES> {
+impl<'m, N: Number, const ENTRIES: usize> OwnedStepTable<'m, N, ENTRIES> {
     /// Makes a table of `steps` of the model's steps, spaced as evenly as whole numbers allow.
     ///
     /// * `eta`: share of the posterior's standard deviation, 0..=1.
@@ -90,7 +91,7 @@ impl<N: Number, const ENTRIES: usize> OwnedStepTable<N, ENTRIES> {
     ///
     /// [`StepTableError`] if the model or the memory has fewer steps, if η is out of range, or if a constant does not
     /// fit the number format.
-    pub fn new<F: Format<Number = N>>(model: &Model<'_, F>, steps: usize, eta: f64) -> Result<Self, StepTableError> {
+    pub fn new<F: Format<Number = N>>(model: &Model<'m, F>, steps: usize, eta: f64) -> Result<Self, StepTableError> {
         let own = model.step_table();
         let most = own.steps();
         if steps == 0 || steps > most {
@@ -107,7 +108,7 @@ impl<N: Number, const ENTRIES: usize> OwnedStepTable<N, ENTRIES> {
         }
         let mut table = Self {
             steps,
-            clip: own.clip,
+            read_outs: own.read_outs,
             gamma: [0.0; ENTRIES],
             constants: [[N::Constant::default(); 8]; ENTRIES],
             weight: [0.0; ENTRIES],
@@ -150,7 +151,7 @@ impl<N: Number, const ENTRIES: usize> OwnedStepTable<N, ENTRIES> {
             constants: self.constants.get(..entries).unwrap_or(&[]),
             weight: self.weight.get(..entries).unwrap_or(&[]),
             times: self.times.get(..entries).unwrap_or(&[]),
-            clip: self.clip,
+            read_outs: self.read_outs,
             reverse_variance: None,
         }
     }

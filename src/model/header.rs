@@ -34,11 +34,14 @@ pub struct Header {
     pub levels: u16,
     /// x̂ is clipped to [−1, 1].
     pub clip: bool,
+    /// The decoder is the network, which is run once more, at t = 0.
+    pub network_decoder: bool,
     /// Steps have less noise than the posterior: the model draws samples and has no ELBO.
     pub samples_only: bool,
     /// Length of the file in bytes.
     pub file_len: u32,
     note_len: u32,
+    table_words: u32,
     offsets: [u32; SECTION_COUNT],
 }
 
@@ -126,16 +129,20 @@ impl Header {
             width: read_u16(bytes, layout::AT_WIDTH),
             levels,
             clip: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_CLIP != 0,
+            network_decoder: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_NETWORK_DECODER != 0,
             samples_only: read_u16(bytes, layout::AT_FLAGS) & layout::FLAG_SAMPLES_ONLY != 0,
             file_len,
             note_len: read_u32(bytes, layout::AT_NOTE_LEN),
+            table_words: read_u32(bytes, layout::AT_TABLE_WORDS),
             offsets,
         })
     }
 
     /// The header, if its fields make sense.
     const fn checked(self, flags: u16) -> Result<Self, ModelError> {
-        let name = if flags & !(layout::FLAG_CLIP | layout::FLAG_SAMPLES_ONLY) != 0 {
+        let known = layout::FLAG_CLIP | layout::FLAG_SAMPLES_ONLY | layout::FLAG_NETWORK_DECODER;
+        let odds = matches!(self.prediction, Prediction::Odds { .. });
+        let name = if flags & !known != 0 || (odds && self.clip) {
             "flags"
         } else if self.dim == 0 {
             "dimensions"
@@ -147,10 +154,28 @@ impl Header {
             "levels"
         } else if (self.levels == 0) != self.has(Section::Affine) {
             "mean and scale"
+        } else if odds != self.has(Section::ReadOutTables) || odds != self.has(Section::ReadOutIndex) {
+            "read-out tables"
+        } else if self.network_decoder && self.levels != 0 && !odds {
+            "prediction"
+        } else if (self.network_decoder && self.levels != 0) != self.has(Section::LevelDraw)
+            || (self.network_decoder && self.levels == 0) != self.has(Section::Deviations)
+        {
+            "decoder"
         } else {
             return Ok(self);
         };
         Err(ModelError::Field { name })
+    }
+
+    /// Number of times that a whole sample or ELBO runs the network: T, and one more with the network decoder.
+    pub const fn calls(&self) -> usize {
+        self.steps as usize + self.network_decoder as usize
+    }
+
+    /// Returns the smallest step that the network is run at: 0 for the network decoder, else 1.
+    pub(super) const fn first_call(&self) -> usize {
+        !self.network_decoder as usize
     }
 
     /// Offset of a section, or 0 if it is absent.
@@ -176,11 +201,13 @@ impl Header {
             Count::One => [1, 1],
             Count::StepsAndStart => [steps + 1, 1],
             Count::Steps => [steps, 1],
+            Count::Calls => [self.calls() as u32, 1],
             Count::Dims => [dim, 1],
             Count::StepsTimesDims => [steps, dim],
             Count::DimsSquared => [dim, dim],
             Count::Layers => [self.layers as u32, 1],
             Count::NoteBytes => [self.note_len, 1],
+            Count::TableWords => [self.table_words, 1],
         };
         let entry = match row.entry {
             Entry::Bytes(bytes) => bytes as u32,

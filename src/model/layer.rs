@@ -24,6 +24,8 @@ pub struct Layer<'a, F: Format> {
     /// `rows`, or none if the format needs no requantization.
     pub requant: &'a [F::Requant],
     pub(super) biases: &'a [F::Bias],
+    /// The step of the first row of biases and of the first exponent: 0 if the network is the decoder, else 1.
+    pub(super) first_call: usize,
     /// Exponents of the steps, or none if all are 0.
     pub(super) exponents: &'a [u8],
     /// Effect of a step's exponent on this layer: 1 if only its outputs have the hidden unit, −1 if only its inputs
@@ -54,6 +56,7 @@ impl<'a, F: Format> Layer<'a, F> {
             weights,
             requant,
             biases,
+            first_call: 1,
             exponents: &[],
             exponent_sign: 0,
         }
@@ -86,14 +89,18 @@ impl<'a, F: Format> Layer<'a, F> {
 
     /// Returns the step's exponent: hidden activations have the model's unit divided by two to this power.
     fn exponent(&self, t: usize) -> i32 {
-        let exponent = self.exponents.get(t.wrapping_sub(1)).copied().unwrap_or(0);
+        let exponent = self
+            .exponents
+            .get(t.wrapping_sub(self.first_call))
+            .copied()
+            .unwrap_or(0);
         i32::from(exponent.min(MAX_EXPONENT))
     }
 
-    /// Returns the biases at step `t` in `1..=T`: `rows` values.
+    /// Returns the biases at step `t` in `1..=T`, or 0 for the network decoder: `rows` values.
     pub fn bias(&self, t: usize) -> &'a [F::Bias] {
         let first = if self.per_step {
-            t.wrapping_sub(1).wrapping_mul(self.rows)
+            t.wrapping_sub(self.first_call).wrapping_mul(self.rows)
         } else {
             0
         };

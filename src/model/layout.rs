@@ -4,7 +4,7 @@
 /// First four bytes of every file.
 pub const MAGIC: [u8; 4] = *b"aVDM";
 /// Version that this crate reads and writes.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Every section begins at a multiple of this.
 pub const ALIGNMENT: usize = 8;
 /// Length of the header.
@@ -30,16 +30,20 @@ pub const AT_LAYERS: usize = 16;
 pub const AT_WIDTH: usize = 18;
 /// Position of the number of levels of a discretized decoder in 2..=256, `u16`; 0 for the Gaussian decoder.
 pub const AT_LEVELS: usize = 20;
-/// Position of the flags, `u16`: [`FLAG_CLIP`], [`FLAG_SAMPLES_ONLY`].
+/// Position of the flags, `u16`: [`FLAG_CLIP`], [`FLAG_SAMPLES_ONLY`], [`FLAG_NETWORK_DECODER`].
 pub const AT_FLAGS: usize = 22;
 /// Position of the length of the note in bytes, `u32`.
 pub const AT_NOTE_LEN: usize = 52;
+/// Position of the length of the read-out tables in words of two bytes, `u32`.
+pub const AT_TABLE_WORDS: usize = 88;
 // The positions of the sections' offsets are in `SECTIONS`. What follows them in the header is zero.
 
-/// Flag of the header: x̂ is clipped to [−1, 1].
+/// Flag of the header: x̂ is clipped to [−1, 1]; not with log-odds, whose read-out stays there.
 pub const FLAG_CLIP: u16 = 1;
 /// Flag of the header: steps have less noise than the posterior, so the model draws samples and has no ELBO.
 pub const FLAG_SAMPLES_ONLY: u16 = 2;
+/// Flag of the header: the network decodes z_0.
+pub const FLAG_NETWORK_DECODER: u16 = 4;
 
 /// Largest exponent of a step.
 pub const MAX_EXPONENT: u8 = 15;
@@ -54,7 +58,7 @@ pub enum Section {
     Constants,
     /// The step weights, as `f32`.
     Weight,
-    /// The end points of the schedule: `1/α_0, SNR_0, α_T², −ln σ_T²` as `f32`.
+    /// The [`EndPoints`] of the schedule.
     EndPoints,
     /// Mean, then scale of the data per dimension, as `f32`; absent with a discretized decoder.
     Affine,
@@ -66,8 +70,16 @@ pub enum Section {
     Spreads,
     /// Costs of the steps that do not depend on the data, as `f32`; absent without spreads.
     Nats,
-    /// Basis of the spreads; absent for the identity.
+    /// Basis of the spreads and the deviations; absent for the identity.
     Basis,
+    /// Position of each step's read-out table, as `u16`; absent without log-odds.
+    ReadOutIndex,
+    /// The read-out tables, as `u16`; absent without log-odds.
+    ReadOutTables,
+    /// Constants for drawing from the network decoder of levels; absent with another decoder.
+    LevelDraw,
+    /// Standard deviations of the network decoder of continuous data; absent with another decoder.
+    Deviations,
     /// A note in UTF-8 for the tools that made the file; no runtime reads it.
     Note,
 }
@@ -81,6 +93,8 @@ pub enum Count {
     StepsAndStart,
     /// T.
     Steps,
+    /// T, and one more with the network decoder.
+    Calls,
     /// D.
     Dims,
     /// T × D.
@@ -91,6 +105,8 @@ pub enum Count {
     Layers,
     /// Length of the note.
     NoteBytes,
+    /// Length of the read-out tables.
+    TableWords,
 }
 
 /// Size of an entry of a section.
@@ -139,24 +155,28 @@ const REQUIRED: bool = true;
 const OPTIONAL: bool = false;
 
 /// Number of sections.
-pub const SECTION_COUNT: usize = 11;
+pub const SECTION_COUNT: usize = 15;
 
 /// Every section, in the order in which the writer lays them down.
 #[rustfmt::skip]
 pub const SECTIONS: [SectionRow; SECTION_COUNT] = {
-    use Count::{Dims, DimsSquared, Layers, NoteBytes, One, Steps, StepsAndStart, StepsTimesDims};
+    use Count::{Calls, Dims, DimsSquared, Layers, NoteBytes, One, Steps, StepsAndStart, StepsTimesDims, TableWords};
     use Entry::{Bytes, Constants};
     [
         row(Section::Gamma, (24, REQUIRED), (StepsAndStart, Bytes(4)), "offset of gamma"),
         row(Section::Constants, (28, REQUIRED), (StepsAndStart, Constants(8)), "offset of the step constants"),
         row(Section::Weight, (32, REQUIRED), (StepsAndStart, Bytes(4)), "offset of the step weights"),
-        row(Section::EndPoints, (36, REQUIRED), (One, Bytes(16)), "offset of the end points"),
+        row(Section::EndPoints, (36, REQUIRED), (One, Bytes(24)), "offset of the end points"),
         row(Section::Affine, (40, OPTIONAL), (Dims, Bytes(8)), "offset of mean and scale"),
         row(Section::LayerTable, (44, REQUIRED), (Layers, Bytes(LAYER_LEN as u8)), "offset of the layers"),
-        row(Section::Exponents, (56, OPTIONAL), (Steps, Bytes(1)), "offset of the exponents"),
+        row(Section::Exponents, (56, OPTIONAL), (Calls, Bytes(1)), "offset of the exponents"),
         row(Section::Spreads, (60, OPTIONAL), (StepsTimesDims, Constants(1)), "offset of the spreads"),
         row(Section::Nats, (64, OPTIONAL), (Steps, Bytes(4)), "offset of the steps' costs"),
         row(Section::Basis, (68, OPTIONAL), (DimsSquared, Constants(1)), "offset of the basis"),
+        row(Section::ReadOutIndex, (72, OPTIONAL), (StepsAndStart, Bytes(2)), "offset of the read-outs"),
+        row(Section::ReadOutTables, (76, OPTIONAL), (TableWords, Bytes(2)), "offset of the read-out tables"),
+        row(Section::LevelDraw, (80, OPTIONAL), (One, Bytes(16)), "offset of the drawing constants"),
+        row(Section::Deviations, (84, OPTIONAL), (Dims, Constants(1)), "offset of the decoder's deviations"),
         row(Section::Note, (48, OPTIONAL), (NoteBytes, Bytes(1)), "offset of the note"),
     ]
 };
@@ -177,6 +197,24 @@ impl Section {
         let table: &'static [SectionRow; SECTION_COUNT] = &SECTIONS;
         &table[self as usize]
     }
+}
+
+/// The end points of the schedule and the decoder, as they stand in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct EndPoints {
+    /// Factor from the decoder's argument to its center: `1/α_0`, `1/(c_0·SNR_0)` for log-odds, or 1.
+    pub center_scale: f32,
+    /// `SNR_0`.
+    pub snr: f32,
+    /// `α_T²`.
+    pub last_alpha_squared: f32,
+    /// `−ln σ_T²`.
+    pub last_log_variance: f32,
+    /// `Σ_d ln deviation_d + ½ D ln 2π` in nats for the network decoder of continuous data, else 0.
+    pub decoder_nats: f32,
+    /// Zero.
+    pub reserved: f32,
 }
 
 /// Length of a layer record.

@@ -7,7 +7,9 @@ use super::view::Model;
 use crate::fixed::{NarrowRequant, WideRequant};
 use crate::format::{Format, RequantKind};
 use crate::kernel::row_len;
+use crate::level_draw::LevelDraw;
 use crate::number::Number;
+use crate::read_out::{LevelTable, TABLE_ALIGNMENT};
 use core::marker::PhantomData;
 
 impl<'a, F: Format> Model<'a, F> {
@@ -113,7 +115,7 @@ impl Header {
             return Some("exponents");
         }
         let mut step = 0;
-        while exponents != 0 && step < self.steps as usize {
+        while exponents != 0 && step < self.calls() {
             if byte(bytes, exponents + step) > layout::MAX_EXPONENT {
                 return Some("exponents");
             }
@@ -125,10 +127,45 @@ impl Header {
         if self.samples_only && spreads {
             return Some("flags");
         }
-        if self.has(Section::Basis) && !spreads {
+        if self.has(Section::Basis) && !spreads && !self.has(Section::Deviations) {
             return Some(Section::Basis.row().field);
         }
+        let draw = self.offset(Section::LevelDraw) as usize;
+        if draw != 0 && !level_draw(bytes, draw).is_valid() {
+            return Some("drawing constants");
+        }
+        if self.has(Section::ReadOutTables) && !self.read_outs_are_valid(bytes) {
+            return Some("read-out tables");
+        }
         None
+    }
+
+    /// Returns whether each step's read-out is a whole table.
+    const fn read_outs_are_valid(&self, bytes: &[u8]) -> bool {
+        let row = Section::ReadOutTables.row();
+        let [words, _, entry] = self.length_factors(row, 0);
+        let start = self.offset(Section::ReadOutTables) as usize;
+        // The section lies in the file, so this fits.
+        let end = start + words as usize * entry as usize;
+        let index = self.offset(Section::ReadOutIndex) as usize;
+        let mut checked = start;
+        let mut step = 0;
+        while step <= self.steps as usize {
+            let at = start + read_u16(bytes, index + 2 * step) as usize * TABLE_ALIGNMENT * entry as usize;
+            // Neighbors that share a table need one look at it.
+            if step == 0 || at != checked {
+                let whole = match LevelTable::checked_len(bytes, at) {
+                    Some(words) => at + words * entry as usize <= end,
+                    None => false,
+                };
+                if !whole {
+                    return false;
+                }
+                checked = at;
+            }
+            step += 1;
+        }
+        true
     }
 
     const fn layer_problem<F: Format>(
@@ -143,7 +180,7 @@ impl Header {
         let packed = flags & layout::LAYER_PACKED != 0;
         let row = row_len(columns as usize, packed) as u64;
         let bias_rows = if flags & layout::LAYER_PER_STEP != 0 {
-            rows * self.steps as u64
+            rows * self.calls() as u64
         } else {
             rows
         };
@@ -176,6 +213,17 @@ impl Header {
         } else {
             None
         }
+    }
+}
+
+/// Reads the constants for drawing levels.
+const fn level_draw(bytes: &[u8], at: usize) -> LevelDraw {
+    const fn read_i64(bytes: &[u8], at: usize) -> i64 {
+        read_u32(bytes, at) as i64 | (read_u32(bytes, at + 4) as i64) << 32
+    }
+    LevelDraw {
+        gain: read_i64(bytes, at),
+        curvature: read_i64(bytes, at + 8),
     }
 }
 

@@ -21,7 +21,8 @@ pub struct LayerSpec<F: Format> {
     pub packed: bool,
     /// Row-major, `rows` times [`row_len`](crate::kernel::row_len).
     pub weights: Vec<F::Weight>,
-    /// `rows`, or `T × rows` with one row of biases per step.
+    /// `rows`, or with one row of biases per call of the network `T × rows`, and a row before them for t = 0 if the
+    /// network is the decoder.
     pub biases: Vec<F::Bias>,
     /// `rows`, or empty if the format has no requantization.
     pub requant: Vec<F::Requant>,
@@ -37,13 +38,36 @@ pub struct VarianceSpec {
     pub basis: Vec<f64>,
 }
 
+/// The decoder p(x | z_0) of a model to be written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum DecoderSpec {
+    /// Each dimension by itself, from z_0.
+    #[default]
+    Factorized,
+    /// The network, run at t = 0.
+    Network {
+        /// Standard deviations in model units for continuous data: D of them, along the basis of the variance if it has
+        /// one. Empty for levels.
+        deviations: Vec<f64>,
+    },
+}
+
+impl DecoderSpec {
+    /// Returns whether the decoder is the network.
+    pub fn is_network(&self) -> bool {
+        *self != Self::Factorized
+    }
+}
+
 /// The part of a model to be written that does not depend on its number format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelHead {
     /// Quantity that the network's output estimates.
     pub prediction: Prediction,
-    /// Clip x̂ to [−1, 1].
+    /// Clip x̂ to [−1, 1]; false with [`Prediction::Odds`].
     pub clip: bool,
+    /// The decoder.
+    pub decoder: DecoderSpec,
     /// Number of levels in 2..=256, or 0 for continuous data.
     pub levels: u16,
     /// `γ_0 ..= γ_T`, increasing.
@@ -54,8 +78,9 @@ pub struct ModelHead {
     pub scale: Vec<f32>,
     /// Note for the tools: what the model was made from. No runtime reads it.
     pub note: String,
-    /// Power of two by which each step divides the unit of hidden activations: `T` values up to
-    /// [`MAX_EXPONENT`](super::layout::MAX_EXPONENT); empty for none. Integer formats only.
+    /// Power of two by which each call of the network divides the unit of hidden activations: `T` values, or `T + 1`
+    /// with the network decoder, up to [`MAX_EXPONENT`](super::layout::MAX_EXPONENT); empty for none. Integer formats
+    /// only.
     pub exponents: Vec<u8>,
     /// The reverse variance if it is not the posterior's own.
     pub variance: Option<VarianceSpec>,
@@ -66,12 +91,20 @@ pub struct ModelHead {
     pub eta: f64,
 }
 
+impl ModelHead {
+    /// Number of times that a whole sample runs the network.
+    pub fn calls(&self) -> usize {
+        self.gamma.len().saturating_sub(usize::from(!self.decoder.is_network()))
+    }
+}
+
 impl Default for ModelHead {
     /// An ancestral sampler of continuous data with v-prediction, as yet without a schedule.
     fn default() -> Self {
         Self {
             prediction: Prediction::V,
             clip: false,
+            decoder: DecoderSpec::Factorized,
             levels: 0,
             gamma: Vec::new(),
             mean: Vec::new(),
@@ -122,6 +155,8 @@ pub enum SpecError {
         /// The deviation asked for.
         deviation: f64,
     },
+    /// The decoder, the prediction and the kind of the data do not go together.
+    Decoder,
     /// η is not in 0..=1, or it is below 1 although the reverse variance is not the posterior's own.
     Eta {
         /// The value.
@@ -162,6 +197,9 @@ impl core::fmt::Display for SpecError {
                 f,
                 "step {step}: the standard deviation {deviation:.3} of a direction does not fit the number format (below 2); take more \
                  steps, or a float format"
+            ),
+            Self::Decoder => f.write_str(
+                "the network decoder of levels needs a prediction of log-odds, log-odds need levels and no clip, and                  deviations belong to the network decoder of continuous data",
             ),
             Self::Eta { eta } => write!(
                 f,

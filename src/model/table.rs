@@ -1,6 +1,7 @@
 //! The step table: the schedule as the runtime uses it.
 
 use crate::number::Number;
+use crate::read_out::ReadOuts;
 use crate::reverse_variance::ReverseVariance;
 use crate::schedule::StepConstants;
 
@@ -15,8 +16,8 @@ pub struct StepTable<'a, N: Number> {
     pub weight: &'a [f32],
     /// The network's own step at each entry if the table is not the model's; else empty. See [`steps`](crate::steps).
     pub times: &'a [u16],
-    /// x̂ is clipped to [−1, 1], the range of the data.
-    pub clip: bool,
+    /// The read-outs of the network's own steps.
+    pub read_outs: ReadOuts<'a>,
     /// The reverse variance if it is not the posterior's own.
     pub reverse_variance: Option<ReverseVariance<'a, N>>,
 }

@@ -3,14 +3,15 @@
 use super::error::ModelError;
 use super::header::Header;
 use super::layer::Layer;
-use super::layout::{self, LayerRecord, Section};
+use super::layout::{self, EndPoints, LayerRecord, Section};
 use super::table::StepTable;
 use crate::decoder::Decoder;
 use crate::format::{Format, RequantKind};
 use crate::kernel::row_len;
 use crate::number::Number;
+use crate::read_out::ReadOuts;
 use crate::reverse_variance::ReverseVariance;
-use crate::schedule::StepConstants;
+use crate::schedule::{Prediction, StepConstants};
 use core::marker::PhantomData;
 
 /// A parsed model: a view of the file's bytes in the number format `F`.
@@ -35,6 +36,11 @@ impl<'a, F: Format> Model<'a, F> {
     /// T, the number of steps.
     pub const fn steps(&self) -> usize {
         self.header.steps as usize
+    }
+
+    /// Number of times that a whole sample or ELBO runs the network: T, and one more with the network decoder.
+    pub const fn calls(&self) -> usize {
+        self.header.calls()
     }
 
     /// Width of the widest hidden layer.
@@ -67,8 +73,8 @@ impl<'a, F: Format> Model<'a, F> {
         core::str::from_utf8(self.section(Section::Note)).unwrap_or("")
     }
 
-    /// Exponents of the steps, entry `t − 1` at step t: hidden activations of step t have the model's unit divided by
-    /// two to this power. Empty if all are 0.
+    /// Exponents of the steps, entry `t − 1` at step t, or entry t if the decoder is the network: hidden activations of
+    /// step t have the model's unit divided by two to this power. Empty if all are 0.
     pub fn exponents(&self) -> &'a [u8] {
         self.section(Section::Exponents)
     }
@@ -86,8 +92,20 @@ impl<'a, F: Format> Model<'a, F> {
             constants: self.section(Section::Constants),
             weight: self.section(Section::Weight),
             times: &[],
-            clip: self.header.clip,
+            read_outs: self.read_outs(),
             reverse_variance: self.reverse_variance(),
+        }
+    }
+
+    /// The read-outs of the steps.
+    pub fn read_outs(&self) -> ReadOuts<'a> {
+        match self.header.prediction {
+            Prediction::Odds { .. } => ReadOuts::Levels {
+                index: self.section(Section::ReadOutIndex),
+                words: self.section(Section::ReadOutTables),
+            },
+            _ if self.header.clip => ReadOuts::Clip,
+            _ => ReadOuts::Identity,
         }
     }
 
@@ -101,21 +119,29 @@ impl<'a, F: Format> Model<'a, F> {
 
     /// The decoder p(x | z_0).
     pub fn decoder(&self) -> Decoder<'a, F::Number> {
-        let [inverse_alpha, snr, last_alpha_squared, last_log_variance] = self
-            .section::<[f32; 4]>(Section::EndPoints)
-            .first()
-            .copied()
-            .unwrap_or_default();
+        let EndPoints {
+            center_scale,
+            snr,
+            last_alpha_squared,
+            last_log_variance,
+            decoder_nats,
+            ..
+        } = self.section(Section::EndPoints).first().copied().unwrap_or_default();
         let affine: &[f32] = self.section(Section::Affine);
         let (mean, scale) = affine.split_at_checked(self.dim()).unwrap_or((&[], &[]));
         Decoder {
             levels: self.header.levels,
-            inverse_alpha,
+            network: self.header.network_decoder,
+            center_scale,
             snr,
             last_alpha_squared,
             last_log_variance,
             mean,
             scale,
+            draw: self.section(Section::LevelDraw).first().copied().unwrap_or_default(),
+            deviations: self.section(Section::Deviations),
+            basis: self.section(Section::Basis),
+            nats: decoder_nats,
             number: PhantomData,
         }
     }
@@ -132,7 +158,7 @@ impl<'a, F: Format> Model<'a, F> {
         let (rows, columns) = (record.rows as usize, record.columns as usize);
         let per_step = record.flags & layout::LAYER_PER_STEP != 0;
         let packed = record.flags & layout::LAYER_PACKED != 0;
-        let bias_rows = if per_step { self.steps() * rows } else { rows };
+        let bias_rows = if per_step { self.calls() * rows } else { rows };
         Layer {
             rows,
             columns,
@@ -147,6 +173,7 @@ impl<'a, F: Format> Model<'a, F> {
             },
             biases: self.slice(record.biases, bias_rows * size_of::<F::Bias>()),
             exponents: self.exponents(),
+            first_call: self.header.first_call(),
             exponent_sign: i32::from(index + 1 != usize::from(self.header.layers)) - i32::from(index != 0),
         }
     }

@@ -1,19 +1,17 @@
 //! The writer of model files.
 
+use super::ends::{DEVIATION_TOLERANCE, deviations, end_points, level_draw};
 use super::header::checksum;
 use super::layout::{self, LayerRecord, SECTION_COUNT, SECTIONS, Section, write_at};
-use super::spec::{LayerSpec, ModelHead, ModelSpec, SpecError, VarianceSpec};
+use super::spec::{DecoderSpec, LayerSpec, ModelHead, ModelSpec, SpecError, VarianceSpec};
 use super::view::Model;
 use crate::format::{Format, RequantKind};
 use crate::kernel::row_len;
 use crate::number::Number;
-use crate::schedule::{Schedule, StepConstants, alpha, snr, softplus};
+use crate::read_out::{ReadOutSpec, build_tables};
+use crate::schedule::{Prediction, Schedule, StepConstants};
 use alloc::vec;
 use alloc::vec::Vec;
-
-/// Largest change of a standard deviation by rounding, as a share of it: 2 % cost about 4·10⁻⁴ nats per dimension and
-/// step.
-const DEVIATION_TOLERANCE: f64 = 0.02;
 
 impl<F: Format> ModelSpec<F> {
     /// Returns the bytes of the file. They have been parsed back, so they are a valid model.
@@ -56,19 +54,35 @@ impl<F: Format> ModelSpec<F> {
         if !(0.0..=1.0).contains(&eta) || (eta < 1.0 && head.variance.is_some()) {
             return Err(SpecError::Eta { eta });
         }
+        head.check_decoder()?;
         Schedule::new(&head.gamma).map_err(SpecError::Schedule)?;
         let gamma: Vec<f64> = head.gamma.iter().map(|&g| f64::from(g)).collect();
         let exact = Schedule::new(&gamma).map_err(SpecError::Schedule)?;
         let mut out = vec![0u8; layout::HEADER_LEN];
         let mut offsets = [0u32; SECTION_COUNT];
+        let tables = match head.prediction {
+            Prediction::Odds { levels } => {
+                build_tables(levels, &gamma).ok_or(SpecError::size("the list of read-out tables"))?
+            }
+            _ => ReadOutSpec::default(),
+        };
         for (row, offset) in SECTIONS.iter().zip(&mut offsets) {
-            let bytes = self.section(row.section, &exact, &mut out)?;
+            let bytes = match row.section {
+                Section::ReadOutIndex => bytemuck::cast_slice(&tables.index).to_vec(),
+                Section::ReadOutTables => bytemuck::cast_slice(&tables.words).to_vec(),
+                section => self.section(section, &exact, &mut out)?,
+            };
             if row.required || !bytes.is_empty() {
                 *offset = append(&mut out, &bytes);
             }
         }
         align(&mut out);
         self.write_header(&mut out, offsets)?;
+        write_at(
+            &mut out,
+            layout::AT_TABLE_WORDS,
+            &(tables.words.len() as u32).to_le_bytes(),
+        );
         let crc = checksum(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         Model::<F>::check(&out).map_err(SpecError::Rejected)?;
@@ -93,17 +107,16 @@ impl<F: Format> ModelSpec<F> {
                     (0..=exact.steps()).map(|t| exact.weight(t).map(|w| w as f32)).collect();
                 bytemuck::cast_slice(&weights.ok_or(SpecError::size("gamma"))?).to_vec()
             }
-            Section::EndPoints => bytemuck::bytes_of(&end_points(exact.gamma())?).to_vec(),
+            Section::EndPoints => bytemuck::bytes_of(&end_points(head, exact.gamma(), dim)?).to_vec(),
             Section::Affine if head.levels != 0 => Vec::new(),
             Section::Affine if head.mean.len() != dim || head.scale.len() != dim => {
                 return Err(SpecError::size("mean or scale of continuous data"));
             }
             Section::Affine => bytemuck::cast_slice(&[head.mean.as_slice(), &head.scale].concat()).to_vec(),
-            Section::LayerTable => self.layer_table(out, exact.steps())?,
+            Section::LayerTable => self.layer_table(out, head.calls())?,
             Section::Exponents if head.exponents.iter().all(|&e| e == 0) => Vec::new(),
             Section::Exponents
-                if head.exponents.len() != exact.steps()
-                    || head.exponents.iter().any(|&e| e > layout::MAX_EXPONENT) =>
+                if head.exponents.len() != head.calls() || head.exponents.iter().any(|&e| e > layout::MAX_EXPONENT) =>
             {
                 return Err(SpecError::size("the list of exponents"));
             }
@@ -121,15 +134,24 @@ impl<F: Format> ModelSpec<F> {
                 let basis: Option<Vec<_>> = basis.iter().map(|&u| F::Number::wide_constant(u)).collect();
                 bytemuck::cast_slice(&basis.ok_or(SpecError::size("the basis of the variances"))?).to_vec()
             }
+            Section::LevelDraw => match (&head.decoder, head.prediction) {
+                (DecoderSpec::Network { .. }, Prediction::Odds { levels }) => {
+                    bytemuck::bytes_of(&level_draw(levels, exact.gamma())?).to_vec()
+                }
+                _ => Vec::new(),
+            },
+            Section::Deviations => bytemuck::cast_slice(&deviations::<F::Number>(head, dim)?).to_vec(),
+            // Written by the caller, which has the tables of all steps.
+            Section::ReadOutIndex | Section::ReadOutTables => Vec::new(),
             Section::Note => head.note.as_bytes().to_vec(),
         })
     }
 
     /// Appends weights, biases and requantizations of the layers; returns the table that refers to them.
-    fn layer_table(&self, out: &mut Vec<u8>, steps: usize) -> Result<Vec<u8>, SpecError> {
+    fn layer_table(&self, out: &mut Vec<u8>, calls: usize) -> Result<Vec<u8>, SpecError> {
         let mut table = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
-            let record = layer_record(layer, out, steps).map_err(|what| SpecError::Size {
+            let record = layer_record(layer, out, calls).map_err(|what| SpecError::Size {
                 what,
                 layer: Some(index),
             })?;
@@ -141,7 +163,9 @@ impl<F: Format> ModelSpec<F> {
     fn write_header(&self, out: &mut [u8], offsets: [u32; SECTION_COUNT]) -> Result<(), SpecError> {
         let head = &self.head;
         let width = self.layers.iter().rev().skip(1).map(|l| l.rows).max().unwrap_or(0);
-        let flags = flag(head.clip, layout::FLAG_CLIP) | flag(head.eta < 1.0, layout::FLAG_SAMPLES_ONLY);
+        let flags = flag(head.clip, layout::FLAG_CLIP)
+            | flag(head.eta < 1.0, layout::FLAG_SAMPLES_ONLY)
+            | flag(head.decoder.is_network(), layout::FLAG_NETWORK_DECODER);
         let file_len = (out.len() + layout::CRC_LEN) as u32;
         write_at(out, 0, &layout::MAGIC);
         write_at(out, layout::AT_VERSION, &layout::VERSION.to_le_bytes());
@@ -228,8 +252,8 @@ fn spreads<N: Number>(
 }
 
 /// Appends the sections of a layer and returns its record, or the name of the list whose length is wrong.
-fn layer_record<F: Format>(layer: &LayerSpec<F>, out: &mut Vec<u8>, steps: usize) -> Result<LayerRecord, &'static str> {
-    let per_step = steps > 1 && layer.biases.len() == layer.rows * steps;
+fn layer_record<F: Format>(layer: &LayerSpec<F>, out: &mut Vec<u8>, calls: usize) -> Result<LayerRecord, &'static str> {
+    let per_step = calls > 1 && layer.biases.len() == layer.rows * calls;
     let requantized = F::REQUANT != RequantKind::None;
     if layer.weights.len() != layer.rows * row_len(layer.columns, layer.packed) {
         return Err("the weight matrix");
@@ -256,20 +280,6 @@ fn layer_record<F: Format>(layer: &LayerSpec<F>, out: &mut Vec<u8>, steps: usize
         },
         ..LayerRecord::default()
     })
-}
-
-/// Returns 1/α_0, SNR_0, α_T², −ln σ_T².
-fn end_points(gamma: &[f64]) -> Result<[f32; 4], SpecError> {
-    let [first, .., last] = *gamma else {
-        return Err(SpecError::size("gamma"));
-    };
-    let ends = [
-        1.0 / alpha(first),
-        snr(first),
-        alpha(last) * alpha(last),
-        softplus(-last),
-    ];
-    Ok(ends.map(|v| v as f32))
 }
 
 fn flag(on: bool, bit: u16) -> u16 {
