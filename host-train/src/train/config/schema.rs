@@ -1,10 +1,10 @@
 //! The keys of a configuration.
 
+use super::prediction::{DecoderKind, PredictionKind};
 use crate::data::DataSpec;
 use crate::fused::device::Products;
 use crate::model::gamma::CurveKind;
 use crate::model::variance::VarianceKind;
-use ancestral::schedule::Prediction;
 use serde::{Deserialize, Serialize};
 
 /// Configuration of a run: everything that determines it.
@@ -52,8 +52,10 @@ pub struct ModelConfig {
     /// Width of the step's embedding. Export folds it into biases, so it costs the device nothing.
     pub embedding: usize,
     /// Meaning of the network's output.
-    #[serde(with = "super::prediction")]
-    pub prediction: Prediction,
+    pub prediction: PredictionKind,
+    /// Kind of p(x | z_0).
+    #[serde(default)]
+    pub decoder: DecoderKind,
     /// Number of steps of the chain, T.
     pub steps: usize,
     /// The ELBO that is trained.
@@ -75,7 +77,8 @@ pub struct ModelConfig {
     pub gamma_last: f64,
     /// Learn γ, its end points included.
     pub learn_gamma: bool,
-    /// Clip x̂ to [−1, 1] when sampling and scoring; for data of that range only.
+    /// Clip x̂ to [−1, 1] in training, sampling and scoring; for data of that range, and not for odds.
+    #[serde(default)]
     pub clip: bool,
 }
 
