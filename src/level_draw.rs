@@ -190,7 +190,7 @@ mod tests {
             let draw = constants(levels, gamma);
             let last = (levels - 1) as u8;
             let eta = f64::from(u.to_f32()) / argument_scale(levels, gamma);
-            let mut counts = vec![0u32; usize::from(levels)];
+            let mut counts = [0u32; 256];
             (0..DRAWS).for_each(|_| counts[usize::from(draw.draw(last, u, &mut rng))] += 1);
             let mut likeliest = (0u16, f64::INFINITY);
             for (k, &count) in (0..levels).zip(&counts) {

@@ -2,9 +2,11 @@
 
 use ancestral::decoder::Decoder;
 use ancestral::denoiser::Denoiser;
+use ancestral::level_draw::LevelDraw;
 use ancestral::likelihood::{ChainBuffers, elbo, elbo_of_chain, step_nats};
 use ancestral::model::StepTable;
 use ancestral::number::Number;
+use ancestral::read_out::ReadOuts;
 use ancestral::reverse_variance::ReverseVariance;
 use ancestral::schedule::{Prediction, Schedule, alpha, kernel, snr, softplus};
 use ancestral::{Q3_12, sampler};
@@ -101,7 +103,7 @@ impl<N: Number> Tables<N> {
             constants: &self.constants,
             weight: &self.weight,
             times: &[],
-            clip: false,
+            read_outs: ReadOuts::Identity,
             reverse_variance: (!self.spreads.is_empty()).then_some(ReverseVariance {
                 spreads: &self.spreads,
                 basis: &self.basis,
@@ -115,12 +117,17 @@ fn decoder<N: Number>(gamma: &[f64]) -> Decoder<'static, N> {
     let (first, last) = (gamma[0], gamma[gamma.len() - 1]);
     Decoder {
         levels: LEVELS,
-        inverse_alpha: (1.0 / alpha(first)) as f32,
+        network: false,
+        center_scale: (1.0 / alpha(first)) as f32,
         snr: snr(first) as f32,
         last_alpha_squared: alpha(last).powi(2) as f32,
         last_log_variance: softplus(-last) as f32,
         mean: &[],
         scale: &[],
+        draw: LevelDraw::default(),
+        deviations: &[],
+        basis: &[],
+        nats: 0.0,
         number: PhantomData,
     }
 }
@@ -388,7 +395,7 @@ fn samples_have_the_datas_frequencies() {
                     &mut rng,
                 );
             }
-            decoder.decode_levels(&estimate, &mut levels);
+            decoder.nearest_levels(&estimate, &mut levels);
             for level in levels {
                 count[usize::from(level)] += 1;
             }

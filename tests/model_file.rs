@@ -10,7 +10,7 @@ use ancestral::model::{AlignedBytes, Header, ModelHead, ModelSpec, SpecError, la
 use ancestral::schedule::ScheduleError;
 use ancestral::storage::{Heap, Inline};
 use ancestral::{F32, Format, FormatId, Likelihood, Model, ModelError, Sampler, W4A8, W8A8, W8A16, for_each_format};
-use common::{FromFloat, byte_spec, float_spec, integer_spec};
+use common::{FromFloat, byte_spec, decoding, float_spec, integer_spec, odds, odds_decoding, values};
 use proptest::prelude::*;
 use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 
@@ -27,13 +27,14 @@ fn seal(bytes: &mut [u8]) {
 
 #[test]
 fn what_is_written_is_read_back() {
-    let spec = integer_spec(&float_spec(5));
+    let spec = integer_spec(&odds_decoding(5));
     let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
     let model = Model::<W8A16>::parse(&bytes).unwrap();
     assert_eq!(
         (model.dim(), model.steps(), model.width(), model.file_len()),
         (6, 5, 11, bytes.len())
     );
+    assert_eq!((model.calls(), model.header().network_decoder), (6, true));
     assert_eq!(model.header().levels, 17);
     assert_eq!(model.note(), "a test");
     assert_eq!(model.step_table().gamma, spec.head.gamma);
@@ -43,8 +44,8 @@ fn what_is_written_is_read_back() {
         assert_eq!((read.relu, read.residual), (written.relu, written.residual));
         assert_eq!(read.weights, written.weights);
         assert_eq!(read.requant, written.requant);
-        for t in 1..=5 {
-            let row = (t - 1) * written.rows;
+        for t in 0..=5 {
+            let row = t * written.rows;
             assert_eq!(read.bias(t), &written.biases[row..row + written.rows]);
         }
     }
@@ -77,7 +78,7 @@ fn another_version_is_named() {
     let error = parse::<F32>(&bytes).unwrap_err();
     assert_eq!(error, ModelError::Version { found: 9 });
     assert!(
-        error.to_string().contains("version 9; this build reads version 2"),
+        error.to_string().contains("version 9; this build reads version 3"),
         "{error}"
     );
 }
@@ -251,11 +252,50 @@ fn noise_below_the_formats_resolution_is_refused() {
     spec.to_bytes().unwrap();
 }
 
+/// Decoders and predictions that do not go together are refused when they are written.
+#[test]
+fn a_decoder_without_its_prediction_is_refused() {
+    let float = float_spec(3);
+    let mut clipped = odds(&float);
+    clipped.head.clip = true;
+    let mut others = odds(&float);
+    others.head.levels = 16;
+    let with_deviations = decoding(&odds(&float), vec![0.1; 6]);
+    for spec in [clipped, others, with_deviations, decoding(&float, Vec::new())] {
+        assert_eq!(spec.to_bytes().unwrap_err(), SpecError::Decoder);
+    }
+    let sentence = SpecError::Decoder.to_string();
+    assert!(sentence.contains("log-odds need levels"), "{sentence}");
+}
+
+/// A table of the read-out that is not whole is refused when the file is read.
+#[test]
+fn broken_read_out_tables_are_refused() {
+    let bytes = odds_decoding(3).to_bytes().unwrap();
+    let offset = |section: layout::Section| layout::read_u32(&bytes, section.row().at) as usize;
+    let tables = offset(layout::Section::ReadOutTables);
+    let index = offset(layout::Section::ReadOutIndex);
+    let draw = offset(layout::Section::LevelDraw);
+    for (at, value, name) in [
+        // Cells that do not follow one another, too many intervals, a position behind the last table, a negative gain.
+        (tables + 3, 0xFF, "read-out tables"),
+        (tables, 0x0B, "read-out tables"),
+        (index + 3, 0xFF, "read-out tables"),
+        (draw + 7, 0x80, "drawing constants"),
+        (layout::AT_TABLE_WORDS, 1, "read-out tables"),
+    ] {
+        let mut broken = bytes.clone();
+        broken[at] = value;
+        seal(&mut broken);
+        assert_eq!(parse::<F32>(&broken).unwrap_err(), ModelError::Field { name }, "{at}");
+    }
+}
+
 /// The bytes of a small model in the format of an identifier.
 macro_rules! file_in {
-    ($id:expr, $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
+    ($id:expr, $spec:expr, $($(#[$doc:meta])* $format:ident = $code:literal, $name:literal, $kind:ident;)*) => {
         match $id {
-            $(FormatId::$format => ancestral::$format::from_float(&float_spec(3)).to_bytes(),)*
+            $(FormatId::$format => ancestral::$format::from_float(&$spec).to_bytes(),)*
             other => panic!("no model in {other}"),
         }
     };
@@ -282,8 +322,10 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         in_header in any::<bool>(),
         format in 0..FormatId::ALL.len(),
+        kind in 0..3usize,
     ) {
-        let mut bytes = for_each_format!(file_in, FormatId::ALL[format],).unwrap();
+        let spec = [float_spec(3), odds_decoding(3), values(&float_spec(3))][kind].clone();
+        let mut bytes = for_each_format!(file_in, FormatId::ALL[format], spec,).unwrap();
         let span = if in_header { layout::HEADER_LEN } else { bytes.len() - layout::CRC_LEN };
         for (position, value) in edits {
             bytes[position.index(span)] = value;
@@ -307,4 +349,5 @@ fn run_if_accepted<F: Format>(bytes: &AlignedBytes) {
     let row = vec![0; model.dim()];
     let mut likelihood = Likelihood::with_storage(&model, Heap::for_model(&model)).unwrap();
     let _ = likelihood.elbo_of_levels(&row, &mut rng);
+    let _ = likelihood.elbo_of_values(&vec![0.0; model.dim()], &mut rng);
 }

@@ -22,5 +22,5 @@ fn the_desktop_computes_the_golden_lines() {
         assert_eq!(found, expected, "line {} of {path}", number + 1);
     }
     assert_eq!(text.lines().count(), golden.lines().count());
-    assert!(!text.contains("NaN") && text.lines().count() == 1 + (ancestral::FormatId::ALL.len() + 4) * 13);
+    assert!(!text.contains("NaN") && text.lines().count() == 1 + (ancestral::FormatId::ALL.len() + 6) * 13);
 }

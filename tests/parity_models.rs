@@ -5,7 +5,7 @@
 mod common;
 
 use ancestral::for_each_format;
-use common::{FromFloat, PARITY, float_spec_of, integer_spec, shaped, values};
+use common::{FromFloat, PARITY, decoding, float_spec_of, integer_spec, odds, shaped, values};
 use std::path::Path;
 
 /// Adds the model in every format.
@@ -17,9 +17,12 @@ macro_rules! plain_files {
 
 #[test]
 fn parity_models_are_current() {
-    let float = float_spec_of(&PARITY, 5);
-    let (shaped, values) = (shaped(&float), values(&float));
+    let clipped = float_spec_of(&PARITY, 5);
+    let float = decoding(&odds(&clipped), Vec::new());
+    let (shaped, values) = (shaped(&odds(&clipped)), values(&clipped));
     let mut files = vec![
+        ("clipped-f32", clipped.to_bytes()),
+        ("clipped-w8a16", integer_spec(&clipped).to_bytes()),
         ("shaped-f32", shaped.to_bytes()),
         ("shaped-w8a16", integer_spec(&shaped).to_bytes()),
         ("values-f32", values.to_bytes()),

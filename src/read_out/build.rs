@@ -41,11 +41,11 @@ pub fn build_tables(levels: u16, gamma: &[f64]) -> Option<ReadOutSpec> {
     for pair in gamma.windows(2) {
         let &[before, here] = pair else { continue };
         let step = Step::new(levels, before, here);
+        let words = step.table();
         let at = match &last {
-            Some((at, words)) if step.accepts(words) => *at,
+            Some((at, before)) if step.accepts(&words, before) => *at,
             _ => {
                 let at = u16::try_from(spec.words.len() / TABLE_ALIGNMENT).ok()?;
-                let words = step.table();
                 spec.words.extend_from_slice(&words);
                 spec.words.resize(spec.words.len().next_multiple_of(TABLE_ALIGNMENT), 0);
                 last = Some((at, words));
@@ -130,18 +130,25 @@ impl Step {
         words
     }
 
-    /// Returns whether another step's table is exact to the tolerance here.
-    fn accepts(&self, words: &[u16]) -> bool {
-        let Some(table) = LevelTable::new(words) else {
+    /// Returns whether another table is exact to the tolerance here.
+    ///
+    /// * `own`: this step's table, which is exact to half of it.
+    fn accepts(&self, own: &[u16], other: &[u16]) -> bool {
+        let (Some(own), Some(other)) = (LevelTable::new(own), LevelTable::new(other)) else {
             return false;
         };
-        let step = usize::from(LevelTable::LAST) / (CELLS * 16);
-        (0..LevelTable::LAST).step_by(step.max(1)).all(|magnitude| {
-            let interval = table.interval(u32::from(magnitude));
-            let share = f64::from(interval.distance) / f64::from(1u32 << interval.width_bits);
-            let held = (f64::from(interval.low) + share * f64::from(interval.rise)) / f64::from(CONSTANT_ONE);
-            libm::fabs(held - self.value(f64::from(magnitude) / f64::from(STATE_ONE))) <= self.tolerance
-        })
+        let limit = 0.5 * self.tolerance * f64::from(CONSTANT_ONE);
+        let mut magnitude = 0;
+        while magnitude < u32::from(LevelTable::LAST) {
+            let width = 1 << own.interval(magnitude).width_bits;
+            for at in [magnitude, magnitude + width / 2] {
+                if libm::fabs(own.interval(at).value() - other.interval(at).value()) > limit {
+                    return false;
+                }
+            }
+            magnitude += width;
+        }
+        true
     }
 }
 

@@ -31,6 +31,14 @@ pub(crate) struct Interval {
     pub width_bits: u32,
 }
 
+#[cfg(feature = "alloc")]
+impl Interval {
+    /// Returns the value at the argument, Q1.14.
+    pub fn value(&self) -> f64 {
+        f64::from(self.low) + f64::from(self.rise) * f64::from(self.distance) / f64::from(1u32 << self.width_bits)
+    }
+}
+
 impl<'a> LevelTable<'a> {
     /// Reads the table at the beginning of `words`: the directory, then the entries. It may be followed by others.
     pub fn new(words: &'a [u16]) -> Option<Self> {

@@ -12,7 +12,10 @@ use core::fmt::{self, Display, Formatter, LowerHex};
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-// A reverse variance per direction, and continuous data with one per dimension.
+// Log-odds with a reverse variance per direction and the factorized decoder; continuous data with the network as the
+// decoder; and v, clipped, with the factorized decoder. The models of all formats predict log-odds and decode.
+include_model!(CLIPPED: W8A16 = "../golden/parity-clipped-w8a16.vdm");
+include_model!(CLIPPED_FLOAT: F32 = "../golden/parity-clipped-f32.vdm");
 include_model!(SHAPED: W8A16 = "../golden/parity-shaped-w8a16.vdm");
 include_model!(SHAPED_FLOAT: F32 = "../golden/parity-shaped-f32.vdm");
 include_model!(VALUES: W8A16 = "../golden/parity-values-w8a16.vdm");
@@ -35,6 +38,8 @@ macro_rules! print_formats {
 pub fn print(line: &mut impl FnMut(&dyn Display)) {
     normals(line);
     for_each_format!(print_formats, line;);
+    print_model("clipped-w8a16", &CLIPPED, line);
+    print_model("clipped-f32", &CLIPPED_FLOAT, line);
     print_model("shaped-w8a16", &SHAPED, line);
     print_model("shaped-f32", &SHAPED_FLOAT, line);
     print_model("values-w8a16", &VALUES, line);
@@ -162,7 +167,7 @@ fn network<F: Format, const D: usize, const W: usize>(
                 normal
             };
         }
-        let t = 1 + index as usize % model.steps();
+        let t = 1 + model.steps() - model.calls() + index as usize % model.calls();
         forward(model, t, state, &mut scratch, estimate);
         digest.bytes(bytemuck_bytes(estimate));
     }
