@@ -17,7 +17,7 @@ const CELL: f64 = 8.0 / CELLS as f64;
 /// Largest logarithm of the number of a cell's intervals: each then has one argument of Q3.12.
 const MAX_BITS: u32 = 10;
 /// Points at which the error of an interval is measured.
-const PROBES: u32 = 3;
+const PROBES: u32 = 6;
 
 /// The tables of a schedule, as a file holds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,7 +141,9 @@ impl Step {
         let mut magnitude = 0;
         while magnitude < u32::from(LevelTable::LAST) {
             let width = 1 << own.interval(magnitude).width_bits;
-            for at in [magnitude, magnitude + width / 2] {
+            // Between the ends of its own intervals the other table may bend.
+            for quarter in 0..4 {
+                let at = magnitude + quarter * width / 4;
                 if libm::fabs(own.interval(at).value() - other.interval(at).value()) > limit {
                     return false;
                 }
@@ -204,7 +206,7 @@ mod tests {
     fn long_chains_share_tables() {
         let few = build_tables(17, &schedule(64, -2.0)).unwrap().words.len();
         let many = build_tables(17, &schedule(2000, -2.0)).unwrap().words.len();
-        assert!(many < 10 * few, "{few} {many}");
+        assert!(many < 12 * few, "{few} {many}");
         assert!(few < 64 * 160, "{few}");
     }
 
