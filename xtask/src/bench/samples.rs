@@ -19,6 +19,10 @@ pub struct Sample {
     mlp: u64,
     noise: u64,
     update: u64,
+    /// Instructions of the read-out in all steps.
+    read_out: u64,
+    /// Instructions of the network decoder: its call of the network, and the drawing of levels.
+    decoder: u64,
     decode: u64,
     /// Instructions of one of four that are drawn at once.
     of_four: u64,
@@ -41,10 +45,10 @@ pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
         count("decode")?,
     );
     let cycles = match Timing::known(machine) {
-        // After the scale: the start, the steps, one that does nothing at the chain's end, the decoding.
+        // After the scale: the start, the calls, one that does nothing at the chain's end, the decoding.
         Some(timing) => {
             let stretches = cycles::stretches(machine, &elf, timing)?;
-            Some(stretches.into_iter().skip(2).take(steps as usize + 3).sum())
+            Some(stretches.into_iter().skip(2).take(count("calls")? as usize + 3).sum())
         }
         None => None,
     };
@@ -52,7 +56,9 @@ pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
         core: machine.core,
         model,
         steps,
-        all: count("start")? + chain + decode,
+        all: count("start")? + chain + count("decoder")? + decode,
+        read_out: count("readout")?,
+        decoder: count("decoder")?,
         mlp,
         noise,
         update: (chain.saturating_sub(mlp) / steps.max(1)).saturating_sub(noise),
@@ -66,23 +72,24 @@ pub fn measure(machine: &'static Machine, model: Model) -> Result<Sample> {
 pub fn page(samples: &[Sample], page: &mut String) -> Result<()> {
     page.push_str(HEAD);
     for s in samples {
-        let around = 1.0 - s.mlp as f64 / s.all.max(1) as f64;
         let cycles = s
             .cycles
             .map_or_else(String::new, |cycles| format!("{:.1}", cycles as f64 / 1e6));
         writeln!(
             page,
-            "| {} | {} | `{}` | {} | {} | {} | {} | {} | {} | {:.1} % | {} | {cycles} |",
+            "| {} | {} | `{}` | {} | {} | {} | {} | {} | {} ({:.1} %) | {} | {} | {} | {cycles} |",
             s.core,
             s.model.width,
             s.model.format,
             s.all,
-            s.all / s.steps.max(1),
+            (s.all - s.decoder) / s.steps.max(1),
             s.mlp / s.steps.max(1),
             s.noise,
             s.update,
+            s.read_out / s.steps.max(1),
+            100.0 * s.read_out as f64 / s.mlp.max(1) as f64,
+            s.decoder,
             s.decode,
-            100.0 * around,
             s.of_four
         )?;
     }
@@ -94,9 +101,10 @@ const HEAD: &str = "
 
 Instructions of a digit of the models `digits-t64-*.vdm` (64 dimensions, width 256, 64 steps, 229,376 products a step)
 and `digits-small-t64-*.vdm` (width 64, 20,480 products a step), and of one step: the network (the mean of all steps),
-64 normals, and the rest of the two lines; decoding comes once. The last columns are everything but the network, of the
-whole digit; a digit where four are drawn at once; and the digit's estimated cycles in millions.
+64 normals, and the rest of the two lines, of which the read-out with its two products is shown by itself and beside the
+network. A digit takes one more call of the network than steps: the decoder, with the drawing of the levels. The last
+columns are a digit where four are drawn at once, and the digit's estimated cycles in millions.
 
-| core | width | format | digit | a step | network | noise | update | decode | around the network | one of four | Mcycles |
-|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+| core | width | format | digit | a step | network | noise | update | read-out | decoder | decode | one of four | Mcycles |
+|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ";

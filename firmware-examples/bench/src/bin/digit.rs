@@ -3,7 +3,7 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use ancestral::mlp::forward;
+use ancestral::mlp::{estimate_data, forward};
 use ancestral::model::StaticModel;
 use ancestral::number::Number;
 use ancestral::storage::{Buffers, Inline, Storage};
@@ -35,6 +35,22 @@ fn four<F: Format, const D: usize, const W: usize>(timer: &mut Timer, model: &'s
     println!("four {all}");
 }
 
+/// The two products and the read-out of all steps; z_T is in the state's place, and noise in the output's.
+fn read_out<F: Format, const D: usize, const W: usize>(timer: &mut Timer, model: &'static StaticModel<F, D, W>) {
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(3);
+    let table = model.model().step_table();
+    let mut normals = || core::array::from_fn(|_| F::Number::normal(&mut rng));
+    let (state, output): ([F::Number; D], [F::Number; D]) = (normals(), normals());
+    let mut all = 0u64;
+    for t in 1..=table.steps() {
+        let Some(constants) = table.constants_at(t) else { continue };
+        let mut estimate = output;
+        all += u64::from(timer.ticks(|| estimate_data(&constants, table.read_outs.at(t), &state, &mut estimate)));
+        black_box(estimate);
+    }
+    println!("readout {all}");
+}
+
 fn count<F: Format, const D: usize, const W: usize>(model: &'static StaticModel<F, D, W>) -> Option<()> {
     let mut timer = Timer::start()?;
     println!("kernel {}", kernel::NAME);
@@ -43,18 +59,25 @@ fn count<F: Format, const D: usize, const W: usize>(model: &'static StaticModel<
     let mut sampler = Sampler::new(model);
     let mut start = timer.ticks(|| sampler.start(&mut rng));
     println!("start {start}");
-    let (mut all, mut steps) = (0u64, 0u32);
+    let (mut all, mut decoder, mut calls) = (0u64, 0u32, 0u32);
+    let steps = model.model().steps() as u32;
     loop {
         let mut ended = false;
         let ticks = timer.ticks(|| ended = sampler.step(&mut rng).is_none());
         if ended {
             break;
         }
-        all += u64::from(ticks);
-        steps += 1;
+        calls += 1;
+        if calls > steps {
+            decoder = ticks;
+        } else {
+            all += u64::from(ticks);
+        }
     }
     println!("steps {steps}");
+    println!("calls {calls}");
     println!("chain {all}");
+    println!("decoder {decoder}");
     start = timer.ticks(|| {
         black_box(sampler.levels());
     });
@@ -80,6 +103,7 @@ fn count<F: Format, const D: usize, const W: usize>(model: &'static StaticModel<
     }
     black_box(estimate);
     println!("mlp {mlp}");
+    read_out(&mut timer, model);
     four(&mut timer, model);
     Some(())
 }
