@@ -70,8 +70,8 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         self.chain.decoding = decoding;
     }
 
-    /// Runs the network once for every chain and returns how many such calls remain, or `None` if the chains have ended.
-    /// Takes D words from each generator, as [`Sampler::step`](crate::Sampler::step) does.
+    /// Runs the network once for every chain and returns how many such calls remain, or `None` if the chains have
+    /// ended. Takes D words from each generator, as [`Sampler::step`](crate::Sampler::step) does.
     pub fn step<R: Rng>(&mut self, generators: &mut [R; N]) -> Option<usize> {
         let Self { model, memory, chain } = self;
         let t = chain.next(model.header().network_decoder)?;
@@ -93,7 +93,7 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
             }
             return Some(chain.remaining);
         }
-        estimate_data(&constants, table.read_outs.at(t), state, estimate);
+        estimate_data(&constants, table.read_outs.get(t), state, estimate);
         for ((state, estimate), rng) in memory.state.iter_mut().zip(&memory.estimate).zip(generators) {
             advance(&table, &constants, t, state, estimate, &mut memory.noise, rng);
         }
@@ -105,8 +105,8 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         &self.memory.state
     }
 
-    /// Returns the samples' levels once the chains have ended, and before that those nearest to the last estimates. All 0
-    /// for continuous data, see [`BatchSampler::values`].
+    /// Returns the samples' levels once the chains have ended, and before that those nearest to the last estimates. All
+    /// 0 for continuous data, see [`BatchSampler::values`].
     pub fn levels(&mut self) -> &[[u8; DIM]; N] {
         let decoder = self.model.decoder();
         let BatchMemory { estimate, levels, .. } = &mut self.memory;

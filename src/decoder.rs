@@ -6,7 +6,7 @@ use crate::reverse_variance::{add_noise_along, standard_square};
 use core::marker::PhantomData;
 use rand_core::Rng;
 
-/// How a sample is taken from p(x | z_0).
+/// Choice of a sample from p(x | z_0).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Decoding {

@@ -30,7 +30,7 @@ impl<F: Format> Denoiser for Mlp<'_, '_, F> {
     fn denoise(&mut self, z: &[F::Number], t: usize, estimate: &mut [F::Number]) {
         forward(self.model, t, z, &mut self.scratch, estimate);
         if let Some(constants) = self.model.constants(t) {
-            estimate_data(&constants, self.model.read_outs().at(t), z, estimate);
+            estimate_data(&constants, self.model.read_outs().get(t), z, estimate);
         }
     }
 
@@ -69,7 +69,7 @@ pub fn estimate_data<N: Number>(
 /// * `z`: z_0, D values per sample;
 /// * `output`: f(z_0, 0), overwritten: by the argument of the read-out for levels, by x̂ for continuous data.
 pub(crate) fn decode_argument<F: Format>(model: &Model<'_, F>, z: &[F::Number], output: &mut [F::Number]) {
-    let read_out = match model.read_outs().at(0) {
+    let read_out = match model.read_outs().get(0) {
         ReadOut::Levels(_) => ReadOut::Identity,
         other => other,
     };

@@ -96,7 +96,7 @@ pub struct Sampler<'m, F: Format, S> {
 pub(crate) struct Chain {
     /// Calls of the network that remain.
     pub remaining: usize,
-    /// How the network decoder takes the sample.
+    /// Choice of the sample from the network decoder.
     pub decoding: Decoding,
     /// The sample has been taken from the network decoder.
     pub decoded: bool,
@@ -231,9 +231,9 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
         self.chain.decoding = decoding;
     }
 
-    /// Runs the network once, for one step or for the network decoder, and returns how many such calls remain, or `None`
-    /// if the chain has ended or was not begun. Takes D words from the generator; the decoder's [`Decoding::Mode`] takes
-    /// none.
+    /// Runs the network once, for one step or for the network decoder, and returns how many such calls remain, or
+    /// `None` if the chain has ended or was not begun. Takes D words from the generator; the decoder's
+    /// [`Decoding::Mode`] takes none.
     ///
     /// ```
     /// # use ancestral::{Sampler, W8A16};
@@ -294,9 +294,9 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// Returns the sample's levels once the chain has ended, D of them, and before that those nearest to the last
     /// estimate: a preview. All 0 for continuous data, see [`Sampler::values`].
     ///
-    /// With the factorized decoder the sample is the nearest levels of x̂(z_1, 1) rather than of z_0, as Ho et al. (2020,
-    /// section 3.3) leave out the noise of the last step: what z_0 adds to it is the decoder's uncertainty between
-    /// neighboring levels, not data.
+    /// With the factorized decoder the sample is the nearest levels of x̂(z_1, 1) rather than of z_0, as Ho et al.
+    /// (2020, section 3.3) leave out the noise of the last step: what z_0 adds to it is the decoder's uncertainty
+    /// between neighboring levels, not data.
     pub fn levels(&mut self) -> &[u8] {
         let (decoder, decoded) = (self.model.decoder(), self.chain.decoded);
         let Buffers { estimate, levels, .. } = self.buffers();
@@ -307,8 +307,8 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     }
 
     /// Writes the sample in raw units to `out`, D values. For discretized data these are the [`Sampler::levels`] as
-    /// numbers. For continuous data they are what the network decoder gave, or the mean of the factorized decoder: z_0's
-    /// noise is part of the data's spread, so it is kept.
+    /// numbers. For continuous data they are what the network decoder gave, or the mean of the factorized decoder:
+    /// z_0's noise is part of the data's spread, so it is kept.
     ///
     /// ```
     /// # use ancestral::{Sampler, W8A16};

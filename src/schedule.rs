@@ -156,8 +156,8 @@ impl Prediction {
 
 /// Scale c of the argument η of [`levels`] at a step: `c = min(Δ, σ²/α)`.
 ///
-/// With it the factors of z and f are at most one. Where z tells most, `c·η = z + …` is near the data, and where f tells
-/// most it is near f.
+/// With it the factors of z and f are at most one. Where z tells most, `c·η = z + …` is near the data, and where f
+/// tells most it is near f.
 pub fn argument_scale<R: Real>(levels: u16, gamma: R) -> R {
     let (spacing, own) = (levels::spacing::<R>(levels), sigma(gamma) * sigma(gamma) / alpha(gamma));
     if spacing < own { spacing } else { own }

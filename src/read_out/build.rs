@@ -182,8 +182,8 @@ mod tests {
                     for count in (i32::from(i16::MIN)..=i32::from(i16::MAX)).step_by(37) {
                         let u = Q3_12(count as i16);
                         let exact = step.value(f64::from(u.to_f32()));
-                        let fixed = f64::from(u.read_out(tables.at(t)).to_f32());
-                        let float = f64::from(u.to_f32().read_out(tables.at(t)));
+                        let fixed = f64::from(u.read_out(tables.get(t)).to_f32());
+                        let float = f64::from(u.to_f32().read_out(tables.get(t)));
                         assert!(
                             (float - exact).abs() < step.tolerance + 1e-4,
                             "{levels} {t} {count}: {float} {exact}"
@@ -193,8 +193,8 @@ mod tests {
                             "{levels} {t} {count}: {fixed} {float}"
                         );
                         assert_eq!(
-                            Q3_12(u.0.saturating_neg()).read_out(tables.at(t)).0,
-                            -u.read_out(tables.at(t)).0
+                            Q3_12(u.0.saturating_neg()).read_out(tables.get(t)).0,
+                            -u.read_out(tables.get(t)).0
                         );
                     }
                 }
@@ -213,6 +213,6 @@ mod tests {
     #[test]
     fn what_has_no_table_is_clipped() {
         let none = ReadOuts::Levels { index: &[], words: &[] };
-        assert!(matches!(none.at(3), ReadOut::Clip));
+        assert!(matches!(none.get(3), ReadOut::Clip));
     }
 }

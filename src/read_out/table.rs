@@ -51,8 +51,8 @@ impl<'a> LevelTable<'a> {
         first << COUNT_BITS | count_bits as u16
     }
 
-    /// Returns the number of words of a table in a file if its directory is valid: the cells follow one another and have
-    /// at most 2¹⁰ intervals each.
+    /// Returns the number of words of a table in a file if its directory is valid: the cells follow one another and
+    /// have at most 2¹⁰ intervals each.
     ///
     /// * `at`: offset of the table in the file.
     pub(crate) const fn checked_len(bytes: &[u8], at: usize) -> Option<usize> {
@@ -134,7 +134,7 @@ pub enum ReadOuts<'a> {
 impl<'a> ReadOuts<'a> {
     /// Returns the read-out of step `t`.
     #[inline]
-    pub fn at(&self, t: usize) -> ReadOut<'a> {
+    pub fn get(&self, t: usize) -> ReadOut<'a> {
         match self {
             Self::Identity => ReadOut::Identity,
             Self::Clip => ReadOut::Clip,

@@ -45,7 +45,7 @@ fn read_out<F: Format, const D: usize, const W: usize>(timer: &mut Timer, model:
     for t in 1..=table.steps() {
         let Some(constants) = table.constants_at(t) else { continue };
         let mut estimate = output;
-        all += u64::from(timer.ticks(|| estimate_data(&constants, table.read_outs.at(t), &state, &mut estimate)));
+        all += u64::from(timer.ticks(|| estimate_data(&constants, table.read_outs.get(t), &state, &mut estimate)));
         black_box(estimate);
     }
     println!("readout {all}");
