@@ -179,7 +179,7 @@ fn decoder_divergence(teacher: &Run, student: &Run, x: &Tensor, noise: &Tensor) 
     let read_out = student.read_out();
     let estimate = read_out.estimate(&z, &taught, &gamma)?;
     match read_out.prediction {
-        // −ln p is linear in x but for a term that z and x alone determine, so the teacher's mean stands for all levels.
+        // −ln p is linear in x but for a term that both have, so the teacher's mean stands for all of its levels.
         Prediction::Odds { .. } => {
             read_out.level_nats(&estimate, &z, &learned, &gamma)?
                 - read_out.level_nats(&estimate, &z, &taught, &gamma)?
