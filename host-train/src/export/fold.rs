@@ -4,9 +4,10 @@ use crate::data::ValueKind;
 use crate::model::variance::VarianceTable;
 use crate::study::table::ChosenSteps;
 use crate::train::checkpoint::Run;
+use crate::train::config::DecoderKind;
 use ancestral::F32;
 use ancestral::model::{LayerSpec, ModelHead, ModelSpec};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 
 /// Returns the model in `f32`, with the embedding folded into one row of biases per step.
@@ -25,6 +26,10 @@ pub fn spec_with(run: &Run, table: &ChosenSteps) -> Result<ModelSpec<F32>> {
 }
 
 fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
+    ensure!(
+        run.config.model.decoder == DecoderKind::Factorized,
+        "a model file cannot hold the network decoder yet: train with model.decoder = \"factorized\""
+    );
     let steps = gamma.len() - 1;
     let gamma_of_steps = gamma.get(1..).context("the schedule has no step")?;
     let column = Tensor::from_slice(gamma_of_steps, (steps, 1), run.device())?;

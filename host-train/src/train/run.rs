@@ -1,6 +1,6 @@
 //! The state of a training run.
 
-use super::config::{Config, TrainConfig, read_out};
+use super::config::{Config, DecoderKind, TrainConfig, read_out};
 use super::loss::Objective;
 use super::pending::PendingLoss;
 use crate::data::{Split, ValueKind};
@@ -56,7 +56,11 @@ impl Run {
         let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.gamma, m.learn_gamma, device)?;
         let variance = match m.variance {
             VarianceKind::Posterior => None,
-            kind => Some(VarianceTable::new(m.steps, dim, kind == VarianceKind::Rotated, device)?),
+            variance => {
+                let decoder = m.decoder == DecoderKind::Network && matches!(kind, ValueKind::Continuous { .. });
+                let rotated = variance == VarianceKind::Rotated;
+                Some(VarianceTable::new(m.steps, dim, rotated, decoder, device)?)
+            }
         };
         let rate_scale = gamma_rate_scale(&config.train);
         let variance_parameters = variance.iter().flat_map(VarianceTable::parameters);
@@ -161,7 +165,8 @@ impl Run {
             network: &self.network,
             gamma: &self.gamma,
             variance: self.variance.as_ref(),
-            prediction: self.read_out.prediction,
+            read_out: self.read_out,
+            decoder: self.config.model.decoder,
             levels,
         }
     }
