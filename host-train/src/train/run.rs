@@ -4,7 +4,7 @@ use super::config::{Config, TrainConfig};
 use super::loss::Objective;
 use super::pending::PendingLoss;
 use crate::data::{Split, ValueKind};
-use crate::model::gamma::GammaTable;
+use crate::model::gamma::{GammaBounds, GammaTable};
 use crate::model::network::{Network, NetworkShape};
 use crate::model::variance::{VarianceKind, VarianceTable};
 use crate::optimizer::{Optimizer, Slot};
@@ -47,7 +47,7 @@ impl Run {
         let mut network = Network::new(shape, &mut rng, device)?;
         network.set_products(config.train.products);
         let m = &config.model;
-        let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.gamma, m.learn_gamma, device)?;
+        let gamma = GammaTable::new((m.gamma_first, m.gamma_last), GammaBounds::default(), m.steps, m.gamma, m.learn_gamma, device)?;
         let variance = match m.variance {
             VarianceKind::Posterior => None,
             kind => Some(VarianceTable::new(m.steps, dim, kind == VarianceKind::Rotated, device)?),
