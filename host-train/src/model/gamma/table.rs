@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use ancestral::schedule::Schedule;
 
-    fn table(first: f64, last: f64, steps: usize, curve: CurveKind) -> GammaTable {
+    fn make(first: f64, last: f64, steps: usize, curve: CurveKind) -> GammaTable {
         GammaTable::new((first, last), GammaBounds::default(), steps, curve, true, &Device::Cpu).unwrap()
     }
 
@@ -174,7 +174,7 @@ mod tests {
         for steps in [1, 2, 64, 1000] {
             for curve in [CurveKind::Table, CurveKind::Network] {
                 for (first, last) in [(-16.0, 15.9), (-6.2, 6.0), (-16.0, -15.9), (4.0, -3.0)] {
-                    let gamma = table(first, last, steps, curve);
+                    let gamma = make(first, last, steps, curve);
                     for size in [0.0, 1.0, 30.0] {
                         fill(&gamma, |number, i| size * ((i * 7 + number) as f32 * 1.3).sin());
                         let values: Vec<f32> = gamma.values().unwrap().to_vec1().unwrap();
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn end_points_are_exact_and_steps_positive() {
-        let table = table(-7.3, 5.1, 50, CurveKind::Table);
+        let table = make(-7.3, 5.1, 50, CurveKind::Table);
         fill(&table, |_, i| (i as f32 * 1.7).sin() * 3.0);
         let gamma: Vec<f32> = table.values().unwrap().to_vec1().unwrap();
         assert_eq!(gamma.len(), 51);
@@ -216,13 +216,13 @@ mod tests {
 
     #[test]
     fn one_step_has_only_end_points() {
-        let table = table(-1.0, 1.0, 1, CurveKind::Table);
+        let table = make(-1.0, 1.0, 1, CurveKind::Table);
         assert_eq!(table.values().unwrap().to_vec1::<f32>().unwrap(), [-1.0, 1.0]);
     }
 
     #[test]
     fn gradients_reach_every_parameter() {
-        let table = table(-6.0, 6.0, 4, CurveKind::Table);
+        let table = make(-6.0, 6.0, 4, CurveKind::Table);
         let weights = Tensor::from_vec(vec![1f32, -2.0, 3.0, 0.5, 1.0], 5, &Device::Cpu).unwrap();
         let grads = (table.values().unwrap() * weights)
             .unwrap()
@@ -239,7 +239,7 @@ mod tests {
 
     /// A network whose parameters have moved from their initial values.
     fn network() -> GammaTable {
-        let gamma = table(-6.0, 5.0, 16, CurveKind::Network);
+        let gamma = make(-6.0, 5.0, 16, CurveKind::Network);
         for (seed, var) in gamma.curve_parameters().into_iter().enumerate() {
             let bent: Vec<f32> = (0..var.elem_count())
                 .map(|i| 0.7 * (i as f32 * 0.9 + seed as f32).sin())
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!((table.len(), table[0], table[16]), (17, -6.0, 5.0));
         assert!(table.windows(2).all(|w| w[0] < w[1]));
         assert!((value_and_slope(&gamma, 0.25)[0] - f64::from(table[4])).abs() < 1e-5);
-        let even = table(-6.0, 5.0, 16, CurveKind::Network);
+        let even = make(-6.0, 5.0, 16, CurveKind::Network);
         for t in 0..=16 {
             let straight = -6.0 + 11.0 * t as f64 / 16.0;
             let found = value_and_slope(&even, t as f64 / 16.0)[0];
