@@ -3,7 +3,6 @@
 mod common;
 
 use ancestral::model::Header;
-use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor};
 use host_train::data::{self, Split, ValueKind};
 use host_train::export::{Recipe, export, float_spec};
@@ -12,7 +11,7 @@ use host_train::rng::TrainRng;
 use host_train::runtime::evaluate::evaluate;
 use host_train::runtime::model_file::{AnyModel, ModelFile};
 use host_train::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
-use host_train::train::config::Config;
+use host_train::train::config::{Config, PredictionKind};
 use host_train::train::loss::{Draws, Dropout};
 use host_train::train::{LOSSES, Outcome, Session, train};
 use std::path::Path;
@@ -96,7 +95,7 @@ fn training_lowers_the_held_out_elbo() {
 }
 
 /// Trains a model of the tiny data without clipping, which only the runtime does.
-fn train_unclipped(folder: &Path, prediction: Prediction, continuous: bool) -> (Run, Split) {
+fn train_unclipped(folder: &Path, prediction: PredictionKind, continuous: bool) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
     config.model.prediction = prediction;
     config.model.clip = false;
@@ -135,7 +134,7 @@ fn mean_loss(run: &Run, split: &Split) -> [f64; 3] {
 }
 
 /// Compares two ways to the same quantity: the loss of training (candle) and the ELBO of the exported model (core).
-fn compare_loss_with_core(prediction: Prediction, continuous: bool) {
+fn compare_loss_with_core(prediction: PredictionKind, continuous: bool) {
     let folder = tempfile::tempdir().unwrap();
     let (run, split) = train_unclipped(folder.path(), prediction, continuous);
     let score = evaluate(&model_of(&run), &split.train, 400, 1, &Progress::hidden()).unwrap();
@@ -163,14 +162,14 @@ fn compare_loss_with_core(prediction: Prediction, continuous: bool) {
 
 #[test]
 fn the_loss_is_the_cores_elbo_of_levels() {
-    compare_loss_with_core(Prediction::V, false);
-    compare_loss_with_core(Prediction::X, false);
+    compare_loss_with_core(PredictionKind::V, false);
+    compare_loss_with_core(PredictionKind::X, false);
 }
 
 #[test]
 fn the_loss_is_the_cores_elbo_of_continuous_data() {
-    compare_loss_with_core(Prediction::V, true);
-    compare_loss_with_core(Prediction::X, true);
+    compare_loss_with_core(PredictionKind::V, true);
+    compare_loss_with_core(PredictionKind::X, true);
 }
 
 #[test]
@@ -252,7 +251,7 @@ fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
     .unwrap();
     assert!(good.warnings.is_empty());
     let mut config = run.config.clone();
-    config.model.gamma_last = 1.0;
+    config.model.gamma_last = Some(1.0);
     config.model.learn_gamma = false;
     let mut short = Run::for_data(config, &split, &Device::Cpu).unwrap();
     train_to(&mut short, &split, &folder.path().join("short"), None);

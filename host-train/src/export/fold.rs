@@ -56,8 +56,8 @@ fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
         ValueKind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
     };
     let head = ModelHead {
-        prediction: run.config.model.prediction,
-        clip: run.config.model.clip,
+        prediction: run.read_out().prediction,
+        clip: run.read_out().clip,
         levels,
         gamma,
         mean,

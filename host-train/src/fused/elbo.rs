@@ -191,7 +191,7 @@ impl Terms {
         let (a, s) = (alpha(gamma_t), sigma(gamma_t));
         let (precision, of_noise, of_x, by_precision, moved) = match prediction {
             Prediction::V => (a * a, a, -s, -a * a * s * s, slopes(gamma_t)),
-            Prediction::X => (snr(gamma_t), 0.0, 1.0, -snr(gamma_t), (0.0, 0.0)),
+            Prediction::X | Prediction::Odds { .. } => (snr(gamma_t), 0.0, 1.0, -snr(gamma_t), (0.0, 0.0)),
         };
         Self {
             growth: (gamma_t - gamma_s).exp_m1(),

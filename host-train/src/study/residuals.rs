@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::progress::Progress;
 use crate::rng::TrainRng;
 use crate::train::checkpoint::Run;
-use ancestral::schedule::{Prediction, alpha, sigma};
+use ancestral::schedule::{alpha, sigma};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use nalgebra::DMatrix;
@@ -49,13 +49,8 @@ pub fn measure_residuals(
                 let z = ((&x * alpha)? + (&noise * sigma)?)?;
                 let biases = run.network.biases(&Tensor::new(&[[gamma as f32]], &device)?)?;
                 let f = run.network.forward(&z, &biases.broadcast_as((n, biases.dim(1)?))?)?;
-                let mut estimate = match run.config.model.prediction {
-                    Prediction::V => ((z * alpha)? - (f * sigma)?)?,
-                    Prediction::X => f,
-                };
-                if run.config.model.clip {
-                    estimate = estimate.clamp(-1f32, 1f32)?;
-                }
+                let column = Tensor::full(gamma as f32, (n, 1), &device)?;
+                let estimate = run.read_out().estimate(&z, &f, &column)?;
                 let error = (&x - estimate)?.to_dtype(DType::F64)?;
                 let product: Vec<f64> = error.t()?.matmul(&error)?.flatten_all()?.to_vec1()?;
                 *sum += DMatrix::from_row_slice(dim, dim, &product);

@@ -122,7 +122,7 @@ fn train_student(
             .map(|u| ((u * steps as f64) as usize).min(steps - 1))
             .map(|s| [0, 1, 2].map(|k| gamma.get(2 * s + k).copied().unwrap_or(0.0)))
             .collect();
-        let prediction = teacher.config.model.prediction;
+        let prediction = teacher.read_out().prediction;
         let first = Columns::new(prediction, gammas.iter().map(|&[_, m, t]| (m, t)))?;
         let second = Columns::new(prediction, gammas.iter().map(|&[s, m, _]| (s, m)))?;
         let long = Columns::new(prediction, gammas.iter().map(|&[s, _, t]| (s, t)))?;

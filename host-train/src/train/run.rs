@@ -1,11 +1,12 @@
 //! The state of a training run.
 
-use super::config::{Config, TrainConfig};
+use super::config::{Config, TrainConfig, read_out};
 use super::loss::Objective;
 use super::pending::PendingLoss;
 use crate::data::{Split, ValueKind};
-use crate::model::gamma::{GammaBounds, GammaTable};
+use crate::model::gamma::GammaTable;
 use crate::model::network::{Network, NetworkShape};
+use crate::model::read_out::ReadOut;
 use crate::model::variance::{VarianceKind, VarianceTable};
 use crate::optimizer::{Optimizer, Slot};
 use crate::rng::TrainRng;
@@ -21,6 +22,7 @@ pub struct Run {
     pub dim: usize,
     /// Meaning of the data's values.
     pub kind: ValueKind,
+    read_out: ReadOut,
     /// The network.
     pub network: Network,
     /// The schedule.
@@ -37,6 +39,9 @@ pub struct Run {
 
 impl Run {
     /// A run before its first step.
+    ///
+    /// # Errors
+    /// Fails if the read-out of the configuration does not suit the data.
     pub fn new(config: Config, dim: usize, kind: ValueKind, device: &Device) -> Result<Self> {
         let mut rng = TrainRng::new(config.seed);
         let shape = NetworkShape {
@@ -47,7 +52,10 @@ impl Run {
         let mut network = Network::new(shape, &mut rng, device)?;
         network.set_products(config.train.products);
         let m = &config.model;
-        let gamma = GammaTable::new((m.gamma_first, m.gamma_last), GammaBounds::default(), m.steps, m.gamma, m.learn_gamma, device)?;
+        let read_out = read_out(m.prediction, m.decoder, m.clip, &kind)?;
+        let start = m.gamma_start(&kind)?;
+        let ends = (start.first, start.last);
+        let gamma = GammaTable::new(ends, start.bounds, m.steps, m.gamma, m.learn_gamma, device)?;
         let variance = match m.variance {
             VarianceKind::Posterior => None,
             kind => Some(VarianceTable::new(m.steps, dim, kind == VarianceKind::Rotated, device)?),
@@ -61,6 +69,7 @@ impl Run {
             config,
             dim,
             kind,
+            read_out,
             network,
             gamma,
             variance,
@@ -75,12 +84,6 @@ impl Run {
     /// # Errors
     /// Fails if the configuration does not suit the data, or if a model file cannot hold it.
     pub fn for_data(config: Config, split: &Split, device: &Device) -> Result<Self> {
-        if let ValueKind::Continuous { .. } = split.train.kind {
-            ensure!(
-                !config.model.clip,
-                "model.clip is true, but the data is continuous and has no range to clip to: set it to false"
-            );
-        }
         if let ValueKind::Levels { levels } = split.train.kind {
             ensure!(
                 levels <= 256,
@@ -105,6 +108,7 @@ impl Run {
         let same = [
             ("hidden", config.model.hidden == base.config.model.hidden),
             ("embedding", config.model.embedding == base.config.model.embedding),
+            ("decoder", config.model.decoder == base.config.model.decoder),
             ("prediction", config.model.prediction == base.config.model.prediction),
         ];
         if let Some((key, _)) = same.iter().find(|(_, same)| !same) {
@@ -140,6 +144,11 @@ impl Run {
         self.config.train = train;
     }
 
+    /// Returns how the network's output becomes an estimate of the data.
+    pub fn read_out(&self) -> ReadOut {
+        self.read_out
+    }
+
     /// Returns the device of the parameters.
     pub fn device(&self) -> &Device {
         let slot = self.optimizer.slots.first();
@@ -154,7 +163,7 @@ impl Run {
             network: &self.network,
             gamma: &self.gamma,
             variance: self.variance.as_ref(),
-            prediction: self.config.model.prediction,
+            prediction: self.read_out.prediction,
             levels,
         }
     }

@@ -27,6 +27,7 @@ levels = 5
 hidden = [16, 16]
 embedding = 8
 prediction = "v"
+decoder = "factorized"
 steps = 8
 gamma_first = -4.0
 gamma_last = 6.0

@@ -108,6 +108,7 @@ impl Case {
                 (times(&noise, &alpha) - times(&x, &sigma)).unwrap(),
                 (growth * signal).unwrap(),
             ),
+            Prediction::Odds { .. } => panic!("not compared yet"),
             Prediction::X => (x, (growth * (signal / variance).unwrap()).unwrap()),
         };
         let square = (f.as_tensor() - target).unwrap().sqr().unwrap().sum_keepdim(1).unwrap();

@@ -1,7 +1,6 @@
 //! A hundred steps of training.
 
 use crate::common;
-use ancestral::schedule::Prediction;
 use candle_core::{Device, Tensor};
 use host_train::data::{self, Split};
 use host_train::fused::adamw::Adam;
@@ -9,7 +8,7 @@ use host_train::model::variance::VarianceKind;
 use host_train::optimizer::Update;
 use host_train::rng::{Counter, RandomSource};
 use host_train::train::checkpoint::{CHECKPOINT, Run};
-use host_train::train::config::{Config, Generator};
+use host_train::train::config::{Config, Generator, PredictionKind};
 use host_train::train::loss::{ChainDraws, Draws, Dropout};
 use host_train::train::{LOSSES, Session, train};
 use std::sync::atomic::AtomicBool;
@@ -110,7 +109,7 @@ fn a_hundred_steps_of_training_have_candles_loss() {
         config.train.dropout = 0.1;
     });
     a_hundred_steps(|config| {
-        config.model.prediction = Prediction::X;
+        config.model.prediction = PredictionKind::X;
         config.model.variance = VarianceKind::Rotated;
     });
     a_hundred_steps(|config| {

@@ -57,7 +57,7 @@ impl RowSpans<'_> {
             steps: narrow(self.steps())?,
             prediction: match prediction {
                 Prediction::V => 0,
-                Prediction::X => 1,
+                Prediction::X | Prediction::Odds { .. } => 1,
             },
         };
         // SAFETY: the table has one γ more than there are steps, and room for each step was reserved.

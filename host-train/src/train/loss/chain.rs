@@ -76,6 +76,7 @@ impl Objective<'_> {
                 let v = (draws.noise.broadcast_mul(&steps.alpha)? - x.broadcast_mul(&steps.sigma)?)?;
                 (v, (&steps.growth * &steps.signal)?)
             }
+            Prediction::Odds { .. } => candle_core::bail!("odds have no loss yet"),
             Prediction::X => (x.clone(), (&steps.growth * (&steps.signal / &steps.variance)?)?),
         };
         let error = (f - target)?;

@@ -87,6 +87,7 @@ impl Objective<'_> {
                 let v = (draws.noise.broadcast_mul(&alpha)? - x.broadcast_mul(&sigma)?)?;
                 (v, signal)
             }
+            Prediction::Odds { .. } => candle_core::bail!("odds have no loss yet"),
             Prediction::X => (x.clone(), (&signal / &variance)?),
         };
         let error = (f - target)?.sqr()?.sum_keepdim(1)?;
