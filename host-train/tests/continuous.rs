@@ -25,7 +25,7 @@ fn trained(folder: &Path, steps: u64, curve: CurveKind) -> (Run, Split) {
     let split = data::load(&config.data, folder).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
+    train(&mut run, &split, &Session::quiet(folder, &stop)).unwrap();
     (run, split)
 }
 

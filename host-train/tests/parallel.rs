@@ -100,7 +100,7 @@ fn train_in(group: &dyn Group, run: &mut Run, split: &Split, folder: &Path) -> a
         group,
         ..Session::quiet(folder, &stop)
     };
-    train(run, &split.train, &session)
+    train(run, &split, &session)
 }
 
 /// Trains up to a step on several ranks and returns every rank's run.
@@ -113,7 +113,7 @@ fn train_on_ranks(ranks: usize, config: &Config, folder: &Path, stop_at: Option<
             stop_at,
             ..Session::quiet(&out, &stop)
         };
-        train(&mut run, &split.train, &session).unwrap();
+        train(&mut run, &split, &session).unwrap();
         run
     })
 }
@@ -125,7 +125,7 @@ fn train_alone(config: &Config, folder: &Path, stop_at: Option<u64>) -> Run {
         stop_at,
         ..Session::quiet(&out, &stop)
     };
-    train(&mut run, &split.train, &session).unwrap();
+    train(&mut run, &split, &session).unwrap();
     run
 }
 
@@ -195,7 +195,7 @@ fn a_run_may_go_on_with_another_number_of_ranks() {
     let mut part = Run::resume(&folder.path().join("on-3").join(CHECKPOINT), &Device::Cpu).unwrap();
     let (_, split) = start_run(&config, folder.path());
     let (out, stop) = (folder.path().join("on-3"), AtomicBool::new(false));
-    let outcome = train(&mut part, &split.train, &Session::quiet(&out, &stop)).unwrap();
+    let outcome = train(&mut part, &split, &Session::quiet(&out, &stop)).unwrap();
     assert_eq!(outcome, Outcome::Finished);
     let whole = train_alone(&config, folder.path(), None);
     let found = difference(&whole, &part, 0);
@@ -213,7 +213,7 @@ fn one_rank_that_is_asked_to_stop_stops_all() {
             group,
             ..Session::quiet(folder.path(), &stop)
         };
-        let outcome = train(&mut run, &split.train, &session).unwrap();
+        let outcome = train(&mut run, &split, &session).unwrap();
         (outcome, run.optimizer.step)
     });
     assert_eq!(runs, [(Outcome::Interrupted, 0); 3]);
@@ -265,7 +265,7 @@ fn ranks_with_other_data_or_without_rows_are_refused() {
         if group.rank == 1 {
             split.train.rows[7] += 0.5;
         }
-        failed(check_same_start(group, &run, &split.train))
+        failed(check_same_start(group, &run, &split))
     });
     assert!(
         errors[0].to_string().contains("rank 1 has another configuration"),

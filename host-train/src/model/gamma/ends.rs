@@ -151,7 +151,10 @@ mod tests {
         };
         let ends = GammaEnds::new(-15.7, 6.4, bounds, &Device::Cpu).unwrap();
         let [first, last] = values(&ends);
-        assert!((first + 15.7).abs() < 1e-5 && (last - 6.4).abs() < 1e-5, "{first} {last}");
+        assert!(
+            (first + 15.7).abs() < 1e-5 && (last - 6.4).abs() < 1e-5,
+            "{first} {last}"
+        );
         // exp(u − 1) is its own slope.
         let [low, high] = ends.values().unwrap();
         let gradients = (low + high).unwrap().backward().unwrap();
@@ -163,6 +166,9 @@ mod tests {
         let [first, last] = ends.set(-20.0, 6.0).unwrap();
         assert!(((first + 15.95).abs() + (last - 6.27).abs()) < 1e-9, "{first} {last}");
         let found = values(&ends);
-        assert!((found[0] + 15.95).abs() < 1e-5 && (found[1] - 6.27).abs() < 1e-5, "{found:?}");
+        assert!(
+            (found[0] + 15.95).abs() < 1e-5 && (found[1] - 6.27).abs() < 1e-5,
+            "{found:?}"
+        );
     }
 }

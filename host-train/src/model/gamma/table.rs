@@ -179,7 +179,10 @@ mod tests {
                         fill(&gamma, |number, i| size * ((i * 7 + number) as f32 * 1.3).sin());
                         let values: Vec<f32> = gamma.values().unwrap().to_vec1().unwrap();
                         let checked = Schedule::new(&values);
-                        assert!(checked.is_ok(), "{curve:?}, {steps} steps, {first}, {size}: {checked:?}");
+                        assert!(
+                            checked.is_ok(),
+                            "{curve:?}, {steps} steps, {first}, {size}: {checked:?}"
+                        );
                     }
                 }
             }

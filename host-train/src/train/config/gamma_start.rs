@@ -124,7 +124,12 @@ mod tests {
     fn a_configuration_goes_before_the_data_and_ends_must_not_cross() {
         let start = model(|m| m.gamma_first = Some(-3.0)).gamma_start(&LEVELS(17)).unwrap();
         assert_eq!((start.first, start.last), (-3.0, 6.0));
-        let error = model(|m| m.gamma_last = Some(-5.5)).gamma_start(&LEVELS(17)).unwrap_err();
-        assert!(error.to_string().contains("must be below model.gamma_last = -5.5"), "{error}");
+        let error = model(|m| m.gamma_last = Some(-5.5))
+            .gamma_start(&LEVELS(17))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("must be below model.gamma_last = -5.5"),
+            "{error}"
+        );
     }
 }
