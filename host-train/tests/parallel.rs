@@ -85,6 +85,8 @@ fn config(folder: &Path, time: Time) -> Config {
     config.train.batch = BATCH;
     config.train.dropout = 0.1;
     config.model.time = time;
+    config.data.validation_rows = 10;
+    config.train.validate_every = Some(5);
     config
 }
 
@@ -145,6 +147,12 @@ fn difference(a: &Run, b: &Run, row: usize) -> f32 {
     worst
 }
 
+/// Returns step and bits per dimension of the weights that a run keeps.
+fn best(run: &Run) -> Option<(u64, f64)> {
+    let best = run.validations.best.as_ref()?.validation;
+    Some((best.step, best.bits_per_dim))
+}
+
 fn bits(run: &Run) -> Vec<u32> {
     let states = run.optimizer.slots.iter();
     states
@@ -166,6 +174,10 @@ fn compare_shared_with_single(time: Time) {
             for run in &many {
                 assert_eq!((run.optimizer.step, &run.rng), (one.optimizer.step, &one.rng));
                 assert_eq!(bits(run), bits(&many[0]), "ranks have different weights");
+                assert_eq!(best(run), best(&many[0]), "ranks keep different weights");
+                if let (Some((_, one)), Some((_, many))) = (best(&one), best(run)) {
+                    assert!((one - many).abs() < 1e-2 * one.abs(), "{one} {many}");
+                }
                 let found = difference(&one, run, row);
                 assert!(found < allowed, "{time:?}, {ranks} ranks, {steps} steps: {found}");
                 // The sums for the loss log.
@@ -200,6 +212,7 @@ fn a_run_may_go_on_with_another_number_of_ranks() {
     let whole = train_alone(&config, folder.path(), None);
     let found = difference(&whole, &part, 0);
     assert!(found < 5e-3, "{found}");
+    assert!(best(&part).is_some());
 }
 
 #[test]
