@@ -54,7 +54,7 @@ fn the_ends_of_a_single_step_cannot_cross() {
     let (tables, total) = learn(folder.path(), |config| {
         config.model.steps = 1;
         config.train.steps = 1500;
-        config.train.gamma_learning_rate = 0.1;
+        config.train.gamma_learning_rate = 1.0;
     });
     for gamma in tables {
         assert!(gamma[1] - gamma[0] > 0.99, "{gamma:?}");

@@ -102,7 +102,7 @@ fn train_in(group: &dyn Group, run: &mut Run, split: &Split, folder: &Path) -> a
         group,
         ..Session::quiet(folder, &stop)
     };
-    train(run, &split, &session)
+    train(run, split, &session)
 }
 
 /// Trains up to a step on several ranks and returns every rank's run.

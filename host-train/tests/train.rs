@@ -23,7 +23,7 @@ fn train_to(run: &mut Run, split: &Split, folder: &Path, stop_at: Option<u64>) -
         stop_at,
         ..Session::quiet(folder, &stop)
     };
-    train(run, &split, &session).unwrap()
+    train(run, split, &session).unwrap()
 }
 
 fn bits(tensor: &Tensor) -> Vec<u32> {
