@@ -18,7 +18,7 @@ pub use compared::draw_compared;
 pub use grid::{Panel, write_grid};
 pub use html::write_report;
 pub use input::{FormatRow, ReportInput};
-pub use losses::{LoggedLoss, read_losses};
+pub use losses::read_losses;
 pub use samples::write_samples;
 pub use steps::steps_chart;
 pub use traces::{Traces, write_traces};

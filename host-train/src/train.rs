@@ -12,6 +12,7 @@ mod host_stepper;
 pub mod log;
 pub mod loss;
 pub mod pending;
+mod remarks;
 pub mod run;
 mod run_folder;
 pub mod same;
@@ -21,6 +22,8 @@ pub mod step_result;
 mod stepper;
 mod training_loop;
 pub mod update;
+mod validate;
+pub mod validations;
 
 pub use log::LOSSES;
 pub use run::Run;

@@ -30,7 +30,7 @@ fn trained_with(folder: &Path, steps: u64, curve: CurveKind, change: impl Fn(&mu
     let split = data::load(&config.data, folder).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
+    train(&mut run, &split, &Session::quiet(folder, &stop)).unwrap();
     (run, split)
 }
 

@@ -32,7 +32,7 @@ fn base(folder: &std::path::Path) -> (Run, Split) {
 fn train_to_the_end(mut run: Run, folder: &std::path::Path) -> (Run, Split) {
     let split = data::load(&run.config.data, folder).unwrap();
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
+    train(&mut run, &split, &Session::quiet(folder, &stop)).unwrap();
     run.optimizer.show_average().unwrap();
     (run, split)
 }

@@ -85,6 +85,8 @@ fn config(folder: &Path, time: Time) -> Config {
     config.train.batch = BATCH;
     config.train.dropout = 0.1;
     config.model.time = time;
+    config.data.validation_rows = 10;
+    config.train.validate_every = Some(5);
     config
 }
 
@@ -100,7 +102,7 @@ fn train_in(group: &dyn Group, run: &mut Run, split: &Split, folder: &Path) -> a
         group,
         ..Session::quiet(folder, &stop)
     };
-    train(run, &split.train, &session)
+    train(run, split, &session)
 }
 
 /// Trains up to a step on several ranks and returns every rank's run.
@@ -113,7 +115,7 @@ fn train_on_ranks(ranks: usize, config: &Config, folder: &Path, stop_at: Option<
             stop_at,
             ..Session::quiet(&out, &stop)
         };
-        train(&mut run, &split.train, &session).unwrap();
+        train(&mut run, &split, &session).unwrap();
         run
     })
 }
@@ -125,7 +127,7 @@ fn train_alone(config: &Config, folder: &Path, stop_at: Option<u64>) -> Run {
         stop_at,
         ..Session::quiet(&out, &stop)
     };
-    train(&mut run, &split.train, &session).unwrap();
+    train(&mut run, &split, &session).unwrap();
     run
 }
 
@@ -143,6 +145,12 @@ fn difference(a: &Run, b: &Run, row: usize) -> f32 {
         }
     }
     worst
+}
+
+/// Returns step and bits per dimension of the weights that a run keeps.
+fn best(run: &Run) -> Option<(u64, f64)> {
+    let best = run.validations.best.as_ref()?.validation;
+    Some((best.step, best.bits_per_dim))
 }
 
 fn bits(run: &Run) -> Vec<u32> {
@@ -166,6 +174,10 @@ fn compare_shared_with_single(time: Time) {
             for run in &many {
                 assert_eq!((run.optimizer.step, &run.rng), (one.optimizer.step, &one.rng));
                 assert_eq!(bits(run), bits(&many[0]), "ranks have different weights");
+                assert_eq!(best(run), best(&many[0]), "ranks keep different weights");
+                if let (Some((_, one)), Some((_, many))) = (best(&one), best(run)) {
+                    assert!((one - many).abs() < 1e-2 * one.abs(), "{one} {many}");
+                }
                 let found = difference(&one, run, row);
                 assert!(found < allowed, "{time:?}, {ranks} ranks, {steps} steps: {found}");
                 // The sums for the loss log.
@@ -195,11 +207,12 @@ fn a_run_may_go_on_with_another_number_of_ranks() {
     let mut part = Run::resume(&folder.path().join("on-3").join(CHECKPOINT), &Device::Cpu).unwrap();
     let (_, split) = start_run(&config, folder.path());
     let (out, stop) = (folder.path().join("on-3"), AtomicBool::new(false));
-    let outcome = train(&mut part, &split.train, &Session::quiet(&out, &stop)).unwrap();
+    let outcome = train(&mut part, &split, &Session::quiet(&out, &stop)).unwrap();
     assert_eq!(outcome, Outcome::Finished);
     let whole = train_alone(&config, folder.path(), None);
     let found = difference(&whole, &part, 0);
     assert!(found < 5e-3, "{found}");
+    assert!(best(&part).is_some());
 }
 
 #[test]
@@ -213,7 +226,7 @@ fn one_rank_that_is_asked_to_stop_stops_all() {
             group,
             ..Session::quiet(folder.path(), &stop)
         };
-        let outcome = train(&mut run, &split.train, &session).unwrap();
+        let outcome = train(&mut run, &split, &session).unwrap();
         (outcome, run.optimizer.step)
     });
     assert_eq!(runs, [(Outcome::Interrupted, 0); 3]);
@@ -265,7 +278,7 @@ fn ranks_with_other_data_or_without_rows_are_refused() {
         if group.rank == 1 {
             split.train.rows[7] += 0.5;
         }
-        failed(check_same_start(group, &run, &split.train))
+        failed(check_same_start(group, &run, &split))
     });
     assert!(
         errors[0].to_string().contains("rank 1 has another configuration"),

@@ -29,7 +29,7 @@ fn trained() -> &'static (ModelSpec<F32>, Split) {
         let (mut run, split): (Run, Split) = common::run(folder.path());
         run.config.train.steps = 400;
         let stop = AtomicBool::new(false);
-        train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap();
+        train(&mut run, &split, &Session::quiet(folder.path(), &stop)).unwrap();
         run.optimizer.show_average().unwrap();
         (float_spec(&run).unwrap(), split)
     })

@@ -60,7 +60,7 @@ fn every_run_is_a_row_and_is_made_once() {
     let rows = table(at);
     assert_eq!(
         rows[0].join(","),
-        "run,seed,train.batch,state,steps,bits_per_dim,reconstruction,prior,diffusion"
+        "run,seed,train.batch,state,steps,validation,bits_per_dim,reconstruction,prior,diffusion"
     );
     assert_eq!(rows[1][..5].join(","), "000,1,16,waiting,");
     assert_eq!(rows[2][..5].join(","), "001,2,16,done,40");
@@ -83,6 +83,24 @@ fn every_run_is_a_row_and_is_made_once() {
         "{}",
         last_line(&output)
     );
+}
+
+#[test]
+fn validation_rows_choose_the_best_run() {
+    let grid = "[grid]\n\"data.validation_rows\" = [12]\n\"train.learning_rate\" = [1e-5, 1e-2]\n";
+    let folder = laid_out(grid);
+    let output = sweep(folder.path(), &[]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let expected = "best on the validation rows: 001: data.validation_rows = 12, train.learning_rate = 0.01, ELBO ";
+    assert!(said.contains(expected), "{said}");
+    let rows = table(folder.path());
+    let validation = |row: usize| rows[row][5].parse::<f64>().unwrap();
+    assert!(validation(2) < validation(1), "{rows:?}");
+    // Nothing is chosen by held-out rows.
+    let folder = laid_out("[grid]\nseed = [1, 2]\n");
+    let output = sweep(folder.path(), &[]);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("best"));
+    assert_eq!(table(folder.path())[1][4], "");
 }
 
 /// Every tensor of a checkpoint, and what else it says, but the configuration's order.

@@ -23,7 +23,7 @@ fn train_to(run: &mut Run, split: &Split, folder: &Path, stop_at: Option<u64>) -
         stop_at,
         ..Session::quiet(folder, &stop)
     };
-    train(run, &split.train, &session).unwrap()
+    train(run, split, &session).unwrap()
 }
 
 fn bits(tensor: &Tensor) -> Vec<u32> {
@@ -38,13 +38,39 @@ fn model_of(run: &Run) -> ModelFile {
 
 #[test]
 fn a_resumed_run_is_the_uninterrupted_one_to_the_bit() {
+    compare_resumed_with_whole(|_| {}, 5);
+}
+
+/// The weights are the best so far after step 9 and later, so a checkpoint after 13 holds weights of an earlier step.
+#[test]
+fn so_is_one_with_validation_rows() {
+    let change = |config: &mut Config| {
+        config.data.validation_rows = 10;
+        config.train.validate_every = Some(9);
+        config.train.patience = Some(3);
+        // Far too large, so that the validations go up and down.
+        config.train.learning_rate = 0.2;
+        config.train.ema = 0.1;
+    };
+    // Rows of the log after 9, 10, 18, 20, 27, 30, 36 and 40 steps, unless patience ends it.
+    compare_resumed_with_whole(change, 9);
+}
+
+fn start(folder: &Path, change: impl Fn(&mut Config)) -> (Run, Split) {
+    let mut config = Config::read(&common::files(folder)).unwrap();
+    change(&mut config);
+    let split = data::load(&config.data, folder).unwrap();
+    (Run::for_data(config, &split, &Device::Cpu).unwrap(), split)
+}
+
+fn compare_resumed_with_whole(change: impl Fn(&mut Config), lines: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let (mut whole, split) = common::run(folder.path());
+    let (mut whole, split) = start(folder.path(), &change);
     let inside = |name: &str| folder.path().join(name);
     assert_eq!(train_to(&mut whole, &split, &inside("whole"), None), Outcome::Finished);
 
     // Stopped twice, once between two rows of the log.
-    let (mut part, _) = common::run(folder.path());
+    let (mut part, _) = start(folder.path(), &change);
     assert_eq!(
         train_to(&mut part, &split, &inside("part"), Some(13)),
         Outcome::Interrupted
@@ -68,8 +94,24 @@ fn a_resumed_run_is_the_uninterrupted_one_to_the_bit() {
     for (a, b) in part.optimizer.slots.iter().zip(&whole.optimizer.slots) {
         assert_eq!(bits(&a.state), bits(&b.state), "{}", a.parameter.name);
     }
+    let best = |run: &Run| {
+        let best = run.validations.best.as_ref()?;
+        let weights: Vec<_> = best.weights.iter().map(bits).collect();
+        Some((best.validation.step, best.validation.bits_per_dim.to_bits(), weights))
+    };
+    assert_eq!(best(&part), best(&whole));
+    assert_eq!(part.validations.since_best, whole.validations.since_best);
+    let weights = |name| Run::averaged(&inside(name).join(WEIGHTS), &Device::Cpu).unwrap();
+    for (a, b) in weights("part")
+        .optimizer
+        .slots
+        .iter()
+        .zip(&weights("whole").optimizer.slots)
+    {
+        assert_eq!(bits(&a.state), bits(&b.state), "{}", a.parameter.name);
+    }
     let log = |name| std::fs::read_to_string(inside(name).join(LOSSES)).unwrap();
-    assert_eq!(log("whole").lines().count(), 5);
+    assert_eq!(log("whole").lines().count(), lines);
     assert_eq!(log("whole"), log("part"));
 }
 
@@ -251,7 +293,7 @@ fn a_chain_that_stops_short_of_the_prior_is_warned_of() {
     .unwrap();
     assert!(good.warnings.is_empty());
     let mut config = run.config.clone();
-    config.model.gamma_last = 1.0;
+    config.model.gamma_last = Some(1.0);
     config.model.learn_gamma = false;
     let mut short = Run::for_data(config, &split, &Device::Cpu).unwrap();
     train_to(&mut short, &split, &folder.path().join("short"), None);

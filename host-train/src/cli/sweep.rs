@@ -6,7 +6,7 @@ use super::train::open_group;
 use anyhow::{Context, Result, ensure};
 use host_train::parallel::{Group, agree};
 use host_train::progress::Progress;
-use host_train::sweep::results::{RESULTS, count_failed, prepare_folder, write_results};
+use host_train::sweep::results::{RESULTS, best_run, count_failed, prepare_folder, write_results};
 use host_train::sweep::workers::Workers;
 use host_train::sweep::{Point, Sweep};
 use std::path::{Path, PathBuf};
@@ -109,6 +109,12 @@ impl Args {
             results.display()
         );
         print(format_args!("{}: {} runs", results.display(), ours.len()))?;
+        if let Some((point, bits)) = best_run(&points, &folder) {
+            print(format_args!(
+                "best on the validation rows: {}, ELBO {bits:.4} bits/dim",
+                describe(point)
+            ))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -143,10 +149,14 @@ impl Args {
 }
 
 fn print_point(point: &Point) -> Result<()> {
+    print(describe(point))
+}
+
+fn describe(point: &Point) -> String {
     let changes: Vec<String> = point
         .changes
         .iter()
         .map(|(key, value)| format!("{key} = {value}"))
         .collect();
-    print(format_args!("{}: {}", point.name, changes.join(", ")))
+    format!("{}: {}", point.name, changes.join(", "))
 }

@@ -3,7 +3,7 @@ use super::failure::conclude;
 use super::interrupt::{interrupted, print_stopped, stop_flag};
 use super::print::{print, print_json, score_line};
 use anyhow::Result;
-use host_train::export::score::{run_result, score_weights};
+use host_train::export::score::{best_validation, run_result, score_weights};
 use host_train::fit::{OpenRun, open_run, train_run};
 use host_train::parallel::{Group, agree, join_group};
 use host_train::progress::Progress;
@@ -69,6 +69,15 @@ impl Args {
             print_json(&run_result(run, folder, &score))?;
         } else {
             let weights = folder.join(WEIGHTS);
+            if let Some(best) = best_validation(run) {
+                print(format_args!(
+                    "{}: best on the validation rows after step {} of {}, ELBO {:.4} bits/dim",
+                    weights.display(),
+                    best.step,
+                    run.optimizer.step,
+                    best.bits_per_dim
+                ))?;
+            }
             print(format_args!(
                 "{}: held-out ELBO {}",
                 weights.display(),

@@ -38,6 +38,17 @@ impl ValueKind {
             .collect()
     }
 
+    /// Returns the bits per dimension by which a density costs more in the file's units than in the model's; 0 for
+    /// levels, which have no density.
+    pub fn bits_of_scale(&self) -> f64 {
+        match self {
+            ValueKind::Levels { .. } => 0.0,
+            ValueKind::Continuous { scale, .. } => {
+                scale.iter().map(|s| f64::from(*s).log2()).sum::<f64>() / scale.len() as f64
+            }
+        }
+    }
+
     /// Converts a row of `dim` model values to the file's units: levels (not rounded), or the measured quantity.
     pub fn to_raw(&self, row: &[f32]) -> Vec<f32> {
         match self {

@@ -148,9 +148,9 @@ fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<S
         return Vec::new();
     }
     let remedy = if learned {
-        "train with more steps T, or with learn_gamma = false and a model.gamma_last above that"
+        "set model.gamma_last_bound to 5 or above and train again"
     } else {
-        "raise model.gamma_last and train again"
+        "leave model.gamma_last out, or raise it, and train again"
     };
     vec![format!(
         "the prior term is {nats:.4} nats/dim, above {PRIOR_LIMIT_NATS}: the chain does not reach the standard normal that \

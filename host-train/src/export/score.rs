@@ -9,6 +9,7 @@ use crate::study::step_search::SearchSettings;
 use crate::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
 use anyhow::Result;
 use candle_core::Device;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -23,12 +24,31 @@ pub fn score_weights(split: &Split, folder: &Path, progress: &Progress) -> Resul
     evaluate(&float_model(&averaged, &weights)?, &split.test, 1, 0, progress)
 }
 
+/// The best measurement of a run on its validation rows.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct BestValidation {
+    /// Number of steps after which the weights were the best.
+    pub step: u64,
+    /// Their negative ELBO in bits per dimension; for continuous data that of its density in the file's units.
+    pub bits_per_dim: f64,
+}
+
+/// Returns the best measurement of a run on its validation rows, if there are any.
+pub fn best_validation(run: &Run) -> Option<BestValidation> {
+    let best = run.validations.best.as_ref()?.validation;
+    Some(BestValidation {
+        step: best.step,
+        bits_per_dim: best.bits_per_dim + run.kind.bits_of_scale(),
+    })
+}
+
 /// The result of a run as JSON.
 pub fn run_result(run: &Run, folder: &Path, score: &Evaluation) -> Value {
     json!({
         "steps_trained": run.optimizer.step,
         "checkpoint": folder.join(CHECKPOINT),
         "weights": folder.join(WEIGHTS),
+        "validation": best_validation(run),
         "held_out": score,
     })
 }

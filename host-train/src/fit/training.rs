@@ -23,11 +23,11 @@ pub fn train_run(
     quiet: bool,
 ) -> Result<Outcome> {
     let OpenRun { run, split, folder } = open;
-    check_same_start(group, run, &split.train)?;
+    check_same_start(group, run, split)?;
     // Files of an earlier run are worth keeping, and must not pass for this one's.
     let stale: &[&str] = match start {
         Start::New | Start::From(_) => &[CHECKPOINT, WEIGHTS, LOSSES],
-        Start::Resume if run.optimizer.step < run.config.train.steps => &[WEIGHTS],
+        Start::Resume if !run.has_ended() => &[WEIGHTS],
         Start::Resume => &[],
     };
     let old = match group.leads() {
@@ -44,5 +44,5 @@ pub fn train_run(
         stop_at,
         quiet,
     };
-    train(run, &split.train, &session).map_err(|error| explain_memory(error, run, folder))
+    train(run, split, &session).map_err(|error| explain_memory(error, run, folder))
 }

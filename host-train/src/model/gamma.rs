@@ -1,8 +1,10 @@
 //! The learned schedule: a monotone table of γ whose end points are parameters.
 
 mod curve;
+mod ends;
 mod monotone;
 mod table;
 
 pub use curve::CurveKind;
+pub use ends::{GammaBounds, LEAST_SPAN};
 pub use table::GammaTable;

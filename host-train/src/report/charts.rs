@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::input::FormatRow;
-use super::losses::LoggedLoss;
+use crate::train::log::LossRow;
 
 /// Points that a curve is thinned to. More cannot be told apart at this size.
 const CURVE_POINTS: usize = 400;
@@ -32,17 +32,17 @@ type Curve = (&'static str, RGBColor, Vec<(f64, f64)>);
 ///
 /// The first tenth of the steps may lie far above the rest. The axis ends where the rest can be read; higher points are
 /// left out.
-pub fn loss_chart(losses: &[LoggedLoss]) -> anyhow::Result<String> {
-    let curve = |term: &dyn Fn(&LoggedLoss) -> Option<f64>| -> Vec<(f64, f64)> {
+pub fn loss_chart(losses: &[LossRow]) -> anyhow::Result<String> {
+    let curve = |term: &dyn Fn(&LossRow) -> Option<f64>| -> Vec<(f64, f64)> {
         let points = losses.iter().filter_map(|row| Some((row.step as f64, term(row)?)));
         thin_out(&points.filter(|(_, y)| y.is_finite()).collect::<Vec<_>>())
     };
     let curves: Vec<Curve> = vec![
-        ("total", INK, curve(&|row| Some(row.total))),
-        ("reconstruction", ORANGE, curve(&|row| Some(row.reconstruction))),
-        ("prior", GREEN, curve(&|row| Some(row.prior))),
-        ("diffusion", BLUE, curve(&|row| Some(row.diffusion))),
-        ("held-out total", PURPLE, curve(&|row| row.held_out)),
+        ("total", INK, curve(&|row| Some(row.total()))),
+        ("reconstruction", ORANGE, curve(&|row| row.terms.first().copied())),
+        ("prior", GREEN, curve(&|row| row.terms.get(1).copied())),
+        ("diffusion", BLUE, curve(&|row| row.terms.get(2).copied())),
+        ("validation", PURPLE, curve(&|row| row.validation)),
     ];
     let total = &curves[0].2;
     let last_step = total.last().map_or(0.0, |(step, _)| *step);

@@ -1,7 +1,7 @@
 //! Contents of a report.
 
-use crate::report::losses::LoggedLoss;
 use crate::runtime::evaluate::Evaluation;
+use crate::train::log::LossRow;
 use std::path::PathBuf;
 
 /// Contents of a report. A part that is empty leaves its section out.
@@ -12,7 +12,7 @@ pub struct ReportInput {
     /// The picture; absent for data that is no image.
     pub grid_png: Option<PathBuf>,
     /// Loss log of the training.
-    pub losses: Vec<LoggedLoss>,
+    pub losses: Vec<LossRow>,
     /// γ_0..=γ_T of the schedule: `T + 1` values.
     pub gamma: Vec<f64>,
     /// One row for every exported file that was evaluated.
@@ -70,23 +70,20 @@ impl From<Evaluation> for FormatRow {
 #[cfg(test)]
 pub(crate) mod examples {
     use super::FormatRow;
-    use crate::report::losses::LoggedLoss;
+    use crate::train::log::LossRow;
 
     /// A log that falls from 12 to about 2.5 bits/dim.
-    pub fn losses(count: u64) -> Vec<LoggedLoss> {
+    pub fn losses(count: u64) -> Vec<LossRow> {
         let row = |i: u64| {
             let (x, jitter) = (i as f64 / count as f64, (i * 7919 % 101) as f64 / 600.0);
             let (reconstruction, prior) = (0.55 + 0.8 * (-30.0 * x).exp(), 0.004 + 0.5 * (-60.0 * x).exp());
             let diffusion = 1.9 + 9.0 * (-25.0 * x).exp() + jitter;
-            let total = reconstruction + prior + diffusion;
-            let held_out = (i % 500 == 499).then_some(total + 0.05);
-            LoggedLoss {
+            let terms: [f64; 3] = [reconstruction, prior, diffusion];
+            let total = terms.iter().sum::<f64>();
+            LossRow {
                 step: (i + 1) * 4,
-                total,
-                reconstruction,
-                prior,
-                diffusion,
-                held_out,
+                terms,
+                validation: (i % 500 == 499).then_some(total + 0.05),
             }
         };
         (0..count).map(row).collect()

@@ -1,33 +1,16 @@
 //! Loss log of a training, one row per logged step.
 
+use crate::train::log::LossRow;
+use anyhow::{Context, anyhow, bail, ensure};
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail, ensure};
-
-/// Columns that a log must have, in any order. `held_out` is optional.
+/// Columns that a log must have, in any order. `validation` is optional.
 const COLUMNS: [&str; 5] = ["step", "total", "reconstruction", "prior", "diffusion"];
-const HELD_OUT: &str = "held_out";
+const VALIDATION: &str = "validation";
 
-/// A row of the loss log as a file holds it, in bits per dimension.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct LoggedLoss {
-    /// Optimizer steps made so far.
-    pub step: u64,
-    /// Negative ELBO: the sum of the three terms.
-    pub total: f64,
-    /// Reconstruction term.
-    pub reconstruction: f64,
-    /// Prior term.
-    pub prior: f64,
-    /// Diffusion term.
-    pub diffusion: f64,
-    /// Negative ELBO of held-out rows, where it was measured.
-    pub held_out: Option<f64>,
-}
-
-/// Reads a log with the header `step,total,reconstruction,prior,diffusion`. A column `held_out` may follow, empty where
-/// it was not measured.
-pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LoggedLoss>> {
+/// Reads a log with the header `step,total,reconstruction,prior,diffusion`. A column `validation` may follow, empty
+/// where it was not measured. The total is not read, because it is the sum of the terms.
+pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LossRow>> {
     let shown = path.display();
     let unreadable = |error| anyhow!("{shown} cannot be read ({error}): give the log of a training run");
     let mut reader = csv::ReaderBuilder::new()
@@ -46,7 +29,7 @@ pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LoggedLoss>> {
             )
         })?;
     }
-    let held_out = position(HELD_OUT);
+    let validation = position(VALIDATION);
 
     let mut rows = Vec::new();
     for (record, row) in reader.records().zip(2..) {
@@ -60,22 +43,19 @@ pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LoggedLoss>> {
         for ((value, place), name) in values.iter_mut().zip(places).zip(COLUMNS) {
             *value = number(place, name)?;
         }
-        let [step, total, reconstruction, prior, diffusion] = values;
+        let [step, _, reconstruction, prior, diffusion] = values;
         ensure!(
             step >= 0.0 && step.fract() == 0.0,
             "{shown}, row {row}, step: {step} does not count steps; correct the row"
         );
-        let held_out = match held_out.and_then(|place| record.get(place).map(|text| (place, text))) {
-            Some((place, text)) if !text.is_empty() => Some(number(place, HELD_OUT)?),
+        let validation = match validation.and_then(|place| record.get(place).map(|text| (place, text))) {
+            Some((place, text)) if !text.is_empty() => Some(number(place, VALIDATION)?),
             _ => None,
         };
-        rows.push(LoggedLoss {
+        rows.push(LossRow {
             step: step as u64,
-            total,
-            reconstruction,
-            prior,
-            diffusion,
-            held_out,
+            terms: [reconstruction, prior, diffusion],
+            validation,
         });
     }
     if rows.is_empty() {
@@ -88,7 +68,7 @@ pub fn read_losses(path: &Path) -> anyhow::Result<Vec<LoggedLoss>> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<LoggedLoss>, String> {
+    fn read(text: &str) -> Result<Vec<LossRow>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("losses.csv");
         std::fs::write(&path, text).unwrap();
@@ -96,20 +76,18 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_read_with_and_without_held_out_values() {
+    fn a_log_is_read_with_and_without_a_validation() {
         let plain = read("step,total,reconstruction,prior,diffusion\n100,3.5,1,0.5,2\n").unwrap();
-        let expected = LoggedLoss {
+        let expected = LossRow {
             step: 100,
-            total: 3.5,
-            reconstruction: 1.0,
-            prior: 0.5,
-            diffusion: 2.0,
-            held_out: None,
+            terms: [1.0, 0.5, 2.0],
+            validation: None,
         };
         assert_eq!(plain, [expected]);
-        let measured = read("step,total,reconstruction,prior,diffusion,held_out\n100,3.5,1,0.5,2,\n200,3,1,0,2,2.5\n");
+        let measured =
+            read("step,total,reconstruction,prior,diffusion,validation\n100,3.5,1,0.5,2,\n200,3,1,0,2,2.5\n");
         assert_eq!(
-            measured.unwrap().iter().map(|row| row.held_out).collect::<Vec<_>>(),
+            measured.unwrap().iter().map(|row| row.validation).collect::<Vec<_>>(),
             [None, Some(2.5)]
         );
     }

@@ -4,7 +4,7 @@
 //! train with.
 
 use crate::data::Dataset;
-use crate::model::gamma::{CurveKind, GammaTable};
+use crate::model::gamma::{CurveKind, GammaBounds, GammaTable};
 use crate::progress::Progress;
 use crate::rng::TrainRng;
 use crate::runtime::units::bits_per_nat;
@@ -125,7 +125,8 @@ pub fn measure_estimates(
 
 fn table(gamma: &[f64]) -> Result<GammaTable> {
     let (first, last) = end_points(gamma)?;
-    let table = GammaTable::new(first, last, gamma.len() - 1, CurveKind::Table, false, &Device::Cpu)?;
+    let (bounds, steps) = (GammaBounds::default(), gamma.len() - 1);
+    let table = GammaTable::new((first, last), bounds, steps, CurveKind::Table, false, &Device::Cpu)?;
     table.set(gamma)?;
     Ok(table)
 }

@@ -59,6 +59,24 @@ pub fn count_failed<'p>(points: impl IntoIterator<Item = &'p Point>, folder: &Pa
     points.into_iter().filter(failed).count()
 }
 
+/// Returns the run with the best ELBO on validation rows, and that ELBO in bits per dimension; `None` if there are no
+/// such rows. Held-out rows choose nothing.
+pub fn best_run<'p>(points: impl IntoIterator<Item = &'p Point>, folder: &Path) -> Option<(&'p Point, f64)> {
+    let validation = |point: &'p Point| {
+        let result = read_result(&folder.join(&point.name))?;
+        Some((point, result.get("validation")?.get("bits_per_dim")?.as_f64()?))
+    };
+    points
+        .into_iter()
+        .filter_map(validation)
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn read_result(run: &Path) -> Option<Value> {
+    let text = std::fs::read_to_string(run.join(RESULT)).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
 /// Writes the table of all runs, from the files in their folders.
 pub fn write_results(points: &[Point], folder: &Path) -> Result<()> {
     const TERMS: [&str; 4] = ["bits_per_dim", "reconstruction", "prior", "diffusion"];
@@ -67,13 +85,12 @@ pub fn write_results(points: &[Point], folder: &Path) -> Result<()> {
     let header = ["run"]
         .into_iter()
         .chain(keys.into_iter().flatten())
-        .chain(["state", "steps"])
+        .chain(["state", "steps", "validation"])
         .chain(TERMS);
     table.write_record(header)?;
     for point in points {
         let run = folder.join(&point.name);
-        let result = std::fs::read_to_string(run.join(RESULT)).ok();
-        let result: Option<Value> = result.and_then(|text| serde_json::from_str(&text).ok());
+        let result = read_result(&run);
         let state = match &result {
             Some(_) => "done",
             None if run.join(ERROR).exists() => "failed",
@@ -82,10 +99,11 @@ pub fn write_results(points: &[Point], folder: &Path) -> Result<()> {
         };
         let number = |value: Option<&Value>| value.map(Value::to_string).unwrap_or_default();
         let steps = number(result.as_ref().and_then(|r| r.get("steps_trained")));
+        let validation = number(result.as_ref().and_then(|r| r.get("validation")?.get("bits_per_dim")));
         let term = |name: &str| number(result.as_ref().and_then(|r| r.get("held_out")?.get(name)));
         let mut record = vec![point.name.clone()];
         record.extend(point.changes.iter().map(|(_, value)| value.clone()));
-        record.extend([state.to_owned(), steps]);
+        record.extend([state.to_owned(), steps, validation]);
         record.extend(TERMS.map(term));
         table.write_record(&record)?;
     }

@@ -141,8 +141,8 @@ fn train_and_score(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) 
         }
         false => Run::for_data(config, &split, &device)?,
     };
-    let outcome = train(&mut run, &split.train, &Session::quiet(folder, stop))
-        .map_err(|error| explain_memory(error, &run, folder))?;
+    let outcome =
+        train(&mut run, &split, &Session::quiet(folder, stop)).map_err(|error| explain_memory(error, &run, folder))?;
     if outcome == Outcome::Interrupted {
         return Ok(None);
     }

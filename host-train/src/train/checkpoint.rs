@@ -1,7 +1,8 @@
 //! Checkpoints: safetensors files with parameters, optimizer state, generator and configuration.
 //!
-//! Two kinds share the format. A *training* checkpoint holds everything that a run continues from, bit for bit. A
-//! *weights* file holds only the averaged parameters, a quarter of the size; it can be exported but not resumed.
+//! Two kinds share the format. A *training* checkpoint holds everything that a run continues from, bit for bit,
+//! and the best averages so far if there are validation rows. A *weights* file holds only the final averages, a quarter
+//! of the size; it can be exported but not resumed.
 
 pub mod file;
 mod load;

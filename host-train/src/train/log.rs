@@ -7,21 +7,24 @@ use std::path::PathBuf;
 /// Name of the loss log in a run's folder.
 pub const LOSSES: &str = "losses.csv";
 
-/// One row of the loss log: the mean of each term since the previous row, in bits/dim.
+/// One row of the loss log, in bits per dimension.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LossRow {
     /// Number of steps done.
     pub step: u64,
-    /// Reconstruction, prior and diffusion.
+    /// Reconstruction, prior and diffusion: means since the previous row.
     pub terms: [f64; 3],
+    /// Negative ELBO of the averaged parameters on validation rows, where it was measured.
+    pub validation: Option<f64>,
 }
 
 impl LossRow {
-    fn total(&self) -> f64 {
+    /// Returns the negative ELBO: the sum of the three terms.
+    pub fn total(&self) -> f64 {
         self.terms.iter().sum()
     }
 
-    /// Returns the row for a reader who watches the run.
+    /// Returns the row's terms for a reader who watches the run.
     pub fn message(&self) -> String {
         let [reconstruction, prior, diffusion] = self.terms;
         format!(
@@ -38,7 +41,7 @@ pub struct LossLog {
 }
 
 impl LossLog {
-    const HEADER: &'static str = "step,total,reconstruction,prior,diffusion\n";
+    const HEADER: &'static str = "step,total,reconstruction,prior,diffusion,validation\n";
 
     /// Opens a log. The rows of a resumed run are kept up to `step`.
     pub fn open(path: PathBuf, step: u64) -> Self {
@@ -56,11 +59,12 @@ impl LossLog {
         Self { path, text }
     }
 
-    /// Adds a row.
+    /// Adds a row. The validation's column stays empty where nothing was measured.
     pub fn push(&mut self, row: LossRow) {
         let [reconstruction, prior, diffusion] = row.terms;
+        let validation = row.validation.map_or(String::new(), |bits| format!("{bits:.6}"));
         self.text.push_str(&format!(
-            "{},{:.6},{reconstruction:.6},{prior:.6},{diffusion:.6}\n",
+            "{},{:.6},{reconstruction:.6},{prior:.6},{diffusion:.6},{validation}\n",
             row.step,
             row.total()
         ));

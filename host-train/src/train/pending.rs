@@ -28,6 +28,7 @@ impl PendingLoss {
         LossRow {
             step,
             terms: taken.sums.map(|sum| sum / taken.steps as f64),
+            validation: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::config::{Config, DecoderKind, TrainConfig, read_out};
 use super::loss::Objective;
 use super::pending::PendingLoss;
+use super::validations::ValidationRecord;
 use crate::data::{Split, ValueKind};
 use crate::model::gamma::GammaTable;
 use crate::model::network::{Network, NetworkShape};
@@ -12,7 +13,7 @@ use crate::optimizer::{Optimizer, Slot};
 use crate::rng::TrainRng;
 use ancestral::model::VarianceSpec;
 use anyhow::{Result, bail, ensure};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 /// A model and everything that its training continues from.
 pub struct Run {
@@ -35,6 +36,8 @@ pub struct Run {
     pub rng: TrainRng,
     /// Sums of the loss since the last row of the loss log.
     pub pending: PendingLoss,
+    /// The best averaged parameters by the validation rows.
+    pub validations: ValidationRecord,
 }
 
 impl Run {
@@ -53,7 +56,9 @@ impl Run {
         network.set_products(config.train.products);
         let m = &config.model;
         let read_out = read_out(m.prediction, m.decoder, m.clip, &kind)?;
-        let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.gamma, m.learn_gamma, device)?;
+        let start = m.gamma_start(&kind)?;
+        let ends = (start.first, start.last);
+        let gamma = GammaTable::new(ends, start.bounds, m.steps, m.gamma, m.learn_gamma, device)?;
         let variance = match m.variance {
             VarianceKind::Posterior => None,
             variance => {
@@ -78,6 +83,7 @@ impl Run {
             optimizer: Optimizer::new(parameters)?,
             rng,
             pending: PendingLoss::default(),
+            validations: ValidationRecord::default(),
         })
     }
 
@@ -149,6 +155,36 @@ impl Run {
     /// Returns how the network's output becomes an estimate of the data.
     pub fn read_out(&self) -> ReadOut {
         self.read_out
+    }
+
+    /// Returns true once all steps are done, or once the validation rows have ended the training.
+    pub fn has_ended(&self) -> bool {
+        let train = &self.config.train;
+        let out_of_patience = train.patience.is_some_and(|p| self.validations.since_best >= p);
+        self.optimizer.step >= train.steps || out_of_patience
+    }
+
+    /// Returns the parameters that a run is trained for, in the optimizer's order: the best averages by the validation
+    /// rows, or the last averages without such rows.
+    pub fn final_weights(&self) -> Result<Vec<Tensor>> {
+        match &self.validations.best {
+            Some(best) => Ok(best.weights.clone()),
+            None => Ok(self
+                .optimizer
+                .slots
+                .iter()
+                .map(Slot::average)
+                .collect::<candle_core::Result<_>>()?),
+        }
+    }
+
+    /// Puts the final weights in place, as parameters, averages and start of a further training.
+    pub fn show_final(&mut self) -> Result<()> {
+        for (slot, weights) in self.optimizer.slots.iter().zip(self.final_weights()?) {
+            slot.parameter.var.set(&weights)?;
+        }
+        self.validations = ValidationRecord::default();
+        self.adopt()
     }
 
     /// Returns the device of the parameters.

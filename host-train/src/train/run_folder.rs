@@ -36,7 +36,7 @@ impl RunFolder {
         self.log.flush()
     }
 
-    /// Writes the averaged weights.
+    /// Writes the final weights.
     pub(super) fn save_weights(&self, run: &Run) -> Result<()> {
         if !self.writes {
             return Ok(());

@@ -3,15 +3,16 @@
 //! Ranks that read different files or whose weights diverge are detected and reported.
 
 use super::run::Run;
-use crate::data::Dataset;
+use crate::data::Split;
 use crate::parallel::{Group, agree, leader_reports};
 use anyhow::{Result, anyhow};
 use std::hash::{DefaultHasher, Hasher as _};
 
 /// Checks that all ranks start with the same run and the same data, because each has read its own files.
-pub fn check_same_start(group: &dyn Group, run: &Run, data: &Dataset) -> Result<()> {
+pub fn check_same_start(group: &dyn Group, run: &Run, split: &Split) -> Result<()> {
     let local = fingerprint(run).map(|mut hasher| {
-        data.rows.iter().for_each(|v| hasher.write_u32(v.to_bits()));
+        let rows = split.train.rows.iter().chain(&split.validation.rows);
+        rows.for_each(|v| hasher.write_u32(v.to_bits()));
         hasher.finish()
     });
     check_same(group, local, |rank| {

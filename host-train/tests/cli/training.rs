@@ -1,7 +1,7 @@
 //! Training as a person runs it: stopped, resumed, repeated, and refused.
 
 use crate::common;
-use crate::support::{fails, ok, program, trained};
+use crate::support::{fails, json, ok, program, trained};
 use host_train::train::checkpoint::CHECKPOINT;
 
 /// A folder with data, a configuration, and a sweep of two runs.
@@ -89,6 +89,50 @@ fn an_earlier_run_is_kept_and_does_not_pass_for_the_new_one() {
     );
 }
 
+#[test]
+fn the_best_step_on_validation_rows_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let path = common::files(at);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("levels = 5", "levels = 5\nvalidation_rows = 12");
+    std::fs::write(&path, format!("{text}validate_every = 8\npatience = 1000\n")).unwrap();
+    let said = ok(at, &["train", "tiny.toml", "--out", "run"]);
+    let result = json(at, &["train", "tiny.toml", "--out", "run", "--resume", "--json"]);
+    let (step, bits) = (
+        &result["validation"]["step"],
+        result["validation"]["bits_per_dim"].as_f64(),
+    );
+    let expected = format!(
+        "run/weights.safetensors: best on the validation rows after step {step} of 40, ELBO {:.4} bits/dim",
+        bits.unwrap()
+    );
+    assert!(said.contains(&expected), "{said}");
+    std::fs::write(&path, common::config_text("data.csv") + "patience = 3\n").unwrap();
+    let error = fails(at, &["train", "tiny.toml", "--out", "other"]);
+    assert!(error.contains("set data.validation_rows"), "{error}");
+}
+
+#[test]
+fn ends_of_gamma_that_suit_nothing_are_warned_of_while_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = common::files(folder.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text
+        .replace("gamma_first = -4.0", "gamma_first = -15.0")
+        .replace("gamma_last = 6.0", "gamma_last = 2.0");
+    std::fs::write(&path, text).unwrap();
+    let output = program(folder.path()).args(["train", "tiny.toml"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    for warning in [
+        "warning: step 10: the reconstruction term is 0.0000 bits/dim",
+        "warning: step 10: the prior term is 0.",
+    ] {
+        assert_eq!(said.matches(warning).count(), 1, "{said}");
+    }
+    assert_eq!(said.matches("warning").count(), 2, "{said}");
+}
+
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn a_build_without_mpi_says_how_to_make_one_with_it() {
@@ -112,7 +156,7 @@ fn what_only_a_gpu_can_is_refused_on_the_cpu() {
     }
     std::fs::write(&path, format!("{text}products = \"f16\"\n")).unwrap();
     let error = fails(folder.path(), &["train", "tiny.toml", "--out", "run"]);
-    assert!(error.contains("line 27") && error.contains("f16"), "{error}");
+    assert!(error.contains("line 28") && error.contains("f16"), "{error}");
 }
 
 #[cfg(not(feature = "cuda"))]

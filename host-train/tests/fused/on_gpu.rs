@@ -113,7 +113,7 @@ fn trained(gpu: &Device, graph: bool, folder: &Path) -> Vec<Vec<f32>> {
     let split = data::load(&config.data, folder).unwrap();
     let mut run = Run::for_data(config, &split, gpu).unwrap();
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &Session::quiet(folder, &stop)).unwrap();
+    train(&mut run, &split, &Session::quiet(folder, &stop)).unwrap();
     let again = Run::resume(&folder.join(CHECKPOINT), &Device::Cpu).unwrap();
     let slots = again.optimizer.slots.iter();
     slots

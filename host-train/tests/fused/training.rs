@@ -82,7 +82,7 @@ pub fn hundred_steps_on(device: &Device, share: f64, change: impl Fn(&mut Config
     let plain = plain_losses(&mut new(&Device::Cpu), &split);
     let mut run = new(device);
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap();
+    train(&mut run, &split, &Session::quiet(folder.path(), &stop)).unwrap();
     let log = std::fs::read_to_string(folder.path().join(LOSSES)).unwrap();
     let fused: Vec<f64> = log
         .lines()
@@ -150,7 +150,7 @@ pub fn diverges_on(device: &Device) {
     let split = data::load(&config.data, folder.path()).unwrap();
     let mut run = Run::for_data(config, &split, device).unwrap();
     let stop = AtomicBool::new(false);
-    let error = train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap_err();
+    let error = train(&mut run, &split, &Session::quiet(folder.path(), &stop)).unwrap_err();
     assert!(error.to_string().contains("not finite at step"), "{error}");
     let again = Run::resume(&folder.path().join(CHECKPOINT), device).unwrap();
     assert_eq!(again.optimizer.step, 0);

@@ -15,12 +15,22 @@ pub enum CurveKind {
     Network,
 }
 
+/// Share of the way that is divided evenly among all pieces, so that none can become empty.
+const EVEN_SHARE: f64 = 1e-3;
+/// Least share of one piece: four steps of an f32 near 16 if γ rises by 1.
+const LEAST_PIECE: f64 = 1.0 / 262_144.0;
+
+/// Returns the share of the way that is divided evenly among `steps` pieces. The rest is the learned curve's.
+pub(super) fn even_share(steps: usize) -> f64 {
+    EVEN_SHARE.max(steps as f64 * LEAST_PIECE)
+}
+
 /// The fraction of the way as a function of the time in [0, 1].
 #[derive(Clone, Debug)]
 pub(super) enum GammaCurve {
-    /// `Σ_{i ≤ t} softmax(w)_i` after t of T pieces.
+    /// `Σ_{i ≤ t} (1 − ε) softmax(w)_i + ε/T` after t of T pieces.
     Table(Var),
-    /// A monotone network, and the number of steps that it is sampled at.
+    /// `(1 − ε) s(u) + ε u` with a monotone network s, and the number of steps that it is sampled at.
     Network { network: Monotone, steps: usize },
 }
 
@@ -58,12 +68,15 @@ impl GammaCurve {
         match self {
             Self::Table(logits) => {
                 let shifted = logits.broadcast_sub(&logits.max_keepdim(0)?.detach())?.exp()?;
-                let share = shifted.broadcast_div(&shifted.sum_keepdim(0)?)?;
+                let even = even_share(steps);
+                let share = shifted
+                    .broadcast_div(&shifted.sum_keepdim(0)?)?
+                    .affine(1.0 - even, even / steps as f64)?;
                 share.cumsum(0)?.narrow(0, 0, steps - 1)
             }
             Self::Network { network, .. } => {
                 let times: Vec<f64> = (1..steps).map(|t| t as f64 / steps as f64).collect();
-                network.evaluate(&times)?.0.flatten_all()
+                network.evaluate(&times, even_share(steps))?.0.flatten_all()
             }
         }
     }

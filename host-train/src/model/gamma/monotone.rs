@@ -52,7 +52,9 @@ impl Monotone {
     }
 
     /// Returns values and slopes at n times, `(n, 1)` each, with gradients.
-    pub(super) fn evaluate(&self, times: &[f64]) -> Result<(Tensor, Tensor)> {
+    ///
+    /// * `even`: share of a straight line in the result, so that it rises everywhere.
+    pub(super) fn evaluate(&self, times: &[f64], even: f64) -> Result<(Tensor, Tensor)> {
         let device = self.line.device();
         // The ends are computed with the rest.
         let all: Vec<f32> = [0.0, 1.0].iter().chain(times).map(|u| *u as f32).collect();
@@ -60,11 +62,13 @@ impl Monotone {
         let (factor, inner, outer) = (self.line.exp()?, self.inner.exp()?, self.outer.exp()?);
         let line = all.broadcast_mul(&factor)?;
         let sigmoid = candle_nn::ops::sigmoid(&line.broadcast_mul(&inner)?.broadcast_add(&self.bias)?)?;
-        let value = (&line + sigmoid.broadcast_mul(&outer)?.sum_keepdim(1)?)?;
-        let (first, last) = (value.narrow(0, 0, 1)?, value.narrow(0, 1, 1)?);
-        let rise = (last - &first)?;
+        // Differences of sigmoids, because their sum may be far larger than its rise.
+        let bend = sigmoid.broadcast_sub(&sigmoid.narrow(0, 0, 1)?)?;
+        let value = (&line + bend.broadcast_mul(&outer)?.sum_keepdim(1)?)?;
+        let rise = value.narrow(0, 1, 1)?;
         let own = |tensor: &Tensor| tensor.narrow(0, 2, times.len());
-        let share = own(&value)?.broadcast_sub(&first)?.broadcast_div(&rise)?;
+        let straight = own(&all)?;
+        let share = own(&value)?.broadcast_div(&rise)?;
         // φ' = φ (1 − φ), and by the chain rule l₂'s factor, l₃'s and l's.
         let sigmoid = own(&sigmoid)?;
         let bent = (&sigmoid * sigmoid.affine(-1.0, 1.0)?)?;
@@ -72,6 +76,10 @@ impl Monotone {
             .broadcast_mul(&(inner * outer)?)?
             .sum_keepdim(1)?
             .affine(1.0, 1.0)?;
-        Ok((share, slope.broadcast_mul(&factor)?.broadcast_div(&rise)?))
+        let slope = slope.broadcast_mul(&factor)?.broadcast_div(&rise)?;
+        Ok((
+            (share.affine(1.0 - even, 0.0)? + (straight * even)?)?,
+            slope.affine(1.0 - even, even)?,
+        ))
     }
 }

@@ -1,26 +1,36 @@
 //! The table of γ as parameters.
 
-use super::curve::{CurveKind, GammaCurve};
+use super::curve::{CurveKind, GammaCurve, even_share};
+use super::ends::{GammaBounds, GammaEnds};
 use crate::model::parameter::Parameter;
 use candle_core::{Device, Result, Tensor, Var};
 
-/// A table of γ: `γ_t = first + (last − first)·s_t`, where s_t rises from 0 to 1. So γ_0 and γ_T are the parameters
-/// themselves, and every step between them is positive.
+/// Least share of a piece that is left to the curve when a table is set.
+const LEAST_SHARE: f64 = 1e-9;
+
+/// A table of γ: `γ_t = γ_0 + (γ_T − γ_0)·s_t`, where s_t rises from 0 to 1.
+///
+/// The ends cannot cross, and no piece can become empty: whatever the parameters are, neighbors are different numbers
+/// in f32.
 #[derive(Clone, Debug)]
 pub struct GammaTable {
-    first: Var,
-    last: Var,
+    ends: GammaEnds,
     curve: GammaCurve,
     learn: bool,
 }
 
 impl GammaTable {
-    /// A table of even steps from `first` to `last`.
-    pub fn new(first: f64, last: f64, steps: usize, curve: CurveKind, learn: bool, device: &Device) -> Result<Self> {
-        let one = |value: f64| Var::from_tensor(&Tensor::from_vec(vec![value as f32], 1, device)?);
+    /// A table of even steps from `first` to `last`, or from and to the nearest values within the bounds.
+    pub fn new(
+        (first, last): (f64, f64),
+        bounds: GammaBounds,
+        steps: usize,
+        curve: CurveKind,
+        learn: bool,
+        device: &Device,
+    ) -> Result<Self> {
         Ok(Self {
-            first: one(first)?,
-            last: one(last)?,
+            ends: GammaEnds::new(first, last, bounds, device)?,
             curve: GammaCurve::new(curve, steps, device)?,
             learn,
         })
@@ -33,7 +43,7 @@ impl GammaTable {
 
     /// Returns the parameters in a fixed order. A checkpoint holds them even if they are not learned.
     pub fn parameters(&self) -> Vec<Parameter> {
-        let ends = [("gamma.first", &self.first), ("gamma.last", &self.last)];
+        let ends = [("gamma.first", &self.ends.first), ("gamma.last", &self.ends.last)];
         ends.into_iter()
             .chain(self.curve.parameters())
             .map(|(name, var)| Parameter {
@@ -46,7 +56,7 @@ impl GammaTable {
 
     /// Returns the parameters of γ_0 and γ_T.
     pub fn end_parameters(&self) -> [&Var; 2] {
-        [&self.first, &self.last]
+        [&self.ends.first, &self.ends.last]
     }
 
     /// Returns the parameters of γ between its ends.
@@ -60,7 +70,8 @@ impl GammaTable {
         Ok(gamma.into_iter().map(f64::from).collect())
     }
 
-    /// Replaces the values by an increasing table of the same length.
+    /// Replaces the values by an increasing table of the same length. Ends beyond their bounds and pieces that are too
+    /// short become the nearest possible ones.
     pub fn set(&self, gamma: &[f64]) -> Result<()> {
         let GammaCurve::Table(table) = &self.curve else {
             candle_core::bail!("a network of gamma cannot take the values of a table: set model.gamma to \"table\"")
@@ -68,19 +79,18 @@ impl GammaTable {
         let (Some(&first), Some(&last)) = (gamma.first(), gamma.last()) else {
             return Ok(());
         };
-        let device = table.device();
-        let one = |value: f64| Tensor::from_vec(vec![value as f32], 1, device);
-        let logits: Vec<f32> = gamma
-            .windows(2)
-            .map(|pair| match pair {
-                [s, t] => ((t - s) / (last - first)).ln() as f32,
-                _ => 0.0,
-            })
-            .collect();
-        self.first.set(&one(first)?)?;
-        self.last.set(&one(last)?)?;
-        let steps = logits.len();
-        table.set(&Tensor::from_vec(logits, steps, device)?)
+        let steps = gamma.len() - 1;
+        self.ends.set(first, last)?;
+        let even = even_share(steps);
+        let logit = |pair: &[f64]| match pair {
+            [s, t] => {
+                let share = (t - s) / (last - first);
+                ((share - even / steps as f64) / (1.0 - even)).max(LEAST_SHARE).ln() as f32
+            }
+            _ => 0.0,
+        };
+        let logits: Vec<f32> = gamma.windows(2).map(logit).collect();
+        table.set(&Tensor::from_vec(logits, steps, table.device())?)
     }
 
     /// Returns true if the table is learned.
@@ -88,24 +98,16 @@ impl GammaTable {
         self.learn
     }
 
-    /// Returns γ_0 ..= γ_T, `(T + 1)` values, with gradients if the table is learned. The end points are exact: they
-    /// are the parameters and not results of the sum.
+    /// Returns γ_0 ..= γ_T, `(T + 1)` values, with gradients if the table is learned. The end points are not results of
+    /// the sum.
     pub fn values(&self) -> Result<Tensor> {
-        let steps = self.steps();
-        let inner = if steps > 1 {
-            vec![
-                self.curve
-                    .inner()?
-                    .broadcast_mul(&self.span()?)?
-                    .broadcast_add(&self.first)?,
-            ]
-        } else {
-            Vec::new()
-        };
-        let mut parts = vec![self.first.as_tensor().clone()];
-        parts.extend(inner);
-        parts.push(self.last.as_tensor().clone());
-        self.learned(Tensor::cat(&parts, 0)?)
+        let [first, last] = self.ends.values()?;
+        if self.steps() == 1 {
+            return self.learned(Tensor::cat(&[first, last], 0)?);
+        }
+        let span = (&last - &first)?;
+        let inner = self.curve.inner()?.broadcast_mul(&span)?.broadcast_add(&first)?;
+        self.learned(Tensor::cat(&[first, inner, last], 0)?)
     }
 
     /// Returns γ at times in [0, 1) and its slope there, `(n, 1)` each. The points of a table have equal distances in
@@ -113,18 +115,15 @@ impl GammaTable {
     pub fn interpolate(&self, times: &[f64]) -> Result<(Tensor, Tensor)> {
         let (gamma, slope) = match &self.curve {
             GammaCurve::Table(_) => interpolate_table(&self.values()?, times)?,
-            GammaCurve::Network { network, .. } => {
-                let (share, slope) = network.evaluate(times)?;
-                let span = self.span()?;
-                let gamma = share.broadcast_mul(&span)?.broadcast_add(&self.first)?;
+            GammaCurve::Network { network, steps } => {
+                let (share, slope) = network.evaluate(times, even_share(*steps))?;
+                let [first, last] = self.ends.values()?;
+                let span = (last - &first)?;
+                let gamma = share.broadcast_mul(&span)?.broadcast_add(&first)?;
                 (gamma, slope.broadcast_mul(&span)?)
             }
         };
         Ok((self.learned(gamma)?, self.learned(slope)?))
-    }
-
-    fn span(&self) -> Result<Tensor> {
-        self.last.as_tensor() - self.first.as_tensor()
     }
 
     fn learned(&self, values: Tensor) -> Result<Tensor> {
@@ -155,14 +154,63 @@ fn interpolate_table(table: &Tensor, times: &[f64]) -> Result<(Tensor, Tensor)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ancestral::schedule::Schedule;
+
+    fn make(first: f64, last: f64, steps: usize, curve: CurveKind) -> GammaTable {
+        GammaTable::new((first, last), GammaBounds::default(), steps, curve, true, &Device::Cpu).unwrap()
+    }
+
+    /// Gives every parameter of a curve values, from their number.
+    fn fill(gamma: &GammaTable, value: impl Fn(usize, usize) -> f32) {
+        for (number, var) in gamma.curve_parameters().into_iter().enumerate() {
+            let values: Vec<f32> = (0..var.elem_count()).map(|i| value(number, i)).collect();
+            var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap())
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn no_parameters_make_neighbors_equal() {
+        for steps in [1, 2, 64, 1000] {
+            for curve in [CurveKind::Table, CurveKind::Network] {
+                for (first, last) in [(-16.0, 15.9), (-6.2, 6.0), (-16.0, -15.9), (4.0, -3.0)] {
+                    let gamma = make(first, last, steps, curve);
+                    for size in [0.0, 1.0, 30.0] {
+                        fill(&gamma, |number, i| size * ((i * 7 + number) as f32 * 1.3).sin());
+                        let values: Vec<f32> = gamma.values().unwrap().to_vec1().unwrap();
+                        let checked = Schedule::new(&values);
+                        assert!(
+                            checked.is_ok(),
+                            "{curve:?}, {steps} steps, {first}, {size}: {checked:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_set_is_the_one_that_is_read() {
+        for bounds in [
+            GammaBounds::default(),
+            GammaBounds {
+                first: Some(-16.0),
+                last: Some(6.22),
+            },
+        ] {
+            let gamma = GammaTable::new((-1.0, 9.0), bounds, 5, CurveKind::Table, true, &Device::Cpu).unwrap();
+            let wanted = [-15.5, -15.49, -2.0, 0.5, 6.5, 6.7];
+            gamma.set(&wanted).unwrap();
+            for (found, wanted) in gamma.wide().unwrap().into_iter().zip(wanted) {
+                assert!((found - wanted).abs() < 1e-5, "{found} {wanted}");
+            }
+        }
+    }
 
     #[test]
     fn end_points_are_exact_and_steps_positive() {
-        let table = GammaTable::new(-7.3, 5.1, 50, CurveKind::Table, true, &Device::Cpu).unwrap();
-        let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 1.7).sin() * 3.0).collect();
-        table.curve_parameters()[0]
-            .set(&Tensor::from_vec(logits, 50, &Device::Cpu).unwrap())
-            .unwrap();
+        let table = make(-7.3, 5.1, 50, CurveKind::Table);
+        fill(&table, |_, i| (i as f32 * 1.7).sin() * 3.0);
         let gamma: Vec<f32> = table.values().unwrap().to_vec1().unwrap();
         assert_eq!(gamma.len(), 51);
         assert_eq!((gamma[0], gamma[50]), (-7.3, 5.1));
@@ -171,13 +219,13 @@ mod tests {
 
     #[test]
     fn one_step_has_only_end_points() {
-        let table = GammaTable::new(-1.0, 1.0, 1, CurveKind::Table, true, &Device::Cpu).unwrap();
+        let table = make(-1.0, 1.0, 1, CurveKind::Table);
         assert_eq!(table.values().unwrap().to_vec1::<f32>().unwrap(), [-1.0, 1.0]);
     }
 
     #[test]
     fn gradients_reach_every_parameter() {
-        let table = GammaTable::new(-6.0, 6.0, 4, CurveKind::Table, true, &Device::Cpu).unwrap();
+        let table = make(-6.0, 6.0, 4, CurveKind::Table);
         let weights = Tensor::from_vec(vec![1f32, -2.0, 3.0, 0.5, 1.0], 5, &Device::Cpu).unwrap();
         let grads = (table.values().unwrap() * weights)
             .unwrap()
@@ -194,7 +242,7 @@ mod tests {
 
     /// A network whose parameters have moved from their initial values.
     fn network() -> GammaTable {
-        let gamma = GammaTable::new(-6.0, 5.0, 16, CurveKind::Network, true, &Device::Cpu).unwrap();
+        let gamma = make(-6.0, 5.0, 16, CurveKind::Network);
         for (seed, var) in gamma.curve_parameters().into_iter().enumerate() {
             let bent: Vec<f32> = (0..var.elem_count())
                 .map(|i| 0.7 * (i as f32 * 0.9 + seed as f32).sin())
@@ -217,7 +265,7 @@ mod tests {
         assert_eq!((table.len(), table[0], table[16]), (17, -6.0, 5.0));
         assert!(table.windows(2).all(|w| w[0] < w[1]));
         assert!((value_and_slope(&gamma, 0.25)[0] - f64::from(table[4])).abs() < 1e-5);
-        let even = GammaTable::new(-6.0, 5.0, 16, CurveKind::Network, true, &Device::Cpu).unwrap();
+        let even = make(-6.0, 5.0, 16, CurveKind::Network);
         for t in 0..=16 {
             let straight = -6.0 + 11.0 * t as f64 / 16.0;
             let found = value_and_slope(&even, t as f64 / 16.0)[0];

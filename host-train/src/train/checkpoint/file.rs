@@ -12,7 +12,12 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Name of the weights file in a run's folder.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-const FORMAT: &str = "ancestral-checkpoint-1";
+const FORMAT: &str = "ancestral-checkpoint-2";
+
+/// Returns the name of a parameter's best value in a training checkpoint.
+pub(super) fn best_name(parameter: &str) -> String {
+    format!("best.{parameter}")
+}
 
 /// Contents of a checkpoint, from which the reader decides what it can be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! Reading a run from a checkpoint.
 
-use super::file::{CHECKPOINT, CheckpointFile, Contents, WEIGHTS};
+use super::file::{CHECKPOINT, CheckpointFile, Contents, WEIGHTS, best_name};
 use crate::data::ValueKind;
 use crate::optimizer::Slot;
 use crate::train::config::Config;
 use crate::train::run::Run;
+use crate::train::validations::{BestWeights, ValidationRecord};
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Shape, Tensor};
 use std::path::{Path, PathBuf};
 
 impl Run {
@@ -21,12 +22,12 @@ impl Run {
         Ok(run)
     }
 
-    /// Reads either kind with the averaged parameters in place. A run's folder stands for the weights in it, or for its
-    /// checkpoint if training has not ended.
+    /// Reads either kind with the final weights in place: the best averages by the validation rows, or the last ones. A
+    /// run's folder stands for the weights in it, or for its checkpoint if training has not ended.
     pub fn averaged(path: &Path, device: &Device) -> Result<Self> {
         let path = if path.is_dir() { find_in(path)? } else { path.to_owned() };
-        let (run, _) = read(&path, device)?;
-        run.optimizer.show_average()?;
+        let (mut run, _) = read(&path, device)?;
+        run.show_final()?;
         Ok(run)
     }
 }
@@ -78,7 +79,42 @@ fn restore(file: &CheckpointFile<'_>, device: &Device) -> Result<Run> {
         let state = read_state(file, slot, device)?;
         slot.restore(&state)?;
     }
+    if file.contents == Contents::Training {
+        run.validations = read_validations(file, &run.optimizer.slots, device)?;
+    }
     Ok(run)
+}
+
+/// Reads the record of the validations.
+fn read_validations(file: &CheckpointFile<'_>, slots: &[Slot], device: &Device) -> Result<ValidationRecord> {
+    let best = match file.optional_entry("best") {
+        None => None,
+        Some(text) => {
+            let weights = slots.iter().map(|slot| {
+                let name = best_name(&slot.parameter.name);
+                let tensor = file.tensor(&name, device)?;
+                check_shape(&name, &tensor, slot.parameter.var.shape())?;
+                Ok(tensor)
+            });
+            Some(BestWeights {
+                validation: serde_json::from_str(text)?,
+                weights: weights.collect::<Result<_>>()?,
+            })
+        }
+    };
+    Ok(ValidationRecord {
+        best,
+        since_best: file.entry("since_best")?.parse()?,
+    })
+}
+
+fn check_shape(name: &str, tensor: &Tensor, expected: &Shape) -> Result<()> {
+    ensure!(
+        tensor.shape() == expected,
+        "tensor `{name}` is {:?}, not {expected:?}",
+        tensor.shape()
+    );
+    Ok(())
 }
 
 /// Reads the state of a parameter. From a weights file, it is a state that has not been updated yet.
@@ -89,11 +125,7 @@ fn read_state(file: &CheckpointFile<'_>, slot: &Slot, device: &Device) -> Result
         Contents::Training => slot.state.shape(),
         Contents::Weights => slot.parameter.var.shape(),
     };
-    ensure!(
-        tensor.shape() == expected,
-        "tensor `{name}` is {:?}, not {expected:?}",
-        tensor.shape()
-    );
+    check_shape(name, &tensor, expected)?;
     Ok(match file.contents {
         Contents::Training => tensor,
         Contents::Weights => {

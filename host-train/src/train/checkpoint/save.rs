@@ -1,6 +1,6 @@
 //! Writing a run into a checkpoint.
 
-use super::file::{Contents, write};
+use super::file::{Contents, best_name, write};
 use crate::data::ValueKind;
 use crate::train::run::Run;
 use anyhow::Result;
@@ -10,24 +10,28 @@ use std::path::Path;
 impl Run {
     /// Writes a training checkpoint.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let states = self
-            .optimizer
-            .slots
+        let slots = &self.optimizer.slots;
+        let mut tensors: Vec<_> = slots
             .iter()
-            .map(|slot| (slot.parameter.name.clone(), slot.state.clone()));
+            .map(|slot| (slot.parameter.name.clone(), slot.state.clone()))
+            .collect();
         let mut metadata = describe(self)?;
         metadata.insert("step".into(), self.optimizer.step.to_string());
         metadata.insert("rng".into(), serde_json::to_string(&self.rng)?);
         metadata.insert("pending".into(), serde_json::to_string(&self.pending)?);
-        write(path, Contents::Training, states.collect(), metadata)
+        metadata.insert("since_best".into(), self.validations.since_best.to_string());
+        if let Some(best) = &self.validations.best {
+            metadata.insert("best".into(), serde_json::to_string(&best.validation)?);
+            let named = slots.iter().zip(&best.weights);
+            tensors.extend(named.map(|(slot, weights)| (best_name(&slot.parameter.name), weights.clone())));
+        }
+        write(path, Contents::Training, tensors, metadata)
     }
 
-    /// Writes the averaged parameters alone.
+    /// Writes the final weights alone.
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        let mut tensors = Vec::new();
-        for slot in &self.optimizer.slots {
-            tensors.push((slot.parameter.name.clone(), slot.average()?));
-        }
+        let names = self.optimizer.slots.iter().map(|slot| slot.parameter.name.clone());
+        let tensors = names.zip(self.final_weights()?).collect();
         write(path, Contents::Weights, tensors, describe(self)?)
     }
 }

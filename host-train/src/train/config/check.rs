@@ -1,12 +1,32 @@
 //! Checks of a configuration's values.
 
-use super::schema::{ModelConfig, Time, TrainConfig};
+use super::gamma_start::check_ends;
+use super::schema::{Config, ModelConfig, Time, TrainConfig};
 use crate::model::variance::VarianceKind;
 use anyhow::{Result, bail, ensure};
 
+impl Config {
+    /// Checks that every value is in its range, and that the parts fit each other.
+    pub(super) fn check(&self) -> Result<()> {
+        self.model.check()?;
+        self.train.check()?;
+        for (key, value) in [
+            ("validate_every", self.train.validate_every),
+            ("patience", self.train.patience),
+        ] {
+            ensure!(value != Some(0), "train.{key} is 0: at least 1 is needed");
+            ensure!(
+                value.is_none() || self.data.validation_rows > 0,
+                "train.{key} needs rows to validate on: set data.validation_rows, or leave train.{key} out"
+            );
+        }
+        Ok(())
+    }
+}
+
 impl ModelConfig {
     /// Checks that every value is in its range.
-    pub(super) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let m = self;
         ensure!(
             !m.hidden.is_empty(),
@@ -28,11 +48,13 @@ impl ModelConfig {
             "model.steps is {}: between 1 and 65534 is possible",
             m.steps
         );
+        if let (Some(first), Some(last)) = (m.gamma_first, m.gamma_last) {
+            check_ends(first, last)?;
+        }
         ensure!(
-            m.gamma_first.is_finite() && m.gamma_last.is_finite() && m.gamma_first < m.gamma_last,
-            "model.gamma_first = {} must be below model.gamma_last = {}",
-            m.gamma_first,
-            m.gamma_last
+            m.gamma_last_bound.is_none_or(|bound| (-20.0..=20.0).contains(&bound)),
+            "model.gamma_last_bound is {}: between -20 and 20 is possible",
+            m.gamma_last_bound.unwrap_or_default()
         );
         ensure!(
             (0.0..=1.0).contains(&m.eta),
@@ -58,7 +80,7 @@ impl ModelConfig {
 
 impl TrainConfig {
     /// Checks that every value is in its range.
-    pub(super) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let t = self;
         ensure!(t.batch >= 1, "train.batch is 0: at least one row is needed");
         ensure!(t.log_every >= 1, "train.log_every is 0: at least 1 is needed");

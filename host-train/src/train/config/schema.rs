@@ -71,10 +71,16 @@ pub struct ModelConfig {
     /// Parametrization of γ between its ends.
     #[serde(default)]
     pub gamma: CurveKind,
-    /// γ_0 at the beginning of training.
-    pub gamma_first: f64,
-    /// γ_T at the beginning of training.
-    pub gamma_last: f64,
+    /// γ_0 at the beginning of training; by default from the data ([`Self::gamma_start`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma_first: Option<f64>,
+    /// γ_T at the beginning of training; by default from the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma_last: Option<f64>,
+    /// Lower bound of γ_T while it is learned: by default 6.22 for continuous data and none for levels. A lower
+    /// `gamma_last` is raised to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma_last_bound: Option<f64>,
     /// Learn γ, its end points included.
     pub learn_gamma: bool,
     /// Clip x̂ to [−1, 1] in training, sampling and scoring; for data of that range, and not for odds.
@@ -120,6 +126,13 @@ pub struct TrainConfig {
     pub checkpoint_seconds: u64,
     /// Steps between rows of the loss log.
     pub log_every: u64,
+    /// Steps between measurements of the ELBO on the validation rows. By default about 50 in a run, and fewer where
+    /// they would take more than a few percent of its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_every: Option<u64>,
+    /// Number of such measurements without a new best after which training ends early; by default it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
     /// Generator of the rows, times, noise and dropout of a step.
     #[serde(default, skip_serializing_if = "is_default")]
     pub generator: Generator,

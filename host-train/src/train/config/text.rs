@@ -18,8 +18,7 @@ impl Config {
     /// Parses and checks TOML text.
     pub fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text).map_err(|error| in_one_line(text, &error))?;
-        config.model.check()?;
-        config.train.check()?;
+        config.check()?;
         Ok(config)
     }
 
@@ -63,21 +62,25 @@ mod tests {
     fn an_unknown_key_is_named() {
         let error = Config::parse(&DIGITS.replace("warmup", "warm_up")).unwrap_err();
         let sentence = format!("{error:#}");
-        assert!(sentence.contains("line 27: unknown field `warm_up`"), "{sentence}");
+        assert!(sentence.contains("line 24: unknown field `warm_up`"), "{sentence}");
     }
 
     #[test]
     fn values_out_of_range_are_named() {
+        let text = format!("{DIGITS}\nvalidate_every = 400\n");
+        Config::parse(&text).unwrap();
         for (from, to, key) in [
             ("batch = 256", "batch = 0", "train.batch"),
             ("ema = 0.9995", "ema = 1.0", "train.ema"),
             ("steps = 64 ", "steps = 0 ", "model.steps"),
-            ("gamma_last = 6.0", "gamma_last = -9.0", "model.gamma_last"),
+            ("learn_gamma = true", "learn_gamma = true\ngamma_first = -3.0\ngamma_last = -9.0", "model.gamma_last"),
             ("hidden = [256, 256, 256, 256]", "hidden = []", "model.hidden"),
             ("weight_decay = 0.05", "weight_decay = -1.0", "train.weight_decay"),
+            ("log_every = 100", "log_every = 100\npatience = 0", "train.patience"),
+            ("validation_rows = 200", "", "set data.validation_rows"),
         ] {
-            assert!(DIGITS.contains(from), "{from}");
-            let sentence = format!("{:#}", Config::parse(&DIGITS.replace(from, to)).unwrap_err());
+            assert!(text.contains(from), "{from}");
+            let sentence = format!("{:#}", Config::parse(&text.replace(from, to)).unwrap_err());
             assert!(sentence.contains(key), "{sentence}");
         }
     }
