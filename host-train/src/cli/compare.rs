@@ -77,9 +77,10 @@ fn print_table(rows: &[Compared], split: &Split) -> Result<()> {
         first.score.rows, split.test.name, first.score.draws
     ))?;
     print(format_args!(
-        "{:<13} {:>4} {:>8} {:>7} {:>9} {:>9} {:>9} {:>7} {:>10} {:>7} {:>11} {:>10}",
+        "{:<13} {:>4} {:>5} {:>8} {:>7} {:>9} {:>9} {:>9} {:>7} {:>10} {:>7} {:>11} {:>10}",
         "format",
         "T",
+        "calls",
         "reconstr",
         "prior",
         "diffusion",
@@ -94,9 +95,10 @@ fn print_table(rows: &[Compared], split: &Split) -> Result<()> {
     for Compared { row, .. } in rows {
         let Comparison { score, .. } = row;
         print(format_args!(
-            "{:<13} {:>4} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>7.4} {:>10} {:>7} {:>11} {:>10}",
+            "{:<13} {:>4} {:>5} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>7.4} {:>10} {:>7} {:>11} {:>10}",
             score.format,
             score.steps,
+            score.calls,
             score.reconstruction,
             score.prior,
             score.diffusion,

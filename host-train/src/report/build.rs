@@ -9,7 +9,7 @@ use crate::export::source::load_data;
 use crate::progress::Progress;
 use crate::runtime::evaluate::evaluate;
 use crate::runtime::model_file::ModelFile;
-use crate::runtime::sample::{Samples, sample};
+use crate::runtime::sample::{Drawing, Samples, sample};
 use crate::train::LOSSES;
 use crate::train::checkpoint::Run;
 use anyhow::{Context, Result, bail, ensure};
@@ -62,7 +62,7 @@ pub fn build_report(source: &ReportSource, out: &Path, progress: &Progress) -> R
             panels.extend(data_panel(&split.test));
         }
         formats.push(FormatRow::from(evaluate(file, &split.test, 4, 0, progress)?));
-        if let Samples::Levels(images) = sample(file, PANEL, source.seed, None, progress)? {
+        if let Samples::Levels(images) = sample(file, PANEL, source.seed, Drawing::default(), progress)? {
             panels.push(Panel {
                 title: format!("{} samples, desktop", file.header().format),
                 images,

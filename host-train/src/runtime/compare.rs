@@ -26,7 +26,7 @@ pub struct Comparison {
     pub reference: String,
     /// RAM of a sampler's buffers.
     pub ram_bytes: usize,
-    /// Multiply-accumulates of the network for one sample.
+    /// Multiply-accumulates of the network for one sample, the decoder's call included.
     pub macs_per_sample: u64,
     /// Energy distance D² between the samples and all rows of the data, in model units.
     pub energy_distance: Option<f64>,
@@ -202,6 +202,6 @@ fn costs<F: Format>(model: &Model<'_, F>) -> (usize, u64) {
     let macs: u64 = model.layers().map(|l| l.rows as u64 * l.columns as u64).sum();
     (
         device_bytes::<F>(model.dim(), model.width()),
-        macs * model.steps() as u64,
+        macs * model.calls() as u64,
     )
 }
