@@ -6,6 +6,7 @@ use crate::runtime::distance::{Points, energy_distance, noise_floor};
 use crate::runtime::evaluate::{Evaluation, evaluate, evaluate_state};
 use crate::runtime::model_file::{AnyModel, ModelFile};
 use crate::runtime::sample::{Samples, sample_many};
+use crate::runtime::sample_variance::VarianceRatio;
 use crate::with_model;
 use ancestral::storage::device_bytes;
 use ancestral::{Format, FormatId, Model};
@@ -30,6 +31,8 @@ pub struct Comparison {
     pub macs_per_sample: u64,
     /// Energy distance D² between the samples and all rows of the data, in model units.
     pub energy_distance: Option<f64>,
+    /// Variance of the samples, as a multiple of that of the training rows.
+    pub variance: Option<VarianceRatio>,
     /// 95 % point of D² between random halves of the data.
     pub energy_floor: Option<f64>,
 }
@@ -105,6 +108,7 @@ pub fn compare(
             row: Comparison {
                 energy_distance: samples.as_ref().map(|s| distance(s, &split.test, data, progress)),
                 energy_floor: floor,
+                variance: samples.as_ref().and_then(|s| VarianceRatio::new(s, &split.train)),
                 ..against(&base, score, costs)
             },
             samples,
@@ -174,6 +178,7 @@ fn against(base: &Evaluation, score: Evaluation, (ram_bytes, macs_per_sample): (
         macs_per_sample,
         energy_distance: None,
         energy_floor: None,
+        variance: None,
     }
 }
 
