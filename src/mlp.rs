@@ -68,7 +68,7 @@ pub fn estimate_data<N: Number>(
 ///
 /// * `z`: z_0, D values per sample;
 /// * `output`: f(z_0, 0), overwritten: by the argument of the read-out for levels, by x̂ for continuous data.
-pub(crate) fn decode_argument<F: Format>(model: &Model<'_, F>, z: &[F::Number], output: &mut [F::Number]) {
+pub fn decode_argument<F: Format>(model: &Model<'_, F>, z: &[F::Number], output: &mut [F::Number]) {
     let read_out = match model.read_outs().get(0) {
         ReadOut::Levels(_) => ReadOut::Identity,
         other => other,

@@ -5,4 +5,5 @@ pub mod distance;
 pub mod evaluate;
 pub mod model_file;
 pub mod sample;
+pub mod sample_variance;
 pub mod units;

@@ -77,9 +77,10 @@ fn print_table(rows: &[Compared], split: &Split) -> Result<()> {
         first.score.rows, split.test.name, first.score.draws
     ))?;
     print(format_args!(
-        "{:<13} {:>4} {:>8} {:>7} {:>9} {:>9} {:>9} {:>7} {:>10} {:>7} {:>11} {:>10}",
+        "{:<13} {:>4} {:>5} {:>8} {:>7} {:>9} {:>9} {:>9} {:>7} {:>10} {:>7} {:>11} {:>10} {:>5}",
         "format",
         "T",
+        "calls",
         "reconstr",
         "prior",
         "diffusion",
@@ -89,14 +90,16 @@ fn print_table(rows: &[Compared], split: &Split) -> Result<()> {
         "file",
         "RAM",
         "MAC/sample",
-        "energy D2"
+        "energy D2",
+        "var"
     ))?;
     for Compared { row, .. } in rows {
         let Comparison { score, .. } = row;
         print(format_args!(
-            "{:<13} {:>4} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>7.4} {:>10} {:>7} {:>11} {:>10}",
+            "{:<13} {:>4} {:>5} {:>8.4} {:>7.4} {:>9.4} {:>9.4} {:>+9.4} {:>7.4} {:>10} {:>7} {:>11} {:>10} {:>5}",
             score.format,
             score.steps,
+            score.calls,
             score.reconstruction,
             score.prior,
             score.diffusion,
@@ -107,12 +110,14 @@ fn print_table(rows: &[Compared], split: &Split) -> Result<()> {
             row.ram_bytes,
             row.macs_per_sample,
             row.energy_distance.map_or("-".to_owned(), |d| format!("{d:.5}")),
+            row.variance.map_or("-".to_owned(), |v| format!("{:.2}", v.overall)),
         ))?;
     }
     if let Some(floor) = first.energy_floor {
         print(format_args!(
             "energy D2: 0 for one distribution; random halves of the data give up to {floor:.5} (95 %)"
         ))?;
+        print("var: variance of the samples, as a multiple of the training rows'")?;
     }
     Ok(())
 }

@@ -54,7 +54,10 @@ fn first_rows(data: &Dataset, limit: usize) -> Dataset {
 }
 
 fn print_score(score: &Evaluation) -> Result<()> {
-    print(format_args!("{} ({}, T = {})", score.file, score.format, score.steps))?;
+    print(format_args!(
+        "{} ({}, T = {}, {} calls of the network)",
+        score.file, score.format, score.steps, score.calls
+    ))?;
     print(format_args!(
         "  rows scored        {:>10} × {} draws",
         score.rows, score.draws

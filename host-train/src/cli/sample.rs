@@ -1,10 +1,11 @@
 use super::args::{Output, SampleSeed};
 use super::print::{print, print_json};
-use anyhow::{Result, bail};
+use ancestral::decoder::Decoding;
+use anyhow::{Result, bail, ensure};
 use host_train::progress::Progress;
 use host_train::report::write_samples;
 use host_train::runtime::model_file::ModelFile;
-use host_train::runtime::sample::{ChainSteps, sample};
+use host_train::runtime::sample::{ChainSteps, Drawing, sample};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +27,9 @@ pub struct Args {
     /// [default: the model's own]
     #[arg(long)]
     eta: Option<f64>,
+    /// Take the most likely value of each dimension from the network decoder instead of drawing it: crisper, less varied
+    #[arg(long)]
+    mode: bool,
     /// Write the samples to a .csv, .npy or, for square pictures, .png file
     #[arg(long)]
     out: Option<PathBuf>,
@@ -43,13 +47,22 @@ impl Args {
             bail!("the samples would be lost: name a file with --out, or use --hex or --json");
         }
         let file = ModelFile::read(&self.model)?;
+        let decoder_calls = usize::from(file.header().network_decoder);
+        ensure!(
+            decoder_calls == 1 || !self.mode,
+            "--mode chooses how the network decoder takes a sample, but the decoder of {} is not the network: leave --mode out",
+            file.name
+        );
+        let steps = self.chain_steps.unwrap_or(usize::from(file.header().steps));
         let chain = (self.chain_steps.is_some() || self.eta.is_some()).then(|| ChainSteps {
             steps: self.chain_steps,
             // A deterministic model stays deterministic with other steps.
             eta: self.eta.unwrap_or(if file.header().samples_only { 0.0 } else { 1.0 }),
         });
         let progress = Progress::new(0, "sampling").quiet_if(quiet);
-        let samples = sample(&file, self.count, self.generator.seed, chain, &progress)?;
+        let decoding = if self.mode { Decoding::Mode } else { Decoding::Draw };
+        let drawing = Drawing { chain, decoding };
+        let samples = sample(&file, self.count, self.generator.seed, drawing, &progress)?;
         progress.finish();
         if let Some(out) = &self.out {
             write_samples(out, &samples, file.header().levels)?;
@@ -63,7 +76,9 @@ impl Args {
             print_json(&json!({
                 "file": file.name,
                 "format": file.header().format.name(),
-                "steps": self.chain_steps.unwrap_or(usize::from(file.header().steps)),
+                "steps": steps,
+                "calls": steps + decoder_calls,
+                "decoding": if self.mode { "mode" } else { "draw" },
                 "dim": file.header().dim,
                 "count": self.count,
                 "seed": self.generator.seed,

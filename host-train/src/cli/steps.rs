@@ -73,14 +73,14 @@ impl Args {
         let tables = search.tables(&self.chain_steps, &progress)?;
         if let Some(path) = &self.chart {
             let trained = self.score_trained(&split, &progress)?;
-            let svg = steps_chart(&tables, search.limit(), &trained, "bits/dim")?;
+            let svg = steps_chart(&tables, search.limit()?, &trained, "bits/dim")?;
             write_atomically(path, |out| Ok(out.write_all(svg.as_bytes())?))?;
         }
         progress.finish();
         if self.output.json {
             print_json(&tables)?;
         } else {
-            self.print(&tables, search.limit())?;
+            self.print(&tables, search.limit()?)?;
         }
         if let Some(out) = &self.out {
             let recipe = Recipe {
@@ -132,6 +132,10 @@ impl Args {
                 ))?;
             }
         }
-        print(format_args!("infinitely many steps of the same network: {limit:.4}"))
+        print(format_args!("infinitely many steps of the same network: {limit:.4}"))?;
+        if tables.iter().any(|table| table.calls > table.steps) {
+            print("the decoder is the network: a sample costs T + 1 calls of it")?;
+        }
+        Ok(())
     }
 }

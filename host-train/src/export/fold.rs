@@ -6,13 +6,15 @@ use crate::study::table::ChosenSteps;
 use crate::train::checkpoint::Run;
 use crate::train::config::DecoderKind;
 use ancestral::F32;
-use ancestral::model::{LayerSpec, ModelHead, ModelSpec};
-use anyhow::{Context, Result, ensure};
+use ancestral::model::{DecoderSpec, LayerSpec, ModelHead, ModelSpec};
+use anyhow::{Context, Result};
 use candle_core::Tensor;
 
-/// Returns the model in `f32`, with the embedding folded into one row of biases per step.
+/// Returns the model in `f32`, with the embedding folded into one row of biases per call of the network.
 pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
-    let mut spec = fold(run, run.gamma.values()?.to_vec1()?)?;
+    let gamma: Vec<f32> = run.gamma.values()?.to_vec1()?;
+    let deviations = decoder_deviations(run, &gamma)?;
+    let mut spec = fold(run, gamma, deviations)?;
     spec.head.variance = run.variance.as_ref().map(VarianceTable::spec).transpose()?;
     Ok(spec)
 }
@@ -20,19 +22,29 @@ pub fn float_spec(run: &Run) -> Result<ModelSpec<F32>> {
 /// Returns the same model with other steps: the network answers for any γ.
 pub fn spec_with(run: &Run, table: &ChosenSteps) -> Result<ModelSpec<F32>> {
     let gamma: Vec<f32> = table.gamma.iter().map(|&g| g as f32).collect();
-    let mut spec = fold(run, gamma)?;
+    let mut spec = fold(run, gamma, table.deviations.clone())?;
     spec.head.variance = table.variance();
     Ok(spec)
 }
 
-fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
-    ensure!(
-        run.config.model.decoder == DecoderKind::Factorized,
-        "a model file cannot hold the network decoder yet: train with model.decoder = \"factorized\""
-    );
-    let steps = gamma.len() - 1;
-    let gamma_of_steps = gamma.get(1..).context("the schedule has no step")?;
-    let column = Tensor::from_slice(gamma_of_steps, (steps, 1), run.device())?;
+/// Returns the standard deviations of the network decoder of continuous data, as trained; none for other decoders.
+fn decoder_deviations(run: &Run, gamma: &[f32]) -> Result<Vec<f64>> {
+    if run.config.model.decoder == DecoderKind::Factorized || matches!(run.kind, ValueKind::Levels { .. }) {
+        return Ok(Vec::new());
+    }
+    let first = f64::from(*gamma.first().context("the schedule is empty")?);
+    Ok(vec![(0.5 * first).exp(); run.dim])
+}
+
+/// * `deviations`: of the network decoder of continuous data.
+fn fold(run: &Run, gamma: Vec<f32>, deviations: Vec<f64>) -> Result<ModelSpec<F32>> {
+    let decoder = match run.config.model.decoder {
+        DecoderKind::Factorized => DecoderSpec::Factorized,
+        DecoderKind::Network => DecoderSpec::Network { deviations },
+    };
+    let gamma_of_calls = gamma.get(usize::from(!decoder.is_network())..);
+    let gamma_of_calls = gamma_of_calls.context("the schedule has no step")?;
+    let column = Tensor::from_slice(gamma_of_calls, (gamma_of_calls.len(), 1), run.device())?;
     let table: Vec<Vec<f32>> = run.network.biases(&column)?.to_vec2()?;
     let shape = run.network.shape();
     let sizes = shape.layers();
@@ -63,6 +75,7 @@ fn fold(run: &Run, gamma: Vec<f32>) -> Result<ModelSpec<F32>> {
     let head = ModelHead {
         prediction: run.read_out().prediction,
         clip: run.read_out().clip,
+        decoder,
         levels,
         gamma,
         mean,

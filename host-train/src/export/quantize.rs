@@ -8,6 +8,7 @@
 
 pub mod assemble;
 pub mod calibrate;
+pub mod costs;
 pub mod finetune;
 pub mod formats;
 pub mod integers;

@@ -9,6 +9,9 @@ use crate::export::quantize::{Summary, proof, quantize_model};
 use crate::files::write_atomically;
 use crate::progress::Progress;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
+use crate::runtime::model_file::ModelFile;
+use crate::runtime::sample::sample_many;
+use crate::runtime::sample_variance::VarianceRatio;
 use crate::study::table::ChosenSteps;
 use crate::train::checkpoint::Run;
 use ancestral::model::ModelSpec;
@@ -95,7 +98,8 @@ pub fn export(run: &Run, recipe: &Recipe, train: &Dataset, progress: &Progress) 
     };
     let finetune = recipe.finetune.as_ref();
     proof::check_float(&spec)?;
-    let warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
+    let mut warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
+    warnings.extend(variance_warning(&spec, train, progress)?);
     let (bytes, summary) = for_each_format!(convert, recipe.format, (&spec, train, finetune, progress),);
     Ok(Exported {
         bytes,
@@ -136,6 +140,17 @@ fn quantize_to_bytes<F: IntegerFormat>(
         progress.set(step, format!("{loss:.4} nats per row"));
     })?;
     Ok((quantized.spec.to_bytes()?, Some(quantized.summary)))
+}
+
+/// Chains whose variance is compared with the data's, and the seed of their noise.
+const VARIED: (usize, u64) = (300, 0x5A3D);
+
+/// Warns of samples that are not as varied as the training rows.
+fn variance_warning(spec: &ModelSpec<F32>, train: &Dataset, progress: &Progress) -> Result<Option<String>> {
+    let file = ModelFile::from_bytes(&spec.to_bytes()?, "the model".to_owned())?;
+    let (count, seed) = VARIED;
+    let samples = sample_many(&file, count, seed, progress)?;
+    Ok(VarianceRatio::new(&samples, train).and_then(|ratio| ratio.remark(&file.name)))
 }
 
 /// Warns of a prior term over the training rows that is too large.

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::report::{ReportSource, build_report, write_samples};
 use crate::runtime::evaluate::{Evaluation, evaluate};
 use crate::runtime::model_file::ModelFile;
-use crate::runtime::sample::sample;
+use crate::runtime::sample::{Drawing, sample};
 use crate::train::Outcome;
 use crate::train::checkpoint::{Run, WEIGHTS};
 use ancestral::FormatId;
@@ -141,7 +141,7 @@ fn make_model(
     let held_out = evaluate(&model, &split.test, draws, seed, progress)?;
     let score = format!("{}\n", serde_json::to_string(&held_out)?);
     write_atomically(&file.with_extension("json"), |out| Ok(out.write_all(score.as_bytes())?))?;
-    let drawn = sample(&model, plan.count, plan.sample_seed, None, progress)?;
+    let drawn = sample(&model, plan.count, plan.sample_seed, Drawing::default(), progress)?;
     let samples = base.with_file_name(format!("samples-{format}.csv"));
     write_samples(&samples, &drawn, model.header().levels)?;
     Ok(FittedModel {

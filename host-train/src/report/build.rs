@@ -9,7 +9,8 @@ use crate::export::source::load_data;
 use crate::progress::Progress;
 use crate::runtime::evaluate::evaluate;
 use crate::runtime::model_file::ModelFile;
-use crate::runtime::sample::{Samples, sample};
+use crate::runtime::sample::{Drawing, Samples, sample, sample_many};
+use crate::runtime::sample_variance::VarianceRatio;
 use crate::train::LOSSES;
 use crate::train::checkpoint::Run;
 use anyhow::{Context, Result, bail, ensure};
@@ -20,6 +21,9 @@ use std::path::{Path, PathBuf};
 const BOARD: &str = "samples, from the board";
 /// Images in a panel.
 const PANEL: usize = 100;
+
+/// Samples of each model whose variance is measured.
+const VARIED: usize = 1000;
 
 /// Files that a report is made from.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +65,10 @@ pub fn build_report(source: &ReportSource, out: &Path, progress: &Progress) -> R
         if panels.is_empty() {
             panels.extend(data_panel(&split.test));
         }
-        formats.push(FormatRow::from(evaluate(file, &split.test, 4, 0, progress)?));
-        if let Samples::Levels(images) = sample(file, PANEL, source.seed, None, progress)? {
+        let score = evaluate(file, &split.test, 4, 0, progress)?;
+        let variance = VarianceRatio::new(&sample_many(file, VARIED, source.seed, progress)?, &split.train);
+        formats.push(FormatRow::new(score, variance));
+        if let Samples::Levels(images) = sample(file, PANEL, source.seed, Drawing::default(), progress)? {
             panels.push(Panel {
                 title: format!("{} samples, desktop", file.header().format),
                 images,

@@ -11,6 +11,7 @@ use super::charts::{elbo_chart, gamma_chart, loss_chart};
 use super::input::{FormatRow, ReportInput};
 use crate::files::write_atomically;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
+use crate::runtime::sample_variance::VarianceRatio;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -58,11 +59,16 @@ fn notes(input: &ReportInput) -> String {
                 row.file, row.prior_nats_per_dim
             )
         });
+    let unusual = input.formats.iter().filter_map(|row| {
+        let remark = row.variance.as_ref()?.remark(&row.file)?;
+        Some(format!("{remark}."))
+    });
     let all: String = input
         .notes
         .iter()
         .cloned()
         .chain(excess)
+        .chain(unusual)
         .map(|note| format!("<li>{}</li>\n", escape(&note)))
         .collect();
     if all.is_empty() {
@@ -93,16 +99,23 @@ fn elbo(input: &ReportInput) -> anyhow::Result<String> {
     let table = format!(
         "<p>Negative ELBO of rows that the training never saw, computed by the runtime in the file's own arithmetic; \
          lower is better. The terms are in bits per dimension.</p>\n<table>\n<tr><th>file</th><th>format</th>\
-         <th>bits/dim</th><th>diffusion</th><th>reconstruction</th><th>prior</th><th>steps</th><th>rows</th>\
-         <th>bytes</th></tr>\n{rows}</table>\n"
+         <th>bits/dim</th><th>diffusion</th><th>reconstruction</th><th>prior</th><th>steps</th><th>calls</th>\
+         <th>rows</th><th>bytes</th><th>variance</th><th>worst</th></tr>\n{rows}</table>\n\
+         <p>A sample runs the network as often as the column \"calls\" says. The last two columns are the variance of \
+         samples as a multiple of the data's: of all dimensions together, and in the direction where it is furthest \
+         from 1.</p>\n"
     );
     Ok(section("Held-out ELBO", &(table + &elbo_chart(&input.formats)?)))
 }
 
 fn format_row(row: &FormatRow) -> String {
+    let ratio = |part: fn(&VarianceRatio) -> f64| {
+        let ratio = row.variance.as_ref().map(part);
+        ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"))
+    };
     format!(
         "<tr><td>{}</td><td>{}</td><td><b>{:.4}</b></td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td><td>{}</td><td>{}</td>\
-         <td>{}</td></tr>\n",
+         <td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
         escape(&row.file),
         escape(&row.format),
         row.bits_per_dim,
@@ -110,8 +123,11 @@ fn format_row(row: &FormatRow) -> String {
         row.reconstruction,
         row.prior,
         row.steps,
+        row.calls,
         group_thousands(row.rows as u64),
         group_thousands(row.file_bytes),
+        ratio(|v| v.overall),
+        ratio(|v| v.worst),
     )
 }
 
@@ -220,7 +236,8 @@ mod tests {
             "<h1>digits &lt;T = 64&gt;</h1>",
             "data:image/png;base64,iVBORw==",
             "digits-t64-w8a16.vdm</td><td>w8a16</td><td><b>2.4980</b>",
-            "<td>302,936</td>",
+            "<td>302,936</td><td>0.98</td><td>0.93</td>",
+            "<td>64</td><td>65</td>",
             "<td>64</td><td>8.0000</td><td>-34.74</td>",
             "seed = 1 # &quot;&lt;&amp;&gt;&quot;</pre>",
             "host-train train a.toml &amp;&amp; true",
@@ -241,6 +258,21 @@ mod tests {
         })
         .unwrap();
         assert!(!page.contains("<section>") && !page.contains("<ul"), "{page}");
+    }
+
+    #[test]
+    fn samples_that_are_too_alike_are_pointed_out() {
+        let mut rows = formats();
+        rows[1].variance = Some(VarianceRatio {
+            overall: 0.53,
+            worst: 0.2,
+        });
+        let page = page(&ReportInput {
+            formats: rows,
+            ..ReportInput::default()
+        })
+        .unwrap();
+        assert_eq!(page.matches("of the data&#39;s variance, outside").count(), 1, "{page}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Contents of a report.
 
 use crate::runtime::evaluate::Evaluation;
+use crate::runtime::sample_variance::VarianceRatio;
 use crate::train::log::LossRow;
 use std::path::PathBuf;
 
@@ -34,6 +35,8 @@ pub struct FormatRow {
     pub format: String,
     /// Steps T of the chain.
     pub steps: usize,
+    /// Number of times that a sample runs the network.
+    pub calls: usize,
     /// Rows that were evaluated.
     pub rows: usize,
     /// The negative ELBO in bits per dimension.
@@ -48,14 +51,18 @@ pub struct FormatRow {
     pub file_bytes: u64,
     /// The prior term again, in nats per dimension, as the exporter's warning counts it.
     pub prior_nats_per_dim: f64,
+    /// Variance of samples, as a multiple of that of the training rows.
+    pub variance: Option<VarianceRatio>,
 }
 
-impl From<Evaluation> for FormatRow {
-    fn from(score: Evaluation) -> Self {
+impl FormatRow {
+    /// Takes the numbers of a score.
+    pub fn new(score: Evaluation, variance: Option<VarianceRatio>) -> Self {
         Self {
             file: score.file,
             format: score.format,
             steps: score.steps,
+            calls: score.calls,
             rows: score.rows,
             bits_per_dim: score.bits_per_dim,
             reconstruction: score.reconstruction,
@@ -63,6 +70,7 @@ impl From<Evaluation> for FormatRow {
             diffusion: score.diffusion,
             file_bytes: score.file_bytes as u64,
             prior_nats_per_dim: score.prior_nats_per_dim,
+            variance,
         }
     }
 }
@@ -95,6 +103,7 @@ pub(crate) mod examples {
             file: format!("digits-t64-{format}.vdm"),
             format: format.to_owned(),
             steps: 64,
+            calls: 65,
             rows: 297,
             bits_per_dim: diffusion + 0.554,
             reconstruction: 0.55,
@@ -102,6 +111,10 @@ pub(crate) mod examples {
             diffusion,
             file_bytes,
             prior_nats_per_dim: 0.004 * std::f64::consts::LN_2,
+            variance: Some(VarianceRatio {
+                overall: 0.98,
+                worst: 0.93,
+            }),
         };
         vec![row("f32", 1.930, 931_240), row("w8a16", 1.944, 302_936)]
     }

@@ -6,6 +6,7 @@ use crate::runtime::distance::{Points, energy_distance, noise_floor};
 use crate::runtime::evaluate::{Evaluation, evaluate, evaluate_state};
 use crate::runtime::model_file::{AnyModel, ModelFile};
 use crate::runtime::sample::{Samples, sample_many};
+use crate::runtime::sample_variance::VarianceRatio;
 use crate::with_model;
 use ancestral::storage::device_bytes;
 use ancestral::{Format, FormatId, Model};
@@ -26,10 +27,12 @@ pub struct Comparison {
     pub reference: String,
     /// RAM of a sampler's buffers.
     pub ram_bytes: usize,
-    /// Multiply-accumulates of the network for one sample.
+    /// Multiply-accumulates of the network for one sample, the decoder's call included.
     pub macs_per_sample: u64,
     /// Energy distance D² between the samples and all rows of the data, in model units.
     pub energy_distance: Option<f64>,
+    /// Variance of the samples, as a multiple of that of the training rows.
+    pub variance: Option<VarianceRatio>,
     /// 95 % point of D² between random halves of the data.
     pub energy_floor: Option<f64>,
 }
@@ -105,6 +108,7 @@ pub fn compare(
             row: Comparison {
                 energy_distance: samples.as_ref().map(|s| distance(s, &split.test, data, progress)),
                 energy_floor: floor,
+                variance: samples.as_ref().and_then(|s| VarianceRatio::new(s, &split.train)),
                 ..against(&base, score, costs)
             },
             samples,
@@ -174,6 +178,7 @@ fn against(base: &Evaluation, score: Evaluation, (ram_bytes, macs_per_sample): (
         macs_per_sample,
         energy_distance: None,
         energy_floor: None,
+        variance: None,
     }
 }
 
@@ -202,6 +207,6 @@ fn costs<F: Format>(model: &Model<'_, F>) -> (usize, u64) {
     let macs: u64 = model.layers().map(|l| l.rows as u64 * l.columns as u64).sum();
     (
         device_bytes::<F>(model.dim(), model.width()),
-        macs * model.steps() as u64,
+        macs * model.calls() as u64,
     )
 }

@@ -6,8 +6,7 @@ use crate::runtime::model_file::{AnyModel, ModelFile};
 use crate::runtime::units::bits_per_draw;
 use crate::with_model;
 use ancestral::likelihood::elbo;
-use ancestral::mlp::{estimate_data, forward};
-use ancestral::model::StepTable;
+use ancestral::mlp::{decode_argument, estimate_data, forward};
 use ancestral::number::Number as _;
 use ancestral::storage::{Buffers, Heap, Scratch, Storage as _};
 use ancestral::{Denoiser, Elbo, F32, Format, Likelihood, Model, Q3_12};
@@ -31,6 +30,8 @@ pub struct Evaluation {
     pub format: String,
     /// Number of steps T.
     pub steps: usize,
+    /// Number of times that a sample or one draw of the ELBO runs the network: T, and one more with the network decoder.
+    pub calls: usize,
     /// Number of rows scored.
     pub rows: usize,
     /// Noise draws per row and step.
@@ -77,6 +78,7 @@ impl Evaluation {
             file: file.name.clone(),
             format: header.format.name().to_owned(),
             steps: usize::from(header.steps),
+            calls: header.calls(),
             rows: 0,
             draws: 0,
             seed: 0,
@@ -142,6 +144,7 @@ fn summarize(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, scores: &[
         file: file.name.clone(),
         format: header.format.name().to_owned(),
         steps: usize::from(header.steps),
+        calls: header.calls(),
         rows: data.len(),
         draws,
         seed,
@@ -255,28 +258,45 @@ pub fn evaluate_state(
 }
 
 /// A float network behind a state in Q3.12.
-struct RoundedState<'m, 's> {
+struct RoundedState<'m, 's, F> {
     network: &'s Model<'m, F32>,
     scratch: Scratch<'s, F32>,
     z: Vec<f32>,
     output: Vec<f32>,
-    table: StepTable<'s, Q3_12>,
+    /// The model in an integer format, of which only the tables matter.
+    model: &'s Model<'m, F>,
 }
 
-impl Denoiser for RoundedState<'_, '_> {
-    type Number = Q3_12;
-
-    fn denoise(&mut self, z: &[Q3_12], t: usize, estimate: &mut [Q3_12]) {
+impl<F: Format<Number = Q3_12>> RoundedState<'_, '_, F> {
+    /// Computes the network's output at step `t`, rounded.
+    fn output(&mut self, z: &[Q3_12], t: usize, output: &mut [Q3_12]) {
         for (to, from) in self.z.iter_mut().zip(z) {
             *to = from.to_f32();
         }
         forward(self.network, t, &self.z, &mut self.scratch, &mut self.output);
-        for (to, &from) in estimate.iter_mut().zip(&self.output) {
+        for (to, &from) in output.iter_mut().zip(&self.output) {
             *to = Q3_12::from_f32(from);
         }
-        if let Some(constants) = self.table.constants_at(t) {
-            estimate_data(&constants, self.table.clip, z, estimate);
+    }
+}
+
+impl<F: Format<Number = Q3_12>> Denoiser for RoundedState<'_, '_, F> {
+    type Number = Q3_12;
+
+    fn denoise(&mut self, z: &[Q3_12], t: usize, estimate: &mut [Q3_12]) {
+        self.output(z, t, estimate);
+        if let Some(constants) = self.model.constants(t) {
+            estimate_data(&constants, self.model.read_outs().get(t), z, estimate);
         }
+    }
+
+    fn decode(&mut self, z: &[Q3_12], argument: &mut [Q3_12]) {
+        if !self.model.header().network_decoder {
+            argument.copy_from_slice(z);
+            return;
+        }
+        self.output(z, 0, argument);
+        decode_argument(self.model, z, argument);
     }
 }
 
@@ -298,7 +318,7 @@ fn score_state<F: Format<Number = Q3_12>>(
                 scratch,
                 z: vec![0.0; data.dim],
                 output: vec![0.0; data.dim],
-                table,
+                model,
             };
             let x: Vec<Q3_12> = data.row(row).iter().map(|&v| Q3_12::from_f32(v)).collect();
             let (mut state, mut estimate) = (x.clone(), x.clone());

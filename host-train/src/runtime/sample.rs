@@ -3,6 +3,7 @@
 use crate::progress::Progress;
 use crate::runtime::model_file::ModelFile;
 use crate::with_model;
+use ancestral::decoder::Decoding;
 use ancestral::model::StepTable;
 use ancestral::steps::OwnedStepTable;
 use ancestral::storage::Heap;
@@ -32,27 +33,29 @@ pub struct ChainSteps {
     pub eta: f64,
 }
 
+/// How rows are drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drawing {
+    /// The steps, or the model's own.
+    pub chain: Option<ChainSteps>,
+    /// How the network decoder takes a sample.
+    pub decoding: Decoding,
+}
+
 /// Largest number of entries of such a table.
 const MAX_ENTRIES: usize = 1025;
 
 /// Draws `count` rows, one after the other, from one generator seeded with `seed`. A firmware that calls
 /// `Sampler::sample` in a loop draws the same.
-///
-/// * `chain`: the steps, or `None` for the model's own.
-pub fn sample(
-    file: &ModelFile,
-    count: usize,
-    seed: u64,
-    chain: Option<ChainSteps>,
-    progress: &Progress,
-) -> Result<Samples> {
+pub fn sample(file: &ModelFile, count: usize, seed: u64, drawing: Drawing, progress: &Progress) -> Result<Samples> {
     progress.begin(&format!("sampling {}", file.name), count as u64);
-    with_model!(file.parse()?, model => match chain {
-        None => draw(&model, model.step_table(), (count, seed), progress),
+    let decoding = drawing.decoding;
+    with_model!(file.parse()?, model => match drawing.chain {
+        None => draw(&model, model.step_table(), decoding, (count, seed), progress),
         Some(chain) => {
             let steps = chain.steps.unwrap_or_else(|| model.steps());
             let table = OwnedStepTable::<_, MAX_ENTRIES>::new(&model, steps, chain.eta)?;
-            draw(&model, table.view(), (count, seed), progress)
+            draw(&model, table.view(), decoding, (count, seed), progress)
         }
     })
 }
@@ -91,10 +94,12 @@ fn draw_many<F: Format>(model: &Model<'_, F>, (count, seed): (usize, u64), progr
 fn draw<'m, F: Format>(
     model: &Model<'m, F>,
     table: StepTable<'m, F::Number>,
+    decoding: Decoding,
     (count, seed): (usize, u64),
     progress: &Progress,
 ) -> Result<Samples> {
     let mut sampler = Sampler::with_table(model, Heap::for_model(model), table)?;
+    sampler.set_decoding(decoding);
     let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
     if model.header().levels != 0 {
         let rows = (0..count).map(|_| {

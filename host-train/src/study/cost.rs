@@ -23,6 +23,12 @@ pub(crate) fn cost(gamma_s: f64, gamma_t: f64, ratios: &[f64], errors: &[f64]) -
     ratios.iter().zip(errors).map(term).sum()
 }
 
+/// Cost of the network decoder of continuous data with any variances: `½ Σ_d [ln(2π v_d) + e_d/v_d]`.
+pub(crate) fn decoder_cost(variances: &[f64], errors: &[f64]) -> f64 {
+    let term = |(v, e): (&f64, &f64)| 0.5 * ((2.0 * std::f64::consts::PI * v).ln() + e / v);
+    variances.iter().zip(errors).map(term).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use crate::data::Dataset;
 use crate::progress::Progress;
 use crate::rng::TrainRng;
 use crate::train::checkpoint::Run;
+use crate::train::config::DecoderKind;
 use ancestral::schedule::{alpha, sigma};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
@@ -17,6 +18,8 @@ pub struct Residuals {
     pub gamma: Vec<f64>,
     /// One matrix for each γ.
     pub covariance: Vec<DMatrix<f64>>,
+    /// `⟨−ln p(x | z)⟩` by the network at each γ, in nats per row; empty unless it decodes levels.
+    pub level_nats: Vec<f64>,
     /// Number of rows that were noised.
     pub rows: usize,
 }
@@ -38,13 +41,15 @@ pub fn measure_residuals(
     let mut rng = TrainRng::new(seed ^ 0x5C_4ED);
     let device = Device::Cpu;
     let mut covariance = vec![DMatrix::zeros(dim, dim); grid.len()];
+    let decodes = run.config.model.decoder == DecoderKind::Network && data.levels().is_some();
+    let mut level_nats = vec![0.0; if decodes { grid.len() } else { 0 }];
     let mut count = 0usize;
     for _ in 0..draws {
         for rows in data.rows.chunks(BATCH * dim) {
             let n = rows.len() / dim;
             let x = Tensor::from_slice(rows, (n, dim), &device)?;
             let noise = Tensor::from_vec(rng.matched_normals(n, dim), (n, dim), &device)?;
-            for (sum, &gamma) in covariance.iter_mut().zip(grid) {
+            for (index, (sum, &gamma)) in covariance.iter_mut().zip(grid).enumerate() {
                 let (alpha, sigma) = (alpha(gamma), sigma(gamma));
                 let z = ((&x * alpha)? + (&noise * sigma)?)?;
                 let biases = run.network.biases(&Tensor::new(&[[gamma as f32]], &device)?)?;
@@ -54,6 +59,10 @@ pub fn measure_residuals(
                 let error = (&x - estimate)?.to_dtype(DType::F64)?;
                 let product: Vec<f64> = error.t()?.matmul(&error)?.flatten_all()?.to_vec1()?;
                 *sum += DMatrix::from_row_slice(dim, dim, &product);
+                if let Some(sum) = level_nats.get_mut(index) {
+                    let nats = run.read_out().level_nats(&x, &z, &f, &column)?;
+                    *sum += f64::from(nats.sum_all()?.to_scalar::<f32>()?);
+                }
                 progress.advance(n as u64);
             }
             count += n;
@@ -62,10 +71,14 @@ pub fn measure_residuals(
     for c in &mut covariance {
         *c /= count.max(1) as f64;
     }
+    for nats in &mut level_nats {
+        *nats /= count.max(1) as f64;
+    }
     Ok(Residuals {
         dim,
         gamma: grid.to_vec(),
         covariance,
+        level_nats,
         rows: data.len(),
     })
 }

@@ -4,7 +4,7 @@ use super::basis::decorrelate;
 use super::cost::{best_cost, cost, posterior_cost, ratio};
 use super::end_costs::{EndCosts, measure_ends};
 use super::paths::{PATHS, Path, cosine, end_points, even, resample, value_or_nan};
-use super::residuals::{Diagonals, Residuals, locate, measure_residuals, work};
+use super::residuals::{Diagonals, Residuals, measure_residuals, work};
 use super::search::cheapest;
 use super::shrink::expect_unseen;
 use super::table::ChosenSteps;
@@ -13,6 +13,7 @@ use crate::model::variance::{VARIANCES, VarianceKind};
 use crate::progress::Progress;
 use crate::runtime::units::bits_per_nat;
 use crate::train::checkpoint::Run;
+use crate::train::config::DecoderKind;
 use ancestral::schedule::snr;
 use anyhow::{Result, ensure};
 use nalgebra::DMatrix;
@@ -26,6 +27,8 @@ pub struct StepSearch {
     ends: EndCosts,
     test_ends: EndCosts,
     learned: Vec<f64>,
+    /// Calls of the network beyond the steps.
+    decoder_calls: usize,
     basis: DMatrix<f64>,
 }
 
@@ -79,9 +82,14 @@ impl StepSearch {
         let test = measure_residuals(run, &split.test, &grid, (draws, seed + 1), progress)?;
         let validation = measure_halves(run, split, &grid, settings, progress)?;
         let basis = decorrelate(&train);
+        let choices: Vec<&Residuals> = match &validation {
+            Some(halves) => halves.iter().collect(),
+            None => vec![&train],
+        };
         Ok(Self {
-            ends: measure_ends(split.choices(), &grid, seed),
-            test_ends: measure_ends(&split.test, &grid, seed + 1),
+            ends: measure_ends(run, split.choices(), &choices, seed),
+            test_ends: measure_ends(run, &split.test, &[&test], seed + 1),
+            decoder_calls: usize::from(run.config.model.decoder == DecoderKind::Network),
             train,
             validation,
             test,
@@ -99,8 +107,9 @@ impl StepSearch {
     /// dimension.
     ///
     /// This is `½ ∫ SNR(γ) ⟨‖x − x̂‖²⟩ dγ` (Kingma et al. 2021, equation 15) by the trapezoidal rule over the grid.
-    /// In the limit neither the reverse variance nor the path matters.
-    pub fn limit(&self) -> f64 {
+    /// In the limit neither the reverse variance nor the path matters. A network decoder of continuous data has the
+    /// variances of rotated directions.
+    pub fn limit(&self) -> Result<f64> {
         let errors = self.test.diagonals(None);
         let density = |i: usize| 0.5 * snr(value_or_nan(&self.test.gamma, i)) * errors.row(i).iter().sum::<f64>();
         let pairs = self.test.gamma.windows(2).enumerate();
@@ -110,9 +119,10 @@ impl StepSearch {
                 _ => 0.0,
             })
             .sum();
-        let ends =
-            value_or_nan(&self.test_ends.reconstruction, 0) + value_or_nan(&self.test_ends.prior, self.longest());
-        (nats + ends) * self.bits_per_nat()
+        let (first, last) = end_points(&self.test.gamma)?;
+        let Errors { expected, test, .. } = self.errors(VarianceKind::Rotated, self.longest())?;
+        let reconstruction = self.test_ends.reconstruction(first, expected.row(0), test.row(0));
+        Ok((nats + reconstruction + self.test_ends.prior(last)) * self.bits_per_nat())
     }
 
     /// Bits per dimension in a nat per row.
@@ -161,14 +171,21 @@ impl StepSearch {
         }
         let unit = self.bits_per_nat();
         let (first, last) = end_points(&gamma)?;
+        let (at_first, on_test_at_first) = (errors.expected.interpolate(first), errors.test.interpolate(first));
+        let end_nats = |ends: &EndCosts, found: &[f64]| ends.reconstruction(first, &at_first, found) + ends.prior(last);
         Ok(ChosenSteps {
             path,
             variance,
             steps,
+            calls: steps + self.decoder_calls,
             gamma,
-            expected_bits_per_dim: (sum + self.ends_between(&self.ends, first, last)) * unit,
-            test_bits_per_dim: (on_test + self.ends_between(&self.test_ends, first, last)) * unit,
+            expected_bits_per_dim: (sum + end_nats(&self.ends, &at_first)) * unit,
+            test_bits_per_dim: (on_test + end_nats(&self.test_ends, &on_test_at_first)) * unit,
             test_diffusion: on_test * unit,
+            deviations: match self.ends.have_deviations() {
+                true => at_first.iter().map(|v| v.sqrt()).collect(),
+                false => Vec::new(),
+            },
             ratios,
             basis: match errors.basis {
                 Some(u) => u.transpose().as_slice().to_vec(),
@@ -217,7 +234,10 @@ impl StepSearch {
         let path = cheapest(
             grid.len(),
             steps,
-            |i| value_or_nan(&self.ends.reconstruction, i),
+            |i| {
+                let errors = expected.row(i);
+                self.ends.reconstruction(value_or_nan(grid, i), errors, errors)
+            },
             |s, t| {
                 let (g_s, g_t) = (value_or_nan(grid, s), value_or_nan(grid, t));
                 match variance {
@@ -228,16 +248,6 @@ impl StepSearch {
             |i| value_or_nan(&self.ends.prior, i),
         );
         path.into_iter().map(|i| value_or_nan(grid, i)).collect()
-    }
-
-    /// Cost of the two ends of a chain, linear between the points of the grid.
-    fn ends_between(&self, ends: &EndCosts, first: f64, last: f64) -> f64 {
-        let interpolate = |values: &[f64], gamma: f64| {
-            let (index, share) = locate(&self.train.gamma, gamma);
-            let low = value_or_nan(values, index);
-            low + share * (values.get(index + 1).copied().unwrap_or(low) - low)
-        };
-        interpolate(&ends.reconstruction, first) + interpolate(&ends.prior, last)
     }
 }
 

@@ -14,6 +14,8 @@ pub struct ChosenSteps {
     pub variance: VarianceKind,
     /// Number of steps T.
     pub steps: usize,
+    /// Number of times that a sample runs the network: T, and one more with the network decoder.
+    pub calls: usize,
     /// γ_0 ..= γ_T.
     pub gamma: Vec<f64>,
     /// Negative ELBO in bits per dimension, expected from the errors that the table was chosen by.
@@ -22,6 +24,9 @@ pub struct ChosenSteps {
     pub test_bits_per_dim: f64,
     /// Diffusion term of `test_bits_per_dim`.
     pub test_diffusion: f64,
+    /// Standard deviations of the network decoder of continuous data, along the basis; else empty.
+    #[serde(skip)]
+    pub deviations: Vec<f64>,
     /// Reverse variance as a multiple of the posterior's own, `T × D`; empty for the posterior's own.
     #[serde(skip)]
     pub ratios: Vec<f64>,

@@ -62,7 +62,14 @@ fn evaluate_batch(run: &Run, rows: &Dataset, batch: usize) -> Result<f64> {
     let chosen: Vec<usize> = (batch * BATCH..(batch + 1) * BATCH).map(|i| i % rows.len()).collect();
     let x = Tensor::from_vec(rows.select(&chosen).rows, (BATCH, rows.dim), device)?;
     let mut rng = TrainRng::new(SEED + batch as u64);
-    let mut draws = Draws::new(BATCH, rows.dim, Dropout::NONE, &mut rng, device)?;
+    let mut draws = Draws::new(
+        BATCH,
+        rows.dim,
+        run.config.model.decoder,
+        Dropout::NONE,
+        &mut rng,
+        device,
+    )?;
     // Times are stratified by place, and a row may have the same place in every batch.
     for i in (1..BATCH).rev() {
         draws.times.swap(i, rng.below(i + 1));

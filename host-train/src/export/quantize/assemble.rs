@@ -4,13 +4,13 @@ use super::formats::IntegerFormat;
 use super::integers::IntegerNetwork;
 use super::teacher::Teacher;
 use ancestral::fixed::CONSTANT_ONE;
-use ancestral::model::{AlignedBytes, LayerSpec, ModelSpec, VarianceSpec};
+use ancestral::model::{AlignedBytes, DecoderSpec, LayerSpec, ModelSpec, VarianceSpec};
 use ancestral::number::Number;
 use ancestral::schedule::posterior;
 use ancestral::{F32, Model};
 use anyhow::Result;
 
-/// Measures the cost of the integer network's error at each step, in nats per row; see [`Teacher::damage`].
+/// Measures the cost of the integer network's error at each of its calls, in nats per row; see [`Teacher::damage`].
 pub fn damage<F: IntegerFormat>(
     float: &ModelSpec<F32>,
     quantized: &IntegerNetwork<F>,
@@ -31,6 +31,13 @@ pub fn assemble<F: IntegerFormat>(float: &ModelSpec<F32>, network: IntegerNetwor
 pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<LayerSpec<F>>) -> ModelSpec<F> {
     let mut head = float.head.clone();
     head.variance = head.variance.map(|v| cut_to_range::<F::Number>(&v, &head.gamma));
+    if let DecoderSpec::Network { deviations } = &mut head.decoder {
+        for deviation in deviations.iter_mut().filter(|v| v.is_finite()) {
+            if F::Number::wide_constant(*deviation).is_none() {
+                *deviation = LARGEST_DEVIATION;
+            }
+        }
+    }
     ModelSpec { head, layers }
 }
 

@@ -15,7 +15,7 @@ pub const STATE_UNIT: f64 = 1.0 / STATE_ONE as f64;
 pub struct ScaledNetwork {
     /// Unit of a hidden activation at a step with exponent 0.
     pub hidden_unit: f64,
-    /// Power of two that the hidden unit is divided by at each step; T values, or none.
+    /// Power of two that the hidden unit is divided by at each call of the network; one value for each, or none.
     pub exponents: Vec<u8>,
     /// The layers in order.
     pub layers: Vec<ScaledLayer>,
@@ -36,7 +36,7 @@ pub struct ScaledLayer {
     pub weights: Vec<f64>,
     /// Unit of each row's weights, `rows`.
     pub units: Vec<f64>,
-    /// Biases, `rows` or `T × rows`.
+    /// Biases, `rows` or `calls × rows`.
     pub biases: Vec<f64>,
 }
 
@@ -53,7 +53,7 @@ pub const fn weight_range(bits: u32) -> (f64, f64) {
 /// A network in integers.
 #[derive(Clone, Debug)]
 pub struct IntegerNetwork<F: IntegerFormat> {
-    /// Exponents of the steps, as in [`ScaledNetwork::exponents`].
+    /// Exponents of the calls, as in [`ScaledNetwork::exponents`].
     pub exponents: Vec<u8>,
     /// The layers in order.
     pub layers: Vec<LayerSpec<F>>,
@@ -111,9 +111,9 @@ impl ScaledNetwork {
         }
     }
 
-    /// Returns the divisor of the hidden unit at step t, given `t − 1`.
-    pub fn shrink(&self, step: usize) -> f64 {
-        f64::from(1u32 << self.exponents.get(step).copied().unwrap_or(0).min(15))
+    /// Returns the divisor of the hidden unit at a call of the network.
+    pub fn shrink(&self, call: usize) -> f64 {
+        f64::from(1u32 << self.exponents.get(call).copied().unwrap_or(0).min(15))
     }
 
     /// Rounds to integers; an error names the layer and the row that the format cannot hold.
@@ -161,11 +161,11 @@ impl ScaledNetwork {
             self.exponents.is_empty() || entries == self.exponents.len(),
             "layer {index}: units that differ between steps need biases for every step"
         );
-        let of_step = |step| {
-            let shrink = self.shrink(step);
+        let of_call = |call| {
+            let shrink = self.shrink(call);
             (if first { 1.0 } else { shrink }, if last { 1.0 } else { shrink })
         };
-        Ok((0..entries).map(of_step).collect())
+        Ok((0..entries).map(of_call).collect())
     }
 
     fn rows_to_integers<F: IntegerFormat>(

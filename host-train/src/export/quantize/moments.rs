@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 /// Statistics of each layer's inputs over whole chains.
 pub struct Moments {
-    /// Largest magnitude seen, by layer and step (`layers × T`).
+    /// Largest magnitude seen, by layer and call of the network (`layers × calls`).
     largest: Vec<Vec<f32>>,
     /// Second moments `⟨x xᵀ⟩` of each layer, row-major, `columns × columns`: the cost of errors in the weights.
     pub second: Vec<Vec<f64>>,
@@ -23,12 +23,12 @@ const SECOND_MOMENTS: usize = 1500;
 pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
     let columns: Vec<usize> = model.layers().map(|l| l.columns).collect();
     let mut moments = Moments {
-        largest: vec![vec![0.0; model.steps()]; columns.len()],
+        largest: vec![vec![0.0; model.calls()]; columns.len()],
         second: columns.iter().map(|c| vec![0.0; c * c]).collect(),
     };
     let every = states.len().div_ceil(SECOND_MOMENTS).max(1);
-    // A stride with a factor in common with T would meet some of the steps only.
-    let every = (every..).find(|&e| is_coprime(e, model.steps())).unwrap_or(1);
+    // A stride with a factor in common with their number would meet some of the calls only.
+    let every = (every..).find(|&e| is_coprime(e, model.calls())).unwrap_or(1);
     let counted = states.len().div_ceil(every).max(1) as f64;
     let mut heap = Heap::for_model(model);
     let mut z = vec![0.0; states.dim];
@@ -45,7 +45,7 @@ pub fn measure(model: &Model<'_, F32>, states: &States) -> Result<Moments> {
         } = heap.buffers(model.dim());
         forward_observed(model, t, &z, &mut scratch, estimate, |layer, input| {
             let (Input::State(input) | Input::Hidden(input)) = input;
-            if let Some(slot) = moments.largest.get_mut(layer).and_then(|l| l.get_mut(t - 1)) {
+            if let Some(slot) = moments.largest.get_mut(layer).and_then(|l| l.get_mut(t - states.first)) {
                 *slot = input.iter().fold(*slot, |m, x| m.max(x.abs()));
             }
             if let Some(slot) = layer.checked_sub(1).and_then(|l| alive.get_mut(l)) {

@@ -10,10 +10,12 @@ use candle_core::{Device, Tensor};
 pub struct StateBatch {
     /// The states in units of the state (integers), `(n, D)`.
     pub(super) z: Tensor,
-    /// Row t − 1 of each state in the tables of the steps, `n`.
+    /// Row of each state in the tables of the network's calls, `n`.
     pub(super) row: Tensor,
-    /// Step t of each state, for the integer layers.
-    pub(super) t: Vec<usize>,
+    /// The same, for the integer layers.
+    pub(super) calls: Vec<usize>,
+    /// Positions of the states with t = 0, those of the network decoder.
+    pub(super) decoded: Vec<u32>,
 }
 
 impl StateBatch {
@@ -26,8 +28,9 @@ impl StateBatch {
             )
         };
         let mut z = Vec::with_capacity(chosen.len() * states.dim);
-        let mut t = Vec::with_capacity(chosen.len());
-        for &index in chosen {
+        let mut calls = Vec::with_capacity(chosen.len());
+        let mut decoded = Vec::new();
+        for (position, &index) in chosen.iter().enumerate() {
             let state = states.z.get(index * states.dim..(index + 1) * states.dim);
             z.extend(
                 state
@@ -35,13 +38,18 @@ impl StateBatch {
                     .iter()
                     .map(|q: &Q3_12| f64::from(q.0)),
             );
-            t.push(*states.t.get(index).with_context(|| missing(index))?);
+            let t = *states.t.get(index).with_context(|| missing(index))?;
+            calls.push(t - states.first);
+            if t == 0 {
+                decoded.push(position as u32);
+            }
         }
-        let row: Vec<u32> = t.iter().map(|&t| t as u32 - 1).collect();
+        let row: Vec<u32> = calls.iter().map(|&call| call as u32).collect();
         Ok(Self {
             z: Tensor::from_vec(z, (chosen.len(), states.dim), device)?,
             row: Tensor::from_vec(row, chosen.len(), device)?,
-            t,
+            calls,
+            decoded,
         })
     }
 

@@ -39,7 +39,7 @@ impl FloatNetwork {
     }
 }
 
-/// Returns `sum + biases[t]`; there may be one row of biases for all t.
+/// Returns the sum and the biases of each state's call; there may be one row of biases for all calls.
 fn add_biases(sum: &Tensor, biases: &Tensor, batch: &StateBatch) -> candle_core::Result<Tensor> {
     if biases.dim(0)? == 1 {
         sum.broadcast_add(biases)

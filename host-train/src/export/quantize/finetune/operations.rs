@@ -37,8 +37,8 @@ impl CustomOp1 for RoundStraightThrough {
 pub(super) struct Requantize<F: IntegerFormat> {
     /// The layer in integers.
     pub spec: LayerSpec<F>,
-    /// Step of each state.
-    pub t: Vec<usize>,
+    /// Call of the network that each state belongs to.
+    pub calls: Vec<usize>,
     /// Exponent of the factors' power of two for each state.
     pub exponents: Vec<i32>,
     /// That power of two, `(n, 1)`, unless it is always 1.
@@ -66,12 +66,8 @@ impl<F: IntegerFormat> CustomOp3 for Requantize<F> {
         let sums = slice(sums, layout)?;
         let rows = self.spec.rows;
         let mut out = Vec::with_capacity(sums.len());
-        for ((sums, &t), &exponent) in sums.chunks_exact(rows).zip(&self.t).zip(&self.exponents) {
-            let first = if self.spec.biases.len() == rows {
-                0
-            } else {
-                (t - 1) * rows
-            };
+        for ((sums, &call), &exponent) in sums.chunks_exact(rows).zip(&self.calls).zip(&self.exponents) {
+            let first = if self.spec.biases.len() == rows { 0 } else { call * rows };
             let biases = self.spec.biases.iter().skip(first);
             for ((&sum, &bias), &requant) in sums.iter().zip(biases).zip(&self.spec.requant) {
                 // The core adds the offset to a sum of stored activations; this sum is of the activations themselves.

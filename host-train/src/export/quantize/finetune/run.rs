@@ -65,12 +65,10 @@ pub fn finetune<F: IntegerFormat>(
     let diverged = || format!("fine-tuning diverged: lower --learning-rate (it is {first_rate})");
     for step in 0..settings.steps {
         let batch = StateBatch::draw(&states, settings.batch, &mut rng, &device)?;
-        let target = teacher.forward(&batch)?;
-        let target = table.estimate(&batch, &target)?.detach();
+        let target = teacher.forward(&batch)?.detach();
         // A rate that is too high ends in integers that no longer fit.
         let output = (student.forward(&batch).with_context(diverged)? * STATE_UNIT)?;
-        let estimate = table.estimate(&batch, &output)?;
-        let loss = table.loss(&batch, &estimate, &target)?;
+        let loss = table.loss(&batch, &output, &target)?;
         let gradients = loss.backward()?;
         let phase = step as f64 / settings.steps as f64;
         let rate = first_rate * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * phase).cos()));

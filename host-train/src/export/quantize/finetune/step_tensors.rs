@@ -1,60 +1,73 @@
-//! Step constants as tensors.
+//! The loss of fine-tuning.
 
 use super::batch::StateBatch;
+use crate::export::quantize::costs::Costs;
 use crate::export::quantize::integers::STATE_UNIT;
-use crate::export::quantize::teacher::Costs;
+use crate::model::read_out::ReadOut;
 use ancestral::F32;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 
-/// The constants of every step as tensors.
+/// Everything that turns outputs of the network into the loss, as tensors with a row for each call of the network.
 pub(super) struct StepTensors {
-    /// Factor of the state, `(T, 1)`.
-    skip: Tensor,
-    /// Factor of the network's output, `(T, 1)`.
-    out: Tensor,
-    /// Cost of one unit of a squared component of the error, `(T, D)`.
+    read_out: ReadOut,
+    /// `(calls, 1)`.
+    gamma: Tensor,
+    /// Cost of one unit of a squared component of the error, `(calls, D)`.
     weight: Tensor,
     /// Matrix whose columns are the directions of the components, `(D, D)`.
     basis: Option<Tensor>,
-    clip: bool,
-    steps: usize,
+    /// The decoder is the network, and the data has levels.
+    decodes_levels: bool,
+    calls: usize,
 }
 
 impl StepTensors {
     pub(super) fn new(model: &ancestral::Model<'_, F32>, device: &Device) -> Result<Self> {
-        let table = model.step_table();
-        let column = |values: Vec<f64>| Tensor::from_vec(values, (table.steps(), 1), device);
-        let constants: Vec<_> = (1..=table.steps()).filter_map(|t| table.constants_at(t)).collect();
+        let (header, table, calls) = (model.header(), model.step_table(), model.calls());
         let (costs, dim) = (Costs::new(model), model.dim());
+        let gammas = table.gamma.iter().skip(table.gamma.len() - calls);
+        let gamma: Vec<f64> = gammas.map(|&g| f64::from(g)).collect();
         Ok(Self {
-            skip: column(constants.iter().map(|c| f64::from(c.skip)).collect())?,
-            out: column(constants.iter().map(|c| f64::from(c.out)).collect())?,
-            weight: Tensor::from_vec(costs.weights, (table.steps(), dim), device)?,
+            read_out: ReadOut {
+                prediction: header.prediction,
+                clip: header.clip,
+            },
+            gamma: Tensor::from_vec(gamma, (calls, 1), device)?,
+            weight: Tensor::from_vec(costs.weights, (calls, dim), device)?,
             basis: match costs.basis.is_empty() {
                 true => None,
                 false => Some(Tensor::from_vec(costs.basis, (dim, dim), device)?),
             },
-            clip: table.clip,
-            steps: table.steps(),
+            decodes_levels: costs.level_decoder.is_some(),
+            calls,
         })
     }
 
-    /// Computes x̂ from the network's output f, `(n, D)`.
-    pub(super) fn estimate(&self, batch: &StateBatch, f: &Tensor) -> Result<Tensor> {
-        let of_rows = |t: &Tensor| t.index_select(&batch.row, 0);
-        let z = (&batch.z * STATE_UNIT)?.broadcast_mul(&of_rows(&self.skip)?)?;
-        let x = (z + f.broadcast_mul(&of_rows(&self.out)?)?)?;
-        Ok(if self.clip { x.clamp(-1.0, 1.0)? } else { x })
-    }
-
-    /// Computes the loss in nats per row.
-    pub(super) fn loss(&self, batch: &StateBatch, estimate: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let mut error = (estimate - target)?;
+    /// Computes the loss in nats per row: the cost of the student's output `f` where the teacher gives `target`,
+    /// `(n, D)` each.
+    ///
+    /// It is that of [`Costs`], by the read-out as a formula and not by its table.
+    pub(super) fn loss(&self, batch: &StateBatch, f: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let gamma = self.gamma.index_select(&batch.row, 0)?;
+        let z = (&batch.z * STATE_UNIT)?;
+        let target_estimate = self.read_out.estimate(&z, target, &gamma)?.detach();
+        let mut error = (self.read_out.estimate(&z, f, &gamma)? - &target_estimate)?;
         if let Some(basis) = &self.basis {
             error = error.matmul(basis)?;
         }
         let weighted = (error.sqr()? * self.weight.index_select(&batch.row, 0)?)?;
-        Ok((weighted.sum(1)?.mean(0)? * self.steps as f64)?)
+        let mut sum = weighted.sum_all()?;
+        if self.decodes_levels && !batch.decoded.is_empty() {
+            let chosen = Tensor::from_slice(&batch.decoded, batch.decoded.len(), z.device())?;
+            let of_decoder = |t: &Tensor| t.index_select(&chosen, 0);
+            let (z, gamma, x) = (of_decoder(&z)?, of_decoder(&gamma)?, of_decoder(&target_estimate)?);
+            // ln Σ w − ln w_x is linear in x up to a term that both share. So its difference at the teacher's mean is
+            // the divergence.
+            let nats = |f: &Tensor| self.read_out.level_nats(&x, &z, f, &gamma);
+            let divergence = (nats(&of_decoder(f)?)? - nats(&of_decoder(target)?)?.detach())?;
+            sum = (sum + divergence.sum_all()?)?;
+        }
+        Ok((sum * (self.calls as f64 / batch.calls.len() as f64))?)
     }
 }

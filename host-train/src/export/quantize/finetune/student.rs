@@ -21,7 +21,7 @@ struct StudentLayer {
     weights: Var,
     /// Logarithms of the rows' units, `(rows, 1)`.
     units: Var,
-    /// Biases, `(1 or T, rows)`.
+    /// Biases, `(1 or calls, rows)`.
     biases: Var,
 }
 
@@ -75,9 +75,9 @@ impl<F: IntegerFormat> Student<F> {
         })
     }
 
-    /// Returns the exponent, to base 2, of the factors of layer `index` at step t.
-    fn exponent(&self, index: usize, t: usize) -> i32 {
-        let exponent = i32::from(self.exponents.get(t - 1).copied().unwrap_or(0));
+    /// Returns the exponent, to base 2, of the factors of layer `index` at a call of the network.
+    fn exponent(&self, index: usize, call: usize) -> i32 {
+        let exponent = i32::from(self.exponents.get(call).copied().unwrap_or(0));
         exponent * (i32::from(index + 1 != self.layers.len()) - i32::from(index != 0))
     }
 
@@ -86,9 +86,9 @@ impl<F: IntegerFormat> Student<F> {
         let network = self.network()?;
         let integers = network.to_integers::<F>()?;
         let hidden = self.hidden.exp()?;
-        // Divisor of the hidden unit at each state's step, `(n, 1)`.
-        let shrink: Vec<f64> = batch.t.iter().map(|t| network.shrink(t - 1)).collect();
-        let shrink = Tensor::from_vec(shrink, (batch.t.len(), 1), batch.z.device())?;
+        // Divisor of the hidden unit at each state's call, `(n, 1)`.
+        let shrink: Vec<f64> = batch.calls.iter().map(|&call| network.shrink(call)).collect();
+        let shrink = Tensor::from_vec(shrink, (batch.calls.len(), 1), batch.z.device())?;
         let mut h = batch.z.clone();
         for (index, (layer, spec)) in self.layers.iter().zip(integers.layers).enumerate() {
             let (low, high) = weight_range(layer.shape.bits);
@@ -134,8 +134,8 @@ impl<F: IntegerFormat> Student<F> {
                 &factor.contiguous()?,
                 Requantize::<F> {
                     spec,
-                    exponents: batch.t.iter().map(|t| self.exponent(index, *t)).collect(),
-                    t: batch.t.clone(),
+                    exponents: batch.calls.iter().map(|&call| self.exponent(index, call)).collect(),
+                    calls: batch.calls.clone(),
                     scale,
                     last,
                     most,
