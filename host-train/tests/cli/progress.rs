@@ -26,7 +26,7 @@ fn commands_that_count_their_work_say_where_they_are() {
     let choose = "choose-steps run --grid 41 --draws 2 --chain-steps 2,4";
     let bench = "bench --widths 4 --batches 8 --activations relu --threads 1 --rounds 1 --seconds 0.01 --python none";
     // Command, least number of lines, words that begin some of them.
-    let commands: [(&str, usize, &[&str]); 12] = [
+    let commands: [(&str, usize, &[&str]); 13] = [
         (choose, 41, &["measuring errors over gamma: ", "choosing steps: "]),
         (
             "train tiny.toml --from run --out few",
@@ -49,6 +49,11 @@ fn commands_that_count_their_work_say_where_they_are() {
             "compare m.vdm --samples 20",
             26,
             &["scoring m.vdm: ", "sampling m.vdm: "],
+        ),
+        (
+            "distance --model m.vdm s.csv s.csv",
+            2,
+            &["measuring the energy distance: "],
         ),
         (
             "distill run --chain-steps 2 --updates 5 --out students",
