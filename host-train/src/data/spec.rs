@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// `"digits"`, `"optdigits"`, `"ecg"`, `"mixture-1d"` or `"mixture-2d"` for a built-in set, or the path of a `.csv`,
-    /// `.csv.gz`, `.npy` or `.npz` file, relative to the configuration's folder.
+    /// `"digits"`, `"optdigits"`, `"ecg"`, `"mixture-1d"` or `"mixture-2d"` for a built-in set, or the path of a
+    /// `.csv`, `.csv.gz`, `.npy` or `.npz` file, relative to the configuration's folder.
     pub source: String,
     /// The array inside an `.npz`; not needed where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,8 @@
 //! Energy distance between samples and data.
 //!
 //! `D² = 2⟨‖X − Y‖⟩ − ⟨‖X − X′‖⟩ − ⟨‖Y − Y′‖⟩` (Székely and Rizzo 2013) is 0 if and only if both have one distribution.
-//! It is in model units and estimated without bias: the means within a set leave out the distance of a row to itself, the
-//! diagonal. So it scatters around 0 for equal distributions. Nothing is learned and nothing is chosen.
+//! It is in model units and estimated without bias: the means within a set leave out the distance of a row to itself,
+//! the diagonal. So it scatters around 0 for equal distributions. Nothing is learned and nothing is chosen.
 
 use crate::rng::TrainRng;
 use rayon::prelude::*;

@@ -126,7 +126,7 @@ fn missing(object: &Value, key: &str) -> anyhow::Error {
 
 /// Returns the table with an explanation.
 pub fn page(parts: &Parts, count: u32, rows: &[Row]) -> String {
-    let [train, validation, test] = parts.rows;
+    let [train, validation, test] = parts.rows.map(with_commas);
     let lines: String = rows.iter().map(|row| row.line("test.csv")).collect();
     format!(
         "### `{}`: {train} rows to learn from, {validation} for choices, {test} held out
@@ -136,8 +136,16 @@ pub fn page(parts: &Parts, count: u32, rows: &[Row]) -> String {
 {lines}
 {}",
         parts.data,
-        NOTES.replace("COUNT", &count.to_string())
+        NOTES.replace("COUNT", &with_commas(count.into()))
     )
+}
+
+/// Returns a number with a comma before every three digits.
+fn with_commas(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", with_commas(number / 1000), number % 1000),
+    }
 }
 
 /// Explanation below the table.
@@ -197,8 +205,16 @@ mod tests {
                 "| `digits-t8-f32` | 1.900 ± 0.020 | 0.0123 | 0.0046 | 0.951 | 2.0 % |",
             ]
         );
-        assert!(page.contains("\n1000 samples of each") && page.lines().all(|line| line.chars().count() <= 120));
+        assert!(page.contains("\n1,000 samples of each") && page.lines().all(|line| line.chars().count() <= 120));
         assert_eq!(parts.name(), "digits-1300-200-297");
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!(
+            [0, 999, 1000, 1_020_003].map(with_commas),
+            ["0", "999", "1,000", "1,020,003"]
+        );
     }
 
     #[test]
