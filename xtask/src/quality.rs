@@ -50,8 +50,9 @@ pub fn command(args: &Args) -> Result<()> {
     };
     for (folder, parts, models) in by_data(&host_train, models)? {
         let rows = measure(&host_train, &python, (&folder, &models), args)?;
-        print!("{}", table::page(&parts, args.count, &rows));
+        println!("{}", table::table(&parts, &rows));
     }
+    print!("{}", table::notes(args.count));
     Ok(())
 }
 
@@ -164,8 +165,9 @@ fn measure(
     for mixture in list(&python.capture("quality.py", tool)?)? {
         rows.push(Row::mixture(&mixture)?);
     }
-    for model in models {
-        let file = folder.join(format!("{}.csv", stem(model)));
+    for (index, model) in models.iter().enumerate() {
+        // Files of two folders may have the same name.
+        let file = folder.join(format!("{index}-{}.csv", stem(model)));
         host_train.run([
             "sample".as_ref(),
             model.as_os_str(),

@@ -124,8 +124,8 @@ fn missing(object: &Value, key: &str) -> anyhow::Error {
     anyhow!("the field {key:?} is missing in {object}")
 }
 
-/// Returns the table with an explanation.
-pub fn page(parts: &Parts, count: u32, rows: &[Row]) -> String {
+/// Returns the table of one data set.
+pub fn table(parts: &Parts, rows: &[Row]) -> String {
     let [train, validation, test] = parts.rows.map(with_commas);
     let lines: String = rows.iter().map(|row| row.line("test.csv")).collect();
     format!(
@@ -133,11 +133,16 @@ pub fn page(parts: &Parts, count: u32, rows: &[Row]) -> String {
 
 | | bits/dim, held out | energy distance, held-out rows | all rows | confidence | below 0.5 |
 |---|---:|---:|---:|---:|---:|
-{lines}
-{}",
-        parts.data,
-        NOTES.replace("COUNT", &with_commas(count.into()))
+{lines}",
+        parts.data
     )
+}
+
+/// Returns the explanation below the tables.
+///
+/// * `count`: number of samples of each model.
+pub fn notes(count: u32) -> String {
+    NOTES.replace("COUNT", &with_commas(count.into()))
 }
 
 /// Returns a number with a comma before every three digits.
@@ -148,7 +153,7 @@ fn with_commas(number: u64) -> String {
     }
 }
 
-/// Explanation below the table.
+/// Explanation, with a word for the number of samples.
 const NOTES: &str = "\
 COUNT samples of each model and mixture. Bits per dimension of held-out rows, ± the standard error over the rows: a
 model's exact ELBO through its file, or a mixture's probability of the levels. That is exact for diagonal covariances;
@@ -157,8 +162,8 @@ on the rows that models learn from; validation rows choose what is added to thei
 shrink. The energy distance is without bias (the diagonal is left out), in model units. It is between samples and the
 held-out rows, or all rows, most of which were learned from. Confidence is the mean probability that a support vector
 machine (radial basis functions, C = 10) gives its own answer, and the last column the share of images below one half.
-It learned from UCI's 3,823 labeled training digits: other writers than those of `digits`, but the same whose hands a
-model of `optdigits` learns.
+It learned from UCI's 3,823 labeled training digits, by other writers than those of `digits`. A model of `optdigits`
+learns the same writers' hands, and its training rows are the judge's own.
 ";
 
 #[cfg(test)]
@@ -194,10 +199,10 @@ mod tests {
             data: "digits".to_owned(),
             rows: [1300, 200, 297],
         };
-        let page = page(&parts, 1000, &rows);
-        let table: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).collect();
+        let text = table(&parts, &rows);
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
         assert_eq!(
-            table[1..],
+            lines[1..],
             [
                 "| real, held-out rows | – | – | – | 0.951 | 2.0 % |",
                 "| real, training rows | – | 0.0123 | – | 0.951 | 2.0 % |",
@@ -205,8 +210,14 @@ mod tests {
                 "| `digits-t8-f32` | 1.900 ± 0.020 | 0.0123 | 0.0046 | 0.951 | 2.0 % |",
             ]
         );
-        assert!(page.contains("\n1,000 samples of each") && page.lines().all(|line| line.chars().count() <= 120));
+        assert!(text.starts_with("### `digits`: 1,300 rows to learn from, 200 for choices, 297 held out\n"));
         assert_eq!(parts.name(), "digits-1300-200-297");
+    }
+
+    #[test]
+    fn the_notes_fit_a_page() {
+        let notes = notes(1000);
+        assert!(notes.starts_with("1,000 samples of each") && notes.lines().all(|line| line.chars().count() <= 120));
     }
 
     #[test]
