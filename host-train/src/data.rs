@@ -30,5 +30,5 @@ mod table;
 
 pub use dataset::{Dataset, Split, ValueKind};
 pub use error::{DataError, Field, LevelFault};
-pub use load::load;
+pub use load::{load, load_rows};
 pub use spec::{DataSpec, LabelColumn};

@@ -1,9 +1,10 @@
 //! Data sets that are right: their rows, units and splits.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use host_train::data::{self, DataSpec, LabelColumn, Split, ValueKind};
+use host_train::data::{self, DataSpec, Dataset, LabelColumn, Split, ValueKind};
 use npyz::WriterBuilder;
 
 fn load(name: &str, bytes: &[u8], change: impl FnOnce(&mut DataSpec)) -> Split {
@@ -65,6 +66,101 @@ fn digits_look_like_digits() {
         " .*###. ",
         " .***:  ",
     ]);
+}
+
+/// The rows of a part as levels, in its order.
+fn levels(part: &Dataset) -> Vec<Vec<u16>> {
+    (0..part.len()).map(|row| part.row_levels(row).unwrap()).collect()
+}
+
+fn optdigits(change: impl FnOnce(&mut DataSpec)) -> Split {
+    let mut spec = DataSpec::new("optdigits");
+    change(&mut spec);
+    data::load(&spec, Path::new("/nowhere")).unwrap()
+}
+
+#[test]
+fn optical_digits_are_split_by_writer() {
+    let split = optdigits(|spec| spec.validation_rows = 400);
+    let Split {
+        train,
+        validation,
+        test,
+    } = &split;
+    assert_eq!((train.len(), validation.len(), test.len()), (3423, 400, 1797));
+    assert_eq!(
+        (test.name.as_str(), test.dim, test.levels()),
+        ("optdigits", 64, Some(17))
+    );
+    // Sums of all pixels of UCI's two files.
+    let total = |rows: &[Vec<u16>]| rows.iter().flatten().map(|&level| u64::from(level)).sum::<u64>();
+    let learned = [levels(train), levels(validation)].concat();
+    assert_eq!((total(&learned), total(&levels(test))), (1_204_758, 561_718));
+    // No two images of the whole set are the same, so none is in two parts.
+    let every: HashSet<Vec<u16>> = learned.into_iter().chain(levels(test)).collect();
+    assert_eq!(every.len(), 5620);
+}
+
+#[test]
+fn the_test_rows_are_the_shipped_digits_in_order() {
+    let test = optdigits(|_| ()).test;
+    #[rustfmt::skip]
+    assert_eq!(test.row_levels(0).unwrap(), [
+        0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0, 0, 3, 15, 2, 0, 11, 8, 0, 0, 4, 12, 0, 0, 8, 8, 0,
+        0, 5, 8, 0, 0, 9, 8, 0, 0, 4, 11, 0, 1, 12, 7, 0, 0, 2, 14, 5, 10, 12, 0, 0, 0, 0, 6, 13, 10, 0, 0, 0,
+    ]);
+    let digits = data::load(&DataSpec::new("digits"), Path::new(".")).unwrap();
+    let mut sorted = levels(&test);
+    sorted.sort();
+    assert_eq!(sorted, all_levels(&digits));
+}
+
+#[test]
+fn the_seed_draws_the_validation_rows_of_optical_digits() {
+    let [none, some, other] = [(0, 0), (400, 0), (400, 1)].map(|(rows, seed)| {
+        optdigits(|spec| {
+            spec.validation_rows = rows;
+            spec.split_seed = seed;
+        })
+    });
+    assert_eq!((none.train.len(), none.validation.len()), (3823, 0));
+    assert_eq!(none.test, some.test);
+    assert_eq!(none.test, other.test);
+    let sorted = |split: &Split| {
+        let mut rows = levels(&split.validation);
+        rows.sort();
+        rows
+    };
+    assert_ne!(sorted(&some), sorted(&other));
+    // Row 0 of UCI's file, a zero, is for training.
+    #[rustfmt::skip]
+    let first = [
+        0, 1, 6, 15, 12, 1, 0, 0, 0, 7, 16, 6, 6, 10, 0, 0, 0, 8, 16, 2, 0, 11, 2, 0, 0, 5, 16, 3, 0, 5, 7, 0,
+        0, 7, 13, 3, 0, 8, 7, 0, 0, 4, 12, 0, 1, 13, 5, 0, 0, 0, 14, 9, 15, 9, 0, 0, 0, 0, 6, 14, 7, 1, 0, 0,
+    ];
+    assert_eq!(levels(&none.train).iter().filter(|row| **row == first).count(), 1);
+}
+
+#[test]
+fn rows_of_a_file_take_the_units_of_a_data_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.csv");
+    fs::write(&path, "4,2,0\n1,3,4\n").unwrap();
+    let like = load("d.csv", b"0,4,0\n4,0,4\n", |spec| spec.levels = Some(5)).test;
+    let rows = data::load_rows(&path, &like).unwrap();
+    assert_eq!(rows.rows, [1.0, 0.0, -1.0, -0.5, 0.5, 1.0]);
+    fs::write(&path, "4,2,5\n").unwrap();
+    let error = data::load_rows(&path, &like).unwrap_err().to_string();
+    assert!(
+        error.ends_with("field 3: 5 is above the levels 0 to 4; correct the value or `levels`"),
+        "{error}"
+    );
+    fs::write(&path, "4,2\n").unwrap();
+    let error = data::load_rows(&path, &like).unwrap_err().to_string();
+    assert!(
+        error.ends_with("has 2 values a row where the data has 3: give rows of the same data set"),
+        "{error}"
+    );
 }
 
 #[test]

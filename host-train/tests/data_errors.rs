@@ -149,11 +149,28 @@ fn missing_file_and_unknown_extension() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(
         message_in(folder.path(), "d.csv", |_| ()),
-        "d.csv does not exist: set `source` to \"digits\", \"ecg\" or to a path relative to the folder of the configuration"
+        "d.csv does not exist: set `source` to \"digits\", \"optdigits\", \"ecg\" or to a path relative to the folder of the configuration"
     );
     assert_eq!(
         message("digit", b"1", |_| ()),
-        "digit has an unknown extension: give a .csv, .csv.gz, .npy or .npz file, or \"digits\" or \"ecg\""
+        "digit has an unknown extension: give a .csv, .csv.gz, .npy or .npz file, or \"digits\", \"optdigits\" or \"ecg\""
+    );
+}
+
+#[test]
+fn optical_digits_have_fixed_test_rows() {
+    let load = |change: fn(&mut DataSpec)| {
+        let mut spec = DataSpec::new("optdigits");
+        change(&mut spec);
+        data::load(&spec, Path::new(".")).unwrap_err().to_string()
+    };
+    assert_eq!(
+        load(|spec| spec.test_rows = Some(1797)),
+        "`test_rows` in the data configuration is wrong: the test rows of this set are always the same ones; leave it out"
+    );
+    assert_eq!(
+        load(|spec| spec.validation_rows = 3823),
+        "optdigits has 3823 rows, too few to hold back 3823 and keep one for training: lower `test_rows` or `validation_rows`, or add rows"
     );
 }
 
@@ -211,11 +228,11 @@ fn arrays_of_an_npz() {
 fn too_few_rows() {
     assert_eq!(
         message("d.csv", b"1,2\n", |_| ()),
-        "d.csv has 1 rows, too few to hold back 1 and keep one for training: lower `test_rows` or add rows"
+        "d.csv has 1 rows, too few to hold back 1 and keep one for training: lower `test_rows` or `validation_rows`, or add rows"
     );
     assert_eq!(
         message("d.csv", b"1,2\n3,4\n", |spec| spec.test_rows = Some(2)),
-        "d.csv has 2 rows, too few to hold back 2 and keep one for training: lower `test_rows` or add rows"
+        "d.csv has 2 rows, too few to hold back 2 and keep one for training: lower `test_rows` or `validation_rows`, or add rows"
     );
 }
 

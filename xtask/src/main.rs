@@ -7,6 +7,7 @@
 //! - [`demo`] goes the whole way once: train, export, sample, emulate, report.
 //! - [`parity`] runs every number format on every emulated core.
 //! - [`mod@bench`] counts instructions on every emulated core and writes `docs/performance.md`.
+//! - [`quality`] prints a table of the models' likelihood and samples beside simple baselines.
 //! - [`models`] makes the models that are in the repository.
 //!
 //! Everything here is glue: it starts other programs ([`process`]) and compares text
@@ -25,6 +26,7 @@ mod parity;
 mod paths;
 mod process;
 mod progress;
+mod quality;
 mod setup;
 mod test;
 
@@ -55,6 +57,8 @@ enum Command {
     Parity(parity::Args),
     /// Count instructions of layers and samples on every emulated core and write docs/performance.md
     Bench(bench::Args),
+    /// Compare samples and likelihood of models with real digits and mixtures of Gaussians, in one table
+    Quality(quality::Args),
     /// Make the models that are in the repository (models/)
     Models(models::Args),
 }
@@ -67,6 +71,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(args) => demo::command(&args),
         Command::Parity(args) => parity::command(&args),
         Command::Bench(args) => bench::command(&args),
+        Command::Quality(args) => quality::command(&args),
         Command::Models(args) => models::command(&args),
     }
 }

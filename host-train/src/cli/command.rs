@@ -1,7 +1,8 @@
 //! The commands.
 
 use super::{
-    bench, compare, distill, evaluate, export, fit, loss_variance, quantize, report, sample, steps, sweep, train,
+    bench, compare, distance, distill, evaluate, export, fit, loss_variance, quantize, report, rows, sample, steps,
+    sweep, train,
 };
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -50,6 +51,10 @@ enum Command {
     Sample(sample::Args),
     /// Compare model files of one data set: ELBO, size, work, sample quality
     Compare(compare::Args),
+    /// Measure the energy distance from files of samples to the data
+    Distance(distance::Args),
+    /// Write the rows of one part of the data, as the model learns or is scored on them
+    Rows(rows::Args),
     /// Write an HTML report of a run, and a picture if the data is square
     Report(report::Args),
     /// Train many configurations, from a grid or from random draws
@@ -73,6 +78,8 @@ impl Cli {
             Command::Distill(args) => args.run(quiet),
             Command::Sample(args) => args.run(quiet),
             Command::Compare(args) => args.run(quiet),
+            Command::Distance(args) => args.run(quiet),
+            Command::Rows(args) => args.run(),
             Command::Report(args) => args.run(quiet),
             Command::Sweep(args) => args.run(quiet),
             Command::Bench(args) => args.run(quiet),

@@ -47,14 +47,14 @@ impl fmt::Display for LevelFault {
 pub enum DataError {
     /// The file is not there.
     #[error(
-        "{file} does not exist: set `source` to \"digits\", \"ecg\" or to a path relative to the folder of the configuration"
+        "{file} does not exist: set `source` to \"digits\", \"optdigits\", \"ecg\" or to a path relative to the folder of the configuration"
     )]
     Missing {
         /// Path of the file.
         file: String,
     },
     /// The file's extension has no reader.
-    #[error("{file} has an unknown extension: give a {} file, or \"digits\" or \"ecg\"", alternatives(.known))]
+    #[error("{file} has an unknown extension: give a {} file, or \"digits\", \"optdigits\" or \"ecg\"", alternatives(.known))]
     UnknownFormat {
         /// Path of the file.
         file: String,
@@ -143,6 +143,16 @@ pub enum DataError {
         /// Values in a row that the configuration asks for.
         expected: usize,
     },
+    /// Rows are not as long as those of the data set that they should belong to.
+    #[error("{file} has {found} values a row where the data has {expected}: give rows of the same data set")]
+    OtherWidth {
+        /// Path of the file.
+        file: String,
+        /// Values in a row.
+        found: usize,
+        /// Values in a row of the data set.
+        expected: usize,
+    },
     /// An array of something that is not a real number.
     #[error("{file} holds elements of type {found}: save it as f32, f64 or integers of 8 to 64 bits")]
     ElementType {
@@ -179,7 +189,7 @@ pub enum DataError {
     },
     /// Not enough rows to train and to test on.
     #[error(
-        "{file} has {rows} rows, too few to hold back {test_rows} and keep one for training: lower `test_rows` or add rows"
+        "{file} has {rows} rows, too few to hold back {test_rows} and keep one for training: lower `test_rows` or `validation_rows`, or add rows"
     )]
     TooFewRows {
         /// Path of the file.

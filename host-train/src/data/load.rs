@@ -2,17 +2,20 @@
 
 use std::path::Path;
 
-use super::dataset::Split;
+use super::builtin::{self, Builtin, TestPart};
+use super::dataset::{Dataset, Split, ValueKind};
 use super::error::DataError;
 use super::spec::DataSpec;
-use super::{builtin, mixture, normalize, readers, split};
+use super::split::{self, Deal};
+use super::table::RawTable;
+use super::{mixture, normalize, readers};
 
 /// Reads, checks, splits and normalizes what `spec` names. A relative path starts at `base_dir`, the folder of the
 /// configuration.
 pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
     check_settings(spec)?;
     let builtin = builtin::find(&spec.source);
-    let table = match (builtin, mixture::find(&spec.source)) {
+    let mut table = match (builtin, mixture::find(&spec.source)) {
         (Some(set), _) => set.read()?,
         (None, Some(mixture)) => mixture.read(),
         (None, None) => readers::read(spec, &base_dir.join(&spec.source))?,
@@ -27,18 +30,23 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
         });
     }
 
-    let rows = table.len();
-    let default_test_rows = builtin.map_or((rows / 10).max(1), |set| set.test_rows);
-    let test_rows = spec.test_rows.unwrap_or(default_test_rows);
-    let held_back = test_rows.saturating_add(spec.validation_rows);
-    if held_back >= rows {
-        return Err(DataError::TooFewRows {
-            file: table.file,
-            rows,
-            test_rows: held_back,
-        });
-    }
-    let deal = split::deal(rows, test_rows, spec.validation_rows, spec.split_seed);
+    let separate = builtin.map(Builtin::read_test).transpose()?.flatten();
+    let deal = match separate {
+        Some(test) => {
+            let mut deal = deal(spec, &table, 0)?;
+            let pool = table.len();
+            table.append(test);
+            deal.test = (pool..table.len()).collect();
+            deal
+        }
+        None => {
+            let default = match builtin.map(|set| &set.test) {
+                Some(&TestPart::Drawn(rows)) => rows,
+                _ => (table.len() / 10).max(1),
+            };
+            deal(spec, &table, spec.test_rows.unwrap_or(default))?
+        }
+    };
 
     let kind = match spec.levels.or(builtin.and_then(|set| set.levels)) {
         Some(levels) => normalize::levels(&table, levels)?,
@@ -53,6 +61,46 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
         validation: dataset(&deal.validation),
         test: dataset(&deal.test),
     })
+}
+
+/// Reads every row of the file at `path`, in the units of `like`: samples of its data set, for instance.
+///
+/// # Errors
+///
+/// If the file cannot be read, or its rows cannot be of the same data set.
+pub fn load_rows(path: &Path, like: &Dataset) -> Result<Dataset, DataError> {
+    let name = path.display().to_string();
+    let table = readers::read(&DataSpec::new(name.as_str()), path)?;
+    if table.dim != like.dim {
+        return Err(DataError::OtherWidth {
+            file: table.file,
+            found: table.dim,
+            expected: like.dim,
+        });
+    }
+    if let ValueKind::Levels { levels } = like.kind {
+        normalize::levels(&table, levels)?;
+    }
+    let rows: Vec<usize> = (0..table.len()).collect();
+    Ok(normalize::dataset(&name, &like.kind, &table, &rows))
+}
+
+/// Divides the rows of `table` by the seed, `test_rows` of them for the test.
+fn deal(spec: &DataSpec, table: &RawTable, test_rows: usize) -> Result<Deal, DataError> {
+    let held_back = test_rows.saturating_add(spec.validation_rows);
+    if held_back >= table.len() {
+        return Err(DataError::TooFewRows {
+            file: table.file.clone(),
+            rows: table.len(),
+            test_rows: held_back,
+        });
+    }
+    Ok(split::deal(
+        table.len(),
+        test_rows,
+        spec.validation_rows,
+        spec.split_seed,
+    ))
 }
 
 /// Checks the settings that can be wrong before the file is opened.
@@ -72,6 +120,14 @@ fn check_settings(spec: &DataSpec) -> Result<(), DataError> {
         ),
         DataSpec { dim: Some(0), .. } => wrong("dim", "a row has at least one value; leave it out to take the file's"),
         DataSpec { test_rows: Some(0), .. } => wrong("test_rows", "evaluation needs at least one row held back"),
+        DataSpec {
+            test_rows: Some(_),
+            source,
+            ..
+        } if builtin::find(source).is_some_and(|set| matches!(set.test, TestPart::File(_))) => wrong(
+            "test_rows",
+            "the test rows of this set are always the same ones; leave it out",
+        ),
         DataSpec {
             array: Some(_), source, ..
         } if !readers::holds_named_arrays(source) => wrong(

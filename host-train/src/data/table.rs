@@ -28,6 +28,12 @@ impl RawTable {
         &self.values[index * self.dim..(index + 1) * self.dim]
     }
 
+    /// Appends the rows of a table of the same columns.
+    pub fn append(&mut self, mut other: RawTable) {
+        self.values.append(&mut other.values);
+        self.row_numbers.append(&mut other.row_numbers);
+    }
+
     /// Returns column `index` (from 0) as messages name it.
     pub fn field(&self, index: usize) -> Field {
         field(self.header.as_deref(), index)

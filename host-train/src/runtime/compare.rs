@@ -2,6 +2,7 @@
 
 use crate::data::{Dataset, Split};
 use crate::progress::Progress;
+use crate::runtime::data_distance::all_rows;
 use crate::runtime::distance::{Points, energy_distance, noise_floor};
 use crate::runtime::evaluate::{Evaluation, evaluate, evaluate_state};
 use crate::runtime::model_file::{AnyModel, ModelFile};
@@ -53,9 +54,6 @@ pub struct CompareSettings {
 /// Number of random halves of the data that the floor is taken from.
 const SPLITS: usize = 200;
 
-/// Largest number of rows of the data that samples are compared with: the work grows with the square.
-const MAX_ROWS: usize = 5000;
-
 /// A file's row of the table, and its samples for a picture.
 pub struct Compared {
     /// The numbers.
@@ -80,12 +78,10 @@ pub fn compare(
     let reference = reference.context("there is nothing to compare: name at least one model file")?;
     let integer = files.iter().find(|f| f.header().format.is_integer());
     check(files, reference, integer, settings)?;
-    let all = [&split.train, &split.validation, &split.test]
-        .map(|d| d.rows.as_slice())
-        .concat();
+    let all = all_rows(split);
     let data = Points {
         dim: split.test.dim,
-        values: all.get(..MAX_ROWS * split.test.dim).unwrap_or(&all),
+        values: &all,
     };
     progress.begin("measuring the scatter of the data", 0);
     let floor = match settings.samples {

@@ -6,6 +6,7 @@ mod faults;
 mod few;
 mod fit;
 mod progress;
+mod rows;
 mod support;
 mod training;
 mod whole;

@@ -16,6 +16,25 @@ fn reported(folder: &Path, arguments: &[&str]) -> (Vec<String>, String) {
     (lines, String::from_utf8(output.stdout).unwrap())
 }
 
+/// Checks the least number of lines on standard error, words that begin some of them, and the end of the last.
+fn check_progress(folder: &Path, command: &str, least: usize, titles: &[&str]) {
+    let arguments: Vec<&str> = command.split_whitespace().collect();
+    let (lines, _) = reported(folder, &arguments);
+    let progress = lines.iter().filter(|line| line.contains(": ")).count();
+    assert!(
+        progress >= least,
+        "{command}: {progress} lines, not {least}: {lines:#?}"
+    );
+    for title in titles {
+        assert!(
+            lines.iter().any(|line| line.starts_with(title)),
+            "{command}: {title}: {lines:#?}"
+        );
+    }
+    let last = lines.last().unwrap();
+    assert!(last.ends_with("(done)"), "{command}: the last line is {last:?}");
+}
+
 /// `export` is not among them: its calibration is not counted, and short here.
 #[test]
 fn commands_that_count_their_work_say_where_they_are() {
@@ -26,7 +45,7 @@ fn commands_that_count_their_work_say_where_they_are() {
     let choose = "choose-steps run --grid 41 --draws 2 --chain-steps 2,4";
     let bench = "bench --widths 4 --batches 8 --activations relu --threads 1 --rounds 1 --seconds 0.01 --python none";
     // Command, least number of lines, words that begin some of them.
-    let commands: [(&str, usize, &[&str]); 12] = [
+    let commands: [(&str, usize, &[&str]); 13] = [
         (choose, 41, &["measuring errors over gamma: ", "choosing steps: "]),
         (
             "train tiny.toml --from run --out few",
@@ -51,6 +70,11 @@ fn commands_that_count_their_work_say_where_they_are() {
             &["scoring m.vdm: ", "sampling m.vdm: "],
         ),
         (
+            "distance --model m.vdm s.csv s.csv",
+            2,
+            &["measuring the energy distance: "],
+        ),
+        (
             "distill run --chain-steps 2 --updates 5 --out students",
             10,
             &["student of 2 steps: "],
@@ -69,21 +93,7 @@ fn commands_that_count_their_work_say_where_they_are() {
         ),
     ];
     for (command, least, titles) in commands {
-        let arguments: Vec<&str> = command.split_whitespace().collect();
-        let (lines, _) = reported(at, &arguments);
-        let progress = lines.iter().filter(|line| line.contains(": ")).count();
-        assert!(
-            progress >= least,
-            "{command}: {progress} lines, not {least}: {lines:#?}"
-        );
-        for title in titles {
-            assert!(
-                lines.iter().any(|line| line.starts_with(title)),
-                "{command}: {title}: {lines:#?}"
-            );
-        }
-        let last = lines.last().unwrap();
-        assert!(last.ends_with("(done)"), "{command}: the last line is {last:?}");
+        check_progress(at, command, least, titles);
     }
 }
 

@@ -3,10 +3,11 @@
 
 use anyhow::Result;
 
-use super::checks::Checks;
+use super::checks::{Checks, Outcome};
 use super::{features, package};
 use crate::host_train::CHECKED;
 use crate::process;
+use crate::quality;
 
 /// Every check of the desktop's crates.
 pub fn all(checks: &mut Checks) -> Result<()> {
@@ -32,5 +33,8 @@ pub fn all(checks: &mut Checks) -> Result<()> {
             .args(["test", "--release", "--workspace"])
             .args(CHECKED),
     )?;
+    checks.check("tests of the Python tools", || {
+        Ok(quality::test_python()?.map_or(Outcome::Passed, Outcome::Skipped))
+    })?;
     features::tests_with_mpi(checks)
 }
