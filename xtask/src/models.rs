@@ -2,6 +2,7 @@
 //! shipped weights.
 
 use std::fs;
+use std::path::PathBuf;
 
 use ancestral::FormatId;
 use anyhow::{Context, Result};
@@ -15,83 +16,149 @@ pub struct Args {
     /// Train first, instead of taking the weights in models/
     #[arg(long)]
     train: bool,
-    /// Only the models of this data set
+    /// Only the models of this set
     #[arg(long, value_parser = SETS)]
     only: Option<String>,
 }
 
-/// The data sets, one of them for two sizes of network; each has a configuration of its name in `host-train/configs/`.
-const SETS: [&str; 3] = ["digits", "digits-small", "ecg"];
+/// Data sets, one of them for three sizes of network.
+const SETS: [&str; 4] = ["digits", "digits-small", "digits-tiny", "ecg"];
 
-/// Sets and numbers of steps that are trained on from the model of many steps, in the default format; each set has a
-/// configuration `<set>-few` for it.
-const FEW: [(&str, &[u32]); 2] = [("digits", &[16, 8, 4]), ("ecg", &[8])];
-const FEW_FORMAT: &str = "w8a16";
+/// One shipped model.
+struct Shipped {
+    set: &'static str,
+    steps: u32,
+    /// Configuration in `host-train/configs/`, without extension.
+    config: &'static str,
+    /// Number of steps of the model of the same set that its training starts from.
+    from: Option<u32>,
+    /// Every number format; else the default one.
+    all_formats: bool,
+    /// Its weights are shipped too.
+    weights: bool,
+}
+
+/// The default number format.
+const DEFAULT_FORMAT: FormatId = FormatId::W8A16;
+
+/// A model that is trained from random weights.
+const fn new(set: &'static str, steps: u32) -> Shipped {
+    Shipped {
+        set,
+        steps,
+        config: set,
+        from: None,
+        all_formats: true,
+        weights: true,
+    }
+}
+
+/// A model of few steps, trained on from that of 64.
+const fn few(set: &'static str, config: &'static str, steps: u32) -> Shipped {
+    Shipped {
+        config,
+        from: Some(64),
+        all_formats: false,
+        weights: false,
+        ..new(set, steps)
+    }
+}
+
+/// The shipped models, each after the one that it starts from.
+const MODELS: [Shipped; 10] = [
+    new("digits", 64),
+    few("digits", "digits-few", 16),
+    few("digits", "digits-few", 8),
+    few("digits", "digits-few", 4),
+    few("digits", "digits-few", 2),
+    new("digits-small", 64),
+    few("digits-small", "digits-small-few", 8),
+    Shipped {
+        all_formats: false,
+        ..new("digits-tiny", 8)
+    },
+    new("ecg", 64),
+    few("ecg", "ecg-few", 8),
+];
 
 /// `cargo xtask models`.
 pub fn command(args: &Args) -> Result<()> {
     let host_train = HostTrain::release()?;
-    for set in SETS {
-        if args.only.as_deref().is_none_or(|only| only == set) {
-            make(&host_train, set, args.train)?;
-        }
-    }
-    for (set, numbers) in FEW {
-        if args.only.as_deref().is_none_or(|only| only == set) {
-            for &steps in numbers {
-                make_few(&host_train, set, steps, args.train)?;
-            }
+    for model in &MODELS {
+        if args.only.as_deref().is_none_or(|only| only == model.set) {
+            model.make(&host_train, args.train)?;
         }
     }
     println!("now renew the golden vectors and the firmware's output: cargo xtask test --bless");
     Ok(())
 }
 
-fn weights(set: &str, steps: u32) -> String {
-    format!("models/{set}-t{steps}.safetensors")
-}
-
-/// Trains, and copies the averaged weights: what the model files are made from, without the state of the optimizer.
-fn trained(host_train: &HostTrain, arguments: &[&str], run: &str, weights: &str) -> Result<()> {
-    host_train.run([&["train"][..], arguments, &["--out", run]].concat())?;
-    let made = format!("{run}/weights.safetensors");
-    fs::copy(paths::root().join(&made), paths::root().join(weights))
-        .with_context(|| format!("cannot copy {made} to {weights}"))?;
-    Ok(())
-}
-
-fn make_few(host_train: &HostTrain, set: &str, steps: u32, train: bool) -> Result<()> {
-    let own = weights(set, steps);
-    if train {
-        let config = format!("host-train/configs/{set}-few.toml");
-        let arguments = [
-            &config,
-            "--from",
-            &weights(set, 64),
-            "--chain-steps",
-            &steps.to_string(),
-        ];
-        trained(host_train, &arguments, &format!("runs/{set}-t{steps}"), &own)?;
-    }
-    let model = format!("models/{set}-t{steps}-{FEW_FORMAT}.vdm");
-    host_train.run(["quantize", &own, "--format", FEW_FORMAT, "--finetune", "--out", &model])
-}
-
-fn make(host_train: &HostTrain, set: &str, train: bool) -> Result<()> {
-    let weights = weights(set, 64);
-    if train {
-        let config = format!("host-train/configs/{set}.toml");
-        trained(host_train, &[&config], &format!("runs/{set}"), &weights)?;
-    }
-    for id in FormatId::ALL {
-        let format = id.name();
-        let model = format!("models/{set}-t64-{format}.vdm");
-        let common = [&weights, "--format", format, "--out", &model];
-        if id.is_integer() {
-            host_train.run([&["quantize"][..], &common, &["--finetune"]].concat())?;
-        } else {
-            host_train.run([&["export"][..], &common].concat())?;
+impl Shipped {
+    /// Path of the averaged weights: shipped, or left by training.
+    fn weights_path(&self) -> String {
+        let (set, steps) = (self.set, self.steps);
+        match self.weights {
+            true => format!("models/{set}-t{steps}.safetensors"),
+            false => format!("{}/weights.safetensors", self.run()),
         }
     }
-    Ok(())
+
+    /// Folder of the training run.
+    fn run(&self) -> String {
+        format!("runs/{}-t{}", self.set, self.steps)
+    }
+
+    fn make(&self, host_train: &HostTrain, train: bool) -> Result<()> {
+        let weights = self.weights_path();
+        if train {
+            self.train(host_train)?;
+        } else if !exists(&weights) {
+            println!(
+                "{}-t{}: its weights are not shipped; make it with --train",
+                self.set, self.steps
+            );
+            return Ok(());
+        }
+        for id in FormatId::ALL {
+            if self.all_formats || id == DEFAULT_FORMAT {
+                let model = format!("models/{}-t{}-{id}.vdm", self.set, self.steps);
+                let (command, tuned) = match id.is_integer() {
+                    true => ("quantize", &["--finetune"][..]),
+                    false => ("export", &[][..]),
+                };
+                let common = [command, &weights, "--format", id.name(), "--out", &model];
+                host_train.run([&common[..], tuned].concat())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Trains, and copies the averaged weights if they are shipped: what the model files are made from, without the
+    /// state of the optimizer.
+    fn train(&self, host_train: &HostTrain) -> Result<()> {
+        let config = format!("host-train/configs/{}.toml", self.config);
+        let (run, steps) = (self.run(), self.steps.to_string());
+        let mut arguments = vec!["train", &config, "--out", &run, "--chain-steps", &steps];
+        let base = self
+            .from
+            .map(|steps| format!("models/{}-t{steps}.safetensors", self.set));
+        if let Some(base) = &base {
+            arguments.extend(["--from", base]);
+        }
+        host_train.run(arguments)?;
+        if self.weights {
+            let (made, weights) = (format!("{run}/weights.safetensors"), self.weights_path());
+            fs::copy(absolute(&made), absolute(&weights))
+                .with_context(|| format!("cannot copy {made} to {weights}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn absolute(path: &str) -> PathBuf {
+    paths::root().join(path)
+}
+
+fn exists(path: &str) -> bool {
+    absolute(path).is_file()
 }
