@@ -10,3 +10,4 @@ mod on_gpu;
 mod square;
 mod support;
 mod training;
+mod unbiased;
