@@ -183,7 +183,6 @@ impl Run {
         for (slot, weights) in self.optimizer.slots.iter().zip(self.final_weights()?) {
             slot.parameter.var.set(&weights)?;
         }
-        self.validations = ValidationRecord::default();
         self.adopt()
     }
 
@@ -207,8 +206,10 @@ impl Run {
         }
     }
 
-    /// Restarts the optimizer's state, averages included, from the present parameters.
+    /// Restarts the optimizer's state, averages included, from the present parameters. Earlier weights that validation
+    /// rows found the best are forgotten.
     pub fn adopt(&mut self) -> Result<()> {
+        self.validations = ValidationRecord::default();
         Ok(self.optimizer.slots.iter_mut().try_for_each(Slot::restart)?)
     }
 }
