@@ -7,7 +7,15 @@ use std::process::Command;
 const CAPABILITY: &str = "80";
 
 fn main() {
-    for file in ["all.cu", "base.h", "draw.cu", "elbo.cu", "layer.cu", "update.cu"] {
+    for file in [
+        "all.cu",
+        "base.h",
+        "draw.cu",
+        "elbo.cu",
+        "layer.cu",
+        "read_out.h",
+        "update.cu",
+    ] {
         println!("cargo::rerun-if-changed=src/fused/cuda/{file}");
     }
     for variable in ["CARGO_FEATURE_CUDA", "CUDA_COMPUTE_CAP", "NVCC", "CUDA_HOME"] {

@@ -7,7 +7,7 @@
 //! | operation | replaces |
 //! |---|---|
 //! | [`mlp`] on [`stack`] | product, biases, activation, dropout and residual of every layer, and all their gradients |
-//! | [`elbo`] | drawing z_t; the target, the weights and the sum of the diffusion term |
+//! | [`elbo`] | drawing z_t; the estimate, the nats of each step and their sum |
 //! | [`square`] | the mean squared error |
 //! | [`norm`] | the sum for clipping |
 //! | [`adamw`] | AdamW and the moving average |
@@ -36,6 +36,7 @@ pub mod mlp;
 pub mod norm;
 pub mod pieces;
 pub mod product;
+pub mod read_out;
 pub mod square;
 pub mod stack;
 mod storage;

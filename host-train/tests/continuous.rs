@@ -18,7 +18,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 fn trained(folder: &Path, steps: u64, curve: CurveKind) -> (Run, Split) {
+    trained_with(folder, steps, curve, |_| {})
+}
+
+fn trained_with(folder: &Path, steps: u64, curve: CurveKind, change: impl Fn(&mut Config)) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
+    change(&mut config);
     config.model.time = Time::Continuous;
     config.model.gamma = curve;
     config.train.steps = steps;
@@ -34,7 +39,15 @@ fn flat(tensor: &Tensor) -> Vec<f32> {
 }
 
 fn draw(run: &Run, rows: usize, rng: &mut TrainRng) -> TimeDraws {
-    Draws::new(rows, run.dim, Dropout::NONE, rng, &Device::Cpu).unwrap()
+    Draws::new(
+        rows,
+        run.dim,
+        run.config.model.decoder,
+        Dropout::NONE,
+        rng,
+        &Device::Cpu,
+    )
+    .unwrap()
 }
 
 fn evaluate(run: &Run, split: &Split, draws: &TimeDraws) -> LimitElbo {
@@ -47,18 +60,24 @@ fn evaluate(run: &Run, split: &Split, draws: &TimeDraws) -> LimitElbo {
 
 #[test]
 fn gradients_are_those_of_the_elbo_and_of_its_scatter() {
-    check_gradients(CurveKind::Table, 1);
+    check_gradients(CurveKind::Table, 1, |_| {});
 }
 
 #[test]
 fn so_are_those_of_a_network_of_gamma() {
-    check_gradients(CurveKind::Network, 9);
+    check_gradients(CurveKind::Network, 9, |_| {});
+}
+
+#[test]
+fn so_are_those_with_the_network_decoder() {
+    check_gradients(CurveKind::Table, 1, common::predict_odds);
+    check_gradients(CurveKind::Table, 3, common::decode_values);
 }
 
 /// Compares gradients with differences, for the ends of γ and every `stride`-th parameter of its curve.
-fn check_gradients(curve: CurveKind, stride: usize) {
+fn check_gradients(curve: CurveKind, stride: usize, change: impl Fn(&mut Config)) {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = trained(folder.path(), 60, curve);
+    let (run, split) = trained_with(folder.path(), 60, curve, change);
     let draws = draw(&run, 256, &mut TrainRng::new(4));
     let here = evaluate(&run, &split, &draws);
     let total = |s: &LimitElbo| s.terms.iter().map(|t| f64::from(*t)).sum::<f64>();

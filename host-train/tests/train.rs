@@ -11,7 +11,7 @@ use host_train::rng::TrainRng;
 use host_train::runtime::evaluate::evaluate;
 use host_train::runtime::model_file::{AnyModel, ModelFile};
 use host_train::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
-use host_train::train::config::{Config, PredictionKind};
+use host_train::train::config::{Config, DecoderKind, PredictionKind};
 use host_train::train::loss::{Draws, Dropout};
 use host_train::train::{LOSSES, Outcome, Session, train};
 use std::path::Path;
@@ -94,11 +94,11 @@ fn training_lowers_the_held_out_elbo() {
     assert!((sum - after.bits_per_dim).abs() < 1e-9);
 }
 
-/// Trains a model of the tiny data without clipping, which only the runtime does.
-fn train_unclipped(folder: &Path, prediction: PredictionKind, continuous: bool) -> (Run, Split) {
+/// Trains a model of the tiny data; levels are clipped.
+fn train_kind(folder: &Path, prediction: PredictionKind, continuous: bool) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
     config.model.prediction = prediction;
-    config.model.clip = false;
+    config.model.clip = !continuous;
     config.train.steps = 100;
     if continuous {
         config.data.levels = None;
@@ -117,7 +117,7 @@ fn mean_loss(run: &Run, split: &Split) -> [f64; 3] {
     let rounds = 1500;
     let mut sums = [0.0f64; 3];
     for _ in 0..rounds {
-        let draws = Draws::new(n, 4, Dropout::NONE, &mut rng, &Device::Cpu).unwrap();
+        let draws = Draws::new(n, 4, DecoderKind::Factorized, Dropout::NONE, &mut rng, &Device::Cpu).unwrap();
         let mut draws = draws.in_steps(8);
         // Rows keep their place in the batch and times are stratified by place: shuffle the times between rows.
         let mut steps = draws.times.host().unwrap().into_owned();
@@ -136,7 +136,7 @@ fn mean_loss(run: &Run, split: &Split) -> [f64; 3] {
 /// Compares two ways to the same quantity: the loss of training (candle) and the ELBO of the exported model (core).
 fn compare_loss_with_core(prediction: PredictionKind, continuous: bool) {
     let folder = tempfile::tempdir().unwrap();
-    let (run, split) = train_unclipped(folder.path(), prediction, continuous);
+    let (run, split) = train_kind(folder.path(), prediction, continuous);
     let score = evaluate(&model_of(&run), &split.train, 400, 1, &Progress::hidden()).unwrap();
     let loss = mean_loss(&run, &split);
     // The core reports the density in the file's units, so the loss lacks the logarithms of the scales.

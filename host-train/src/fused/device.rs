@@ -16,6 +16,7 @@ mod products;
 pub mod progress;
 mod queue;
 mod span;
+pub mod square;
 pub mod update;
 
 pub use params::THREADS;

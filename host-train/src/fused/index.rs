@@ -48,11 +48,14 @@ impl Index {
         }
     }
 
-    /// Returns each number less one; all must be above 0.
+    /// Returns each number less one, and 0 for 0.
     pub fn less_one(&self) -> Result<Self> {
         Ok(match self {
             Self::Host(values) => Self::Host(values.iter().map(|v| v.saturating_sub(1)).collect()),
-            Self::Device(values) => Self::Device(values.sub(&values.ones_like()?)?),
+            Self::Device(values) => {
+                let one = values.ones_like()?;
+                Self::Device(values.maximum(&one)?.sub(&one)?)
+            }
         })
     }
 }

@@ -193,6 +193,11 @@ pub fn gather_rows(table: &mut [f32], width: usize, values: &[f32], stride: usiz
     );
 }
 
+/// Returns `Σ aᵢ`, summed in f64.
+pub fn sum(a: &[f32]) -> f64 {
+    a.iter().map(|a| f64::from(*a)).sum()
+}
+
 /// Returns `Σ aᵢ²`.
 pub fn sum_of_squares(a: &[f32]) -> f32 {
     fold(a, a, |a, b| a * b)

@@ -52,7 +52,7 @@ impl CustomOp1 for Square {
     fn cuda_fwd(&self, output: &CudaStorage, at: &Layout) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::from_storage(output);
         let (mean, target) = (gpu.alloc(1)?, Held::new(&self.0)?);
-        device::elbo::mean_square(&gpu, cuda::span(output, at)?, target.span()?, gpu.span(&mean))?;
+        device::square::mean_square(&gpu, cuda::span(output, at)?, target.span()?, gpu.span(&mean))?;
         Ok((gpu.storage(mean), Shape::from(())))
     }
 
@@ -64,7 +64,7 @@ impl CustomOp1 for Square {
             let found = gpu.tensor(output.shape())?;
             let (from, target) = (Held::new(output)?, Held::new(&self.0)?);
             let (by, to) = (Held::new(gradient)?, Held::new(&found)?);
-            device::elbo::mean_square_gradient(&gpu, from.span()?, target.span()?, by.span()?, to.span()?)?;
+            device::square::mean_square_gradient(&gpu, from.span()?, target.span()?, by.span()?, to.span()?)?;
             drop(to);
             return Ok(Some(found));
         }

@@ -1,20 +1,13 @@
 //! From the network's output to an estimate of the data, and to the distribution of a level.
+//!
+//! Everything here is candle's own operations, with gradients by all tensors and in `f32` or `f64`. They are the
+//! reference for the fused operations.
 
 use ancestral::levels;
 use ancestral::schedule::Prediction;
 use candle_core::{Result, Tensor};
 
-/// The read-out: how z and the network's output become an estimate of the data.
-///
-/// Everything here is candle's own operations, with gradients by all tensors and in `f32` or `f64`. They are the
-/// reference for the fused operations.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ReadOut {
-    /// Meaning of the network's output.
-    pub prediction: Prediction,
-    /// Estimates are clipped to [−1, 1].
-    pub clip: bool,
-}
+pub use crate::fused::read_out::ReadOut;
 
 impl ReadOut {
     /// Returns the estimate x̂, `(n, D)`.

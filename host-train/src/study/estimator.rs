@@ -10,6 +10,7 @@ use crate::rng::TrainRng;
 use crate::runtime::units::bits_per_nat;
 use crate::study::paths::{Path, cosine, end_points, even};
 use crate::train::checkpoint::Run;
+use crate::train::config::DecoderKind;
 use crate::train::loss::{Draws, Dropout, Objective, times_to_steps};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
@@ -170,7 +171,8 @@ impl Case<'_> {
                     let draws = Draws {
                         share: n.into(),
                         times: times.to_vec(),
-                        first_noise: noise.clone(),
+                        start_fraction: 0.0,
+                        first_noise: None,
                         noise,
                         masks: Vec::new(),
                     };
@@ -180,8 +182,9 @@ impl Case<'_> {
                 false => {
                     let draws = Draws {
                         share: n.into(),
-                        times: times_to_steps(times.iter().copied(), gamma.steps()).into(),
-                        first_noise: noise.clone(),
+                        times: times_to_steps(times.iter().copied(), gamma.steps(), 0.0).into(),
+                        start_fraction: 0.0,
+                        first_noise: None,
                         noise,
                         masks: Vec::new(),
                     };
@@ -214,9 +217,11 @@ impl Case<'_> {
         let (dim, objective) = (data.dim, self.objective());
         let n = run.config.train.batch;
         let mut rng = TrainRng::new(settings.seed);
+        // All rows for the diffusion term: the decoder has its own.
+        let decoder = DecoderKind::Factorized;
         let mut one = || -> Result<f64> {
             let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &Device::Cpu)?;
-            let draws = Draws::new(n, dim, Dropout::NONE, &mut rng, &Device::Cpu)?;
+            let draws = Draws::new(n, dim, decoder, Dropout::NONE, &mut rng, &Device::Cpu)?;
             let nats = match limit {
                 true => {
                     let (at, rise) = gamma.interpolate(&draws.times)?;

@@ -5,14 +5,17 @@
 //! of its teacher by one; then it becomes the next teacher. If the teacher ends at z_s, the student's estimate must be
 //! `x̃ = (z_s − keep·z_t)/pull`, with the constants of the long step.
 //!
+//! A network that is the decoder too must still answer at t = 0: the student learns its teacher's answers there.
+//!
 //! A student can only draw samples. Its steps add no noise, so p(z_s | z_t) has no density, and no ELBO measures its
 //! quality. The distance of its samples from the data can be measured.
 
-use super::config::Time;
+use super::config::{DecoderKind, Time};
 use super::run::Run;
 use super::update::adam;
 use crate::data::Dataset;
 use crate::model::gamma::CurveKind;
+use crate::model::read_out::ReadOut;
 use crate::model::variance::VarianceKind;
 use crate::optimizer::Update;
 use crate::rng::TrainRng;
@@ -48,6 +51,8 @@ impl Default for DistillSettings {
 
 /// Decay of the moving average that becomes the student.
 const EMA: f64 = 0.995;
+/// One in so many rows of a batch goes through the decoder too.
+const DECODED_PART: usize = 8;
 
 /// Halves the steps of a run's deterministic sampler until `steps` are left. Each trained student is passed to
 /// `on_student`.
@@ -92,7 +97,7 @@ fn start_student(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
     let mut config = teacher.config.clone();
     config.model.steps = gamma.len() - 1;
     config.model.time = Time::Discrete;
-    config.model.variance = VarianceKind::Posterior;
+    config.model.variance = Some(VarianceKind::Posterior);
     config.model.eta = 0.0;
     config.model.learn_gamma = false;
     config.model.gamma = CurveKind::Table;
@@ -136,10 +141,16 @@ fn train_student(
 
         let error = (long.estimate(student, &z, false)? - target)?.sqr()?.sum_keepdim(1)?;
         // The weight SNR + 1 = 1/σ² is that of the error of v.
-        let loss = error
+        let mut loss = error
             .broadcast_div(&long.sigma.sqr()?)?
             .mean_all()?
             .affine(0.5 * unit, 0.0)?;
+        if student.config.model.decoder == DecoderKind::Network {
+            let rows = n.div_ceil(DECODED_PART);
+            let noise = rng.normals(rows, dim, &device)?;
+            let nats = decoder_divergence(teacher, student, &x.narrow(0, 0, rows)?, &noise)?;
+            loss = (loss + (nats.mean_all()? * unit)?)?;
+        }
         let gradients = loss.backward()?;
         let fall = 0.5 * (1.0 + (std::f64::consts::PI * update as f64 / settings.updates as f64).cos());
         let train = &student.config.train;
@@ -156,11 +167,33 @@ fn train_student(
     Ok(())
 }
 
+/// Returns the divergence of a student's decoder from its teacher's, `D_KL(teacher ‖ student)`, in nats for each row.
+fn decoder_divergence(teacher: &Run, student: &Run, x: &Tensor, noise: &Tensor) -> candle_core::Result<Tensor> {
+    let first = teacher.gamma.values()?.detach().narrow(0, 0, 1)?;
+    let gamma = first.reshape((1, 1))?.broadcast_as((x.dim(0)?, 1))?.contiguous()?;
+    let alpha = candle_nn::ops::sigmoid(&gamma.neg()?)?.sqrt()?;
+    let sigma = candle_nn::ops::sigmoid(&gamma)?.sqrt()?;
+    let z = (x.broadcast_mul(&alpha)? + noise.broadcast_mul(&sigma)?)?;
+    let output = |run: &Run| run.network.forward(&z, &run.network.biases(&gamma)?);
+    let (taught, learned) = (output(teacher)?.detach(), output(student)?);
+    let read_out = student.read_out();
+    let estimate = read_out.estimate(&z, &taught, &gamma)?;
+    match read_out.prediction {
+        // −ln p is linear in x but for a term that both have, so the teacher's mean stands for all of its levels.
+        Prediction::Odds { .. } => {
+            read_out.level_nats(&estimate, &z, &learned, &gamma)?
+                - read_out.level_nats(&estimate, &z, &taught, &gamma)?
+        }
+        Prediction::V | Prediction::X => {
+            let error = (read_out.estimate(&z, &learned, &gamma)? - estimate)?;
+            (error.sqr()?.sum_keepdim(1)? * gamma.neg()?.exp()?)?.affine(0.5, 0.0)
+        }
+    }
+}
+
 /// Constants of each row's deterministic step as the core computes them, `(n, 1)` each.
 struct Columns {
     gamma: Tensor,
-    skip: Tensor,
-    out: Tensor,
     keep: Tensor,
     pull: Tensor,
     alpha: Tensor,
@@ -182,8 +215,6 @@ impl Columns {
             Tensor::from_vec(values, (n, 1), &Device::Cpu)
         };
         Ok(Self {
-            skip: column(|c| c.skip)?,
-            out: column(|c| c.out)?,
             keep: column(|c| c.keep)?,
             pull: column(|c| c.pull)?,
             alpha: column(|c| c.alpha)?,
@@ -192,14 +223,15 @@ impl Columns {
         })
     }
 
-    /// Returns `x̂ = skip·z + out·f`. With `clip`, it is clipped as in the sampler.
+    /// Returns the estimate x̂. Without `clip`, it is not clipped, so that it has a gradient everywhere.
     fn estimate(&self, run: &Run, z: &Tensor, clip: bool) -> candle_core::Result<Tensor> {
         let f = run.network.forward(z, &run.network.biases(&self.gamma)?)?;
-        let x = (z.broadcast_mul(&self.skip)? + f.broadcast_mul(&self.out)?)?;
-        if clip && run.config.model.clip {
-            return x.clamp(-1f32, 1f32);
-        }
-        Ok(x)
+        let own = run.read_out();
+        let read_out = ReadOut {
+            clip: clip && own.clip,
+            ..own
+        };
+        read_out.estimate(z, &f, &self.gamma)
     }
 
     /// Returns `z_s = keep·z_t + pull·x̂`.

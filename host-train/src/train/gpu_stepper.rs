@@ -1,8 +1,8 @@
 //! Steps on a GPU that the host does not wait for. The rows lie on the GPU, and everything random is drawn there.
 //! Results stay there until a row of the log or a checkpoint is written.
 
-use super::config::{Generator, Time};
-use super::loss::{ChainDraws, Draws};
+use super::config::{DecoderKind, Generator, Time};
+use super::loss::{ChainDraws, Draws, chain_start_fraction};
 use super::pending::PendingLoss;
 use super::run::Run;
 use super::stepper::Stepper;
@@ -77,12 +77,19 @@ impl GpuStepper {
         let train = &run.config.train;
         let n = train.batch;
         let matrix = |columns: usize| gpu.tensor(&Shape::from((n, columns)));
-        let (x, noise, first_noise) = (matrix(run.dim)?, matrix(run.dim)?, matrix(run.dim)?);
+        let (x, noise) = (matrix(run.dim)?, matrix(run.dim)?);
         draw.rows(gpu, Held::new(&self.data)?.span()?, run.dim, Held::new(&x)?.span()?)?;
         draw.normals(gpu, Purpose::Noise, Held::new(&noise)?.span()?)?;
-        draw.normals(gpu, Purpose::FirstNoise, Held::new(&first_noise)?.span()?)?;
+        let (first_noise, start_fraction) = match run.config.model.decoder {
+            DecoderKind::Network => (None, chain_start_fraction(run.gamma.steps())),
+            DecoderKind::Factorized => {
+                let first_noise = matrix(run.dim)?;
+                draw.normals(gpu, Purpose::FirstNoise, Held::new(&first_noise)?.span()?)?;
+                (Some(first_noise), 0.0)
+            }
+        };
         let steps = gpu.alloc::<u32>(n)?;
-        draw.times(gpu, run.gamma.steps(), gpu.span(&steps))?;
+        draw.times(gpu, run.gamma.steps(), start_fraction, gpu.span(&steps))?;
         let mut masks = Vec::new();
         if train.dropout > 0.0 {
             for (layer, &width) in run.config.model.hidden.iter().enumerate() {
@@ -95,6 +102,7 @@ impl GpuStepper {
         let draws = Draws {
             share: n.into(),
             times: Index::Device(gpu.owned(steps, &Shape::from(n))),
+            start_fraction,
             noise,
             first_noise,
             masks,

@@ -1,6 +1,6 @@
 //! The state of a training run.
 
-use super::config::{Config, TrainConfig, read_out};
+use super::config::{Config, DecoderKind, TrainConfig, read_out};
 use super::loss::Objective;
 use super::pending::PendingLoss;
 use crate::data::{Split, ValueKind};
@@ -54,9 +54,13 @@ impl Run {
         let m = &config.model;
         let read_out = read_out(m.prediction, m.decoder, m.clip, &kind)?;
         let gamma = GammaTable::new(m.gamma_first, m.gamma_last, m.steps, m.gamma, m.learn_gamma, device)?;
-        let variance = match m.variance {
+        let variance = match m.variance_of(&kind) {
             VarianceKind::Posterior => None,
-            kind => Some(VarianceTable::new(m.steps, dim, kind == VarianceKind::Rotated, device)?),
+            variance => {
+                let decoder = m.decoder == DecoderKind::Network && matches!(kind, ValueKind::Continuous { .. });
+                let rotated = variance == VarianceKind::Rotated;
+                Some(VarianceTable::new(m.steps, dim, rotated, decoder, device)?)
+            }
         };
         let rate_scale = gamma_rate_scale(&config.train);
         let variance_parameters = variance.iter().flat_map(VarianceTable::parameters);
@@ -161,7 +165,8 @@ impl Run {
             network: &self.network,
             gamma: &self.gamma,
             variance: self.variance.as_ref(),
-            prediction: self.read_out.prediction,
+            read_out: self.read_out,
+            decoder: self.config.model.decoder,
             levels,
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn compute_share(run: &mut Run, data: &Dataset, share: Share) -> Resu
         probability: config.train.dropout,
         hidden: &config.model.hidden,
     };
-    let draws = Draws::new(share, run.dim, dropout, source, &device)?;
+    let draws = Draws::new(share, run.dim, run.config.model.decoder, dropout, source, &device)?;
     // Bits per dimension keep the size of the gradient independent of the number of dimensions.
     let unit = bits_per_nat(run.dim);
     select_elbo(run.config.model.time).evaluate(&run.objective(data.levels()), &x, draws, unit)

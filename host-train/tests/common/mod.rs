@@ -3,7 +3,7 @@
 
 use host_train::data::{self, Split};
 use host_train::train::checkpoint::Run;
-use host_train::train::config::Config;
+use host_train::train::config::{Config, DecoderKind, PredictionKind};
 use std::path::{Path, PathBuf};
 
 /// Reports that a test was left out, with the reason, so that it does not pass for one that ran. `cargo xtask test`
@@ -65,6 +65,20 @@ pub fn files(folder: &Path) -> PathBuf {
     let path = folder.join("tiny.toml");
     std::fs::write(&path, config_text("data.csv")).unwrap();
     path
+}
+
+/// Lets a configuration predict odds, with the network as decoder.
+pub fn predict_odds(config: &mut Config) {
+    config.model.prediction = PredictionKind::Odds;
+    config.model.decoder = DecoderKind::Network;
+    config.model.clip = false;
+}
+
+/// Makes the data of a configuration continuous, with the network as decoder.
+pub fn decode_values(config: &mut Config) {
+    config.data.levels = None;
+    config.model.decoder = DecoderKind::Network;
+    config.model.clip = false;
 }
 
 /// A run that has not begun, and its data.

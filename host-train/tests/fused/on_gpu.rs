@@ -3,7 +3,6 @@
 use crate::network::Case;
 use crate::training::{diverges_on, hundred_steps_on};
 use crate::{common, elbo, square};
-use ancestral::schedule::Prediction;
 use candle_core::Device;
 use host_train::data;
 use host_train::fused::device::Products;
@@ -62,8 +61,8 @@ fn the_elbo_is_candles() {
         return;
     };
     for (rows, dim, steps) in [(1, 1, 1), (40, 64, 19), (300, 3, 5)] {
-        for prediction in [Prediction::V, Prediction::X] {
-            elbo::Case::new(rows, dim, steps, prediction, 5).check_on(&gpu);
+        for read_out in elbo::READ_OUTS {
+            elbo::Case::new(rows, dim, steps, read_out, 5).check_on(&gpu);
         }
     }
 }
@@ -89,8 +88,20 @@ fn a_hundred_steps_of_training_have_candles_loss() {
     }
     hundred_steps_on(&gpu, 1e-4, |config| {
         config.train.generator = Generator::Counter;
-        config.model.variance = VarianceKind::Rotated;
+        config.model.variance = Some(VarianceKind::Rotated);
     });
+    for variance in [VarianceKind::Posterior, VarianceKind::Calibrated] {
+        hundred_steps_on(&gpu, 1e-4, |config| {
+            common::predict_odds(config);
+            config.train.generator = Generator::Counter;
+            config.model.variance = Some(variance);
+        });
+        hundred_steps_on(&gpu, 1e-4, |config| {
+            common::decode_values(config);
+            config.train.generator = Generator::Counter;
+            config.model.variance = Some(variance);
+        });
+    }
 }
 
 /// Trains fifty steps; returns the tensors of the checkpoint.

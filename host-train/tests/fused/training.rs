@@ -33,7 +33,7 @@ fn draw(run: &mut Run, split: &Split) -> (Tensor, ChainDraws) {
         hidden: &config.model.hidden,
     };
     let source: &mut dyn RandomSource = if counted { &mut counter } else { &mut run.rng };
-    let draws = Draws::new(batch, run.dim, dropout, source, &Device::Cpu).unwrap();
+    let draws = Draws::new(batch, run.dim, config.model.decoder, dropout, source, &Device::Cpu).unwrap();
     (x, draws.in_steps(run.gamma.steps()))
 }
 
@@ -110,11 +110,28 @@ fn a_hundred_steps_of_training_have_candles_loss() {
     });
     a_hundred_steps(|config| {
         config.model.prediction = PredictionKind::X;
-        config.model.variance = VarianceKind::Rotated;
+        config.model.variance = Some(VarianceKind::Rotated);
     });
     a_hundred_steps(|config| {
         config.train.generator = Generator::Counter;
         config.train.dropout = 0.1;
+    });
+}
+
+#[test]
+fn a_hundred_steps_with_the_network_decoder_have_candles_loss() {
+    a_hundred_steps(common::predict_odds);
+    a_hundred_steps(|config| {
+        common::predict_odds(config);
+        config.model.variance = Some(VarianceKind::Calibrated);
+        config.train.generator = Generator::Counter;
+        config.train.dropout = 0.1;
+    });
+    a_hundred_steps(common::decode_values);
+    a_hundred_steps(|config| {
+        common::decode_values(config);
+        config.model.variance = Some(VarianceKind::Rotated);
+        config.model.steps = 2;
     });
 }
 

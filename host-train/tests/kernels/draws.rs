@@ -28,12 +28,14 @@ fn draws_are_those_of_the_cpu() {
         let expected = host_train::train::loss::mask_uniforms(counter.uniforms(Purpose::Mask(2), n, 1), 0.1);
         assert_eq!(mask.read::<f32>(n), expected);
 
-        let t = Memory::uninitialized(4 * n);
-        draw.times(emulator, 64, t.span(n)).unwrap();
-        assert_eq!(
-            t.read::<u32>(n),
-            host_train::train::loss::times_to_steps(counter.times(n), 64)
-        );
+        for start in [0.0, 0.125, 1.0 / 3.0] {
+            let t = Memory::uninitialized(4 * n);
+            draw.times(emulator, 64, start, t.span(n)).unwrap();
+            assert_eq!(
+                t.read::<u32>(n),
+                host_train::train::loss::times_to_steps(counter.times(n), 64, start)
+            );
+        }
 
         let (total, dim) = (211, 3);
         let data: Vec<f32> = (0..total * dim).map(|i| i as f32).collect();

@@ -95,10 +95,12 @@ KERNEL(masks, Masks) {
 
 typedef struct {
     Source source;
-    // Steps, 1 ..= steps, ascending.
+    // Steps, 0 ..= steps, ascending.
     u32 *t;
     u64 count;
     u64 steps;
+    // Times below this are those of step 0.
+    double start;
 } Times;
 
 KERNEL(times, Times) {
@@ -107,7 +109,11 @@ KERNEL(times, Times) {
     u32 word[4];
     words(p.source, 0, word);
     double place = ((double)uniform(word[0]) + (double)i) / (double)p.count;
-    u32 s = (u32)(place * (double)p.steps);
+    if (place < p.start) {
+        p.t[i] = 0;
+        return;
+    }
+    u32 s = (u32)((place - p.start) / (1.0 - p.start) * (double)p.steps);
     if (s >= p.steps) s = (u32)p.steps - 1;
     p.t[i] = s + 1;
 }

@@ -1,76 +1,73 @@
-// The diffusion term: z_t, the weighted cost of the network's output, and the gradients of γ. The formulas are those of
-// the core's schedule and of ../elbo.rs; a test compares the results.
-#include "base.h"
+// The terms of the ELBO: z_t, the nats of each row's step, and the gradients of the output and of γ. The formulas are
+// those of the core's schedule and of ../elbo; a test compares the results.
+#include "read_out.h"
 
-// Constants of a step, from γ_t and γ_s = γ_{t−1}; ../elbo.rs documents each.
+// Constants of an entry of a list of γ: a table, of which each entry is a step, or one γ for each row.
 typedef struct {
     double alpha, sigma;
     double by_alpha, by_sigma;
-    double growth, precision, by_precision;
-    double of_noise, of_x;
-    double moved_alpha, moved_sigma;
+    // Nats of a step, weight·‖x − x̂‖² + D·constant; derivatives by γ_t, and of the weight by γ_s.
+    double weight, constant, by_weight, by_constant, by_before;
+    Constants read_out;
 } Terms;
 
 typedef struct {
-    // γ_0 ..= γ_T.
     const float *gamma;
-    // Constants of t = 1 ..= T.
     Terms *terms;
-    u32 steps;
-    // 0: v; 1: x.
-    u32 prediction;
+    u32 count;
+    u32 unused;
+    Form form;
 } TermsOf;
 
-DEVICE double softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(x > 0 ? -x : x)); }
-
 KERNEL(terms_of, TermsOf) {
-    u64 s = HERE;
-    if (s >= p.steps) return;
-    double gamma_s = p.gamma[s], gamma_t = p.gamma[s + 1];
+    u64 t = HERE;
+    if (t >= p.count) return;
+    double gamma = p.gamma[t], snr = exp(-gamma);
     Terms terms;
-    double alpha = exp(-0.5 * softplus(gamma_t)), sigma = exp(-0.5 * softplus(-gamma_t));
+    double alpha = exp(-0.5 * softplus(gamma)), sigma = exp(-0.5 * softplus(-gamma));
     terms.alpha = alpha, terms.sigma = sigma;
     terms.by_alpha = -0.5 * alpha * sigma * sigma, terms.by_sigma = 0.5 * sigma * alpha * alpha;
-    terms.growth = expm1(gamma_t - gamma_s);
-    if (p.prediction == 0) {
-        terms.precision = alpha * alpha, terms.by_precision = -alpha * alpha * sigma * sigma;
-        terms.of_noise = alpha, terms.of_x = -sigma;
-        terms.moved_alpha = terms.by_alpha, terms.moved_sigma = terms.by_sigma;
+    if (t == 0) {
+        // A Gaussian of the variance 1/SNR_0.
+        terms.weight = 0.5 * snr, terms.by_weight = -0.5 * snr, terms.by_before = 0;
+        terms.constant = 0.5 * (1.8378770664093453 + gamma), terms.by_constant = 0.5; // ln 2π
     } else {
-        double snr = exp(-gamma_t);
-        terms.precision = snr, terms.by_precision = -snr;
-        terms.of_noise = 0, terms.of_x = 1;
-        terms.moved_alpha = 0, terms.moved_sigma = 0;
+        double gamma_s = p.gamma[t - 1], snr_s = exp(-gamma_s);
+        terms.weight = -0.5 * snr_s * expm1(gamma_s - gamma);
+        terms.by_weight = 0.5 * snr, terms.by_before = -0.5 * snr_s;
+        terms.constant = 0, terms.by_constant = 0;
     }
-    p.terms[s] = terms;
+    terms.read_out = constants_at(p.form, gamma);
+    p.terms[t] = terms;
 }
 
 typedef struct {
     const Terms *terms;
-    // (n), 1 ..= T, ascending.
+    // (n), 0 ..= T, ascending.
     const u32 *t;
     // (n, dim) each.
     const float *x, *noise;
     float *z;
     u64 n;
-    u32 dim, steps;
+    u32 dim, count;
 } State;
 
-DEVICE const Terms *terms_at(const Terms *terms, u32 t, u32 steps) {
+// Entry of the list, of which there are `count`.
+DEVICE const Terms *terms_at(const Terms *terms, u64 t, u32 count) {
     // A step comes from the device, so it cannot be checked before the launch.
-    return terms + (t < 1 ? 0 : (t > steps ? steps : t) - 1);
+    return terms + (t < count ? t : count - 1);
 }
 
 KERNEL(state, State) {
     u64 at = HERE;
     if (at >= p.n * p.dim) return;
-    const Terms *terms = terms_at(p.terms, p.t[at / p.dim], p.steps);
+    const Terms *terms = terms_at(p.terms, p.t[at / p.dim], p.count);
     p.z[at] = (float)terms->alpha * p.x[at] + (float)terms->sigma * p.noise[at];
 }
 
-// A row's share of the gradients: γ_t gets both numbers, γ_s the second one negated.
+// A row's share of the gradients of γ_t and of γ_s.
 typedef struct {
-    double own, step;
+    double here, before;
 } Share;
 
 typedef struct {
@@ -82,7 +79,7 @@ typedef struct {
     // (n)
     Share *shares;
     u64 n;
-    u32 dim, steps;
+    u32 dim, count;
 } StateGradient;
 
 KERNEL(state_gradient, StateGradient) {
@@ -96,83 +93,104 @@ KERNEL(state_gradient, StateGradient) {
     }
     double of_x = sum_over(LANES, along_x), of_noise = sum_over(LANES, along_noise);
     if (row >= p.n || THREAD % LANES) return;
-    const Terms *terms = terms_at(p.terms, p.t[row], p.steps);
-    p.shares[row].own = terms->by_alpha * of_x + terms->by_sigma * of_noise;
-    p.shares[row].step = 0;
+    const Terms *terms = terms_at(p.terms, p.t[row], p.count);
+    p.shares[row].here = terms->by_alpha * of_x + terms->by_sigma * of_noise;
+    p.shares[row].before = 0;
 }
 
+// Rows and the network's output for them.
 typedef struct {
     const Terms *terms;
     const u32 *t;
     const float *x, *noise;
     // (n, dim), the network's.
     const float *output;
+    u64 n;
+    u32 dim, count;
+    Form form;
+} Reading;
+
+typedef struct {
+    Reading rows;
     // (n), in nats.
     double *nats;
-    u64 n;
-    u32 dim, steps;
+    // Factors of the nats: of the reconstruction and of the diffusion.
+    double factors[2];
 } Cost;
 
-DEVICE float error_at(const Terms *terms, float output, float x, float noise) {
-    return output - ((float)terms->of_x * x + (float)terms->of_noise * noise);
-}
+// True if the network decodes this row into levels.
+DEVICE int decodes_levels(const Reading *rows, u32 t) { return t == 0 && rows->form.prediction == PREDICTS_ODDS; }
 
 KERNEL(cost, Cost) {
     u64 row = (u64)BLOCK * ROWS + THREAD / LANES;
-    const Terms *terms = terms_at(p.terms, row < p.n ? p.t[row] : 1, p.steps);
-    float square = 0;
-    if (row < p.n) {
-        for (u64 at = row * p.dim + THREAD % LANES; at < (row + 1) * p.dim; at += LANES) {
-            float error = error_at(terms, p.output[at], p.x[at], p.noise[at]);
-            square += error * error;
+    u32 t = row < p.rows.n ? p.rows.t[row] : 0;
+    const Terms *terms = terms_at(p.rows.terms, t, p.rows.count);
+    double own = 0;
+    if (row < p.rows.n) {
+        float square = 0;
+        for (u64 at = row * p.rows.dim + THREAD % LANES; at < (row + 1) * p.rows.dim; at += LANES) {
+            float x = p.rows.x[at], noise = p.rows.noise[at], output = p.rows.output[at];
+            if (decodes_levels(&p.rows, t)) {
+                own += (double)nats_of(p.rows.form, &terms->read_out, x, noise, output).value;
+            } else {
+                float error = error_of(p.rows.form, &terms->read_out, x, noise, output).value;
+                square += error * error;
+            }
         }
+        own += terms->weight * (double)square;
     }
-    double sum = sum_over(LANES, square);
-    if (row < p.n && THREAD % LANES == 0) p.nats[row] = 0.5 * terms->growth * terms->precision * sum;
+    double sum = sum_over(LANES, own);
+    if (row >= p.rows.n || THREAD % LANES) return;
+    if (!decodes_levels(&p.rows, t)) sum += (double)p.rows.dim * terms->constant;
+    p.nats[row] = sum * p.factors[t > 0];
 }
 
 typedef struct {
-    const Terms *terms;
-    const u32 *t;
-    const float *x, *noise, *output;
-    // Factor of the cost's gradient.
+    Reading rows;
+    // (2), gradients of reconstruction and diffusion.
     const float *upstream;
-    double factor;
     // (n, dim)
     float *by_output;
-    // (n), without upstream and factor.
+    // (n)
     Share *shares;
-    u64 n;
-    u32 dim, steps;
+    double factors[2];
 } CostGradient;
 
 KERNEL(cost_gradient, CostGradient) {
     u64 row = (u64)BLOCK * ROWS + THREAD / LANES;
-    const Terms *terms = terms_at(p.terms, row < p.n ? p.t[row] : 1, p.steps);
-    float scale = (float)((double)*p.upstream * p.factor * terms->growth * terms->precision);
-    float square = 0, along_x = 0, along_noise = 0;
-    if (row < p.n) {
-        for (u64 at = row * p.dim + THREAD % LANES; at < (row + 1) * p.dim; at += LANES) {
-            float error = error_at(terms, p.output[at], p.x[at], p.noise[at]);
-            square += error * error;
-            along_x += error * p.x[at];
-            along_noise += error * p.noise[at];
-            p.by_output[at] = error * scale;
+    u32 t = row < p.rows.n ? p.rows.t[row] : 0;
+    const Terms *terms = terms_at(p.rows.terms, t, p.rows.count);
+    int levels = decodes_levels(&p.rows, t);
+    double factor = (double)p.upstream[t > 0] * p.factors[t > 0];
+    float scale = (float)(levels ? factor : 2 * factor * terms->weight);
+    float square = 0, along = 0;
+    if (row < p.rows.n) {
+        for (u64 at = row * p.rows.dim + THREAD % LANES; at < (row + 1) * p.rows.dim; at += LANES) {
+            float x = p.rows.x[at], noise = p.rows.noise[at], output = p.rows.output[at];
+            if (levels) {
+                Result nats = nats_of(p.rows.form, &terms->read_out, x, noise, output);
+                p.by_output[at] = nats.by_output * scale;
+                along += nats.by_gamma;
+            } else {
+                Result error = error_of(p.rows.form, &terms->read_out, x, noise, output);
+                p.by_output[at] = error.value * error.by_output * scale;
+                square += error.value * error.value;
+                along += error.value * error.by_gamma;
+            }
         }
     }
-    double sum = sum_over(LANES, square), of_x = sum_over(LANES, along_x), of_noise = sum_over(LANES, along_noise);
-    if (row >= p.n || THREAD % LANES) return;
-    double along = terms->moved_alpha * of_noise - terms->moved_sigma * of_x;
-    p.shares[row].step = 0.5 * (terms->growth + 1) * terms->precision * sum;
-    p.shares[row].own = terms->growth * (0.5 * terms->by_precision * sum - terms->precision * along);
+    double squares = sum_over(LANES, square), alongs = sum_over(LANES, along);
+    if (row >= p.rows.n || THREAD % LANES) return;
+    double here = levels ? alongs
+                         : terms->by_weight * squares + 2 * terms->weight * alongs +
+                               (double)p.rows.dim * terms->by_constant;
+    p.shares[row].here = factor * here;
+    p.shares[row].before = levels ? 0 : factor * terms->by_before * squares;
 }
 
 typedef struct {
     const Share *shares;
     const u32 *t;
-    // Factor of all, or none.
-    const float *upstream;
-    double factor;
     // (T + 1)
     float *out;
     u64 n;
@@ -183,10 +201,116 @@ KERNEL(table_gradient, TableGradient) {
     u32 t = BLOCK;
     u64 from = lower_bound(p.t, p.n, t), to = lower_bound(p.t, p.n, t + 1), after = lower_bound(p.t, p.n, t + 2);
     double sum = 0;
-    for (u64 row = from + THREAD; row < to; row += THREADS) sum += p.shares[row].own + p.shares[row].step;
-    for (u64 row = to + THREAD; row < after; row += THREADS) sum -= p.shares[row].step;
+    for (u64 row = from + THREAD; row < to; row += THREADS) sum += p.shares[row].here;
+    for (u64 row = to + THREAD; row < after; row += THREADS) sum += p.shares[row].before;
     sum = sum_over(THREADS, sum);
-    if (THREAD == 0) p.out[t] = (float)(sum * p.factor * (p.upstream ? (double)*p.upstream : 1.0));
+    if (THREAD == 0) p.out[t] = (float)sum;
+}
+
+typedef struct {
+    Reading rows;
+    // (n, dim)
+    float *error;
+} RowError;
+
+KERNEL(row_error, RowError) {
+    u64 at = HERE;
+    if (at >= p.rows.n * p.rows.dim) return;
+    const Terms *terms = p.rows.terms + at / p.rows.dim;
+    p.error[at] = error_of(p.rows.form, &terms->read_out, p.rows.x[at], p.rows.noise[at], p.rows.output[at]).value;
+}
+
+typedef struct {
+    Reading rows;
+    // (n, dim), the gradient of the error.
+    const float *upstream;
+    // (n, dim)
+    float *by_output;
+    // (n)
+    float *by_gamma;
+} RowErrorGradient;
+
+KERNEL(row_error_gradient, RowErrorGradient) {
+    u64 row = (u64)BLOCK * ROWS + THREAD / LANES;
+    float along = 0;
+    if (row < p.rows.n) {
+        const Terms *terms = p.rows.terms + row;
+        for (u64 at = row * p.rows.dim + THREAD % LANES; at < (row + 1) * p.rows.dim; at += LANES) {
+            Result error =
+                error_of(p.rows.form, &terms->read_out, p.rows.x[at], p.rows.noise[at], p.rows.output[at]);
+            p.by_output[at] = p.upstream[at] * error.by_output;
+            along += p.upstream[at] * error.by_gamma;
+        }
+    }
+    double sum = sum_over(LANES, along);
+    if (row < p.rows.n && THREAD % LANES == 0) p.by_gamma[row] = (float)sum;
+}
+
+typedef struct {
+    Reading rows;
+    // (n)
+    float *nats;
+} LevelNats;
+
+// Rows at other times than 0 have no nats.
+KERNEL(level_nats, LevelNats) {
+    u64 row = (u64)BLOCK * ROWS + THREAD / LANES;
+    double own = 0;
+    if (row < p.rows.n && decodes_levels(&p.rows, p.rows.t[row])) {
+        const Terms *terms = p.rows.terms + row;
+        for (u64 at = row * p.rows.dim + THREAD % LANES; at < (row + 1) * p.rows.dim; at += LANES) {
+            own += (double)nats_of(p.rows.form, &terms->read_out, p.rows.x[at], p.rows.noise[at], p.rows.output[at])
+                       .value;
+        }
+    }
+    double sum = sum_over(LANES, own);
+    if (row < p.rows.n && THREAD % LANES == 0) p.nats[row] = (float)sum;
+}
+
+typedef struct {
+    Reading rows;
+    // (n), the gradient of the nats.
+    const float *upstream;
+    // (n, dim)
+    float *by_output;
+    // (n)
+    float *by_gamma;
+} LevelNatsGradient;
+
+KERNEL(level_nats_gradient, LevelNatsGradient) {
+    u64 row = (u64)BLOCK * ROWS + THREAD / LANES;
+    float along = 0, upstream = row < p.rows.n ? p.upstream[row] : 0;
+    if (row < p.rows.n) {
+        const Terms *terms = p.rows.terms + row;
+        int levels = decodes_levels(&p.rows, p.rows.t[row]);
+        for (u64 at = row * p.rows.dim + THREAD % LANES; at < (row + 1) * p.rows.dim; at += LANES) {
+            Result nats = {0, 0, 0};
+            if (levels) {
+                nats = nats_of(p.rows.form, &terms->read_out, p.rows.x[at], p.rows.noise[at], p.rows.output[at]);
+            }
+            p.by_output[at] = upstream * nats.by_output;
+            along += nats.by_gamma;
+        }
+    }
+    double sum = sum_over(LANES, along);
+    if (row < p.rows.n && THREAD % LANES == 0) p.by_gamma[row] = (float)((double)upstream * sum);
+}
+
+typedef struct {
+    const double *values;
+    const u32 *t;
+    float *out;
+    u64 n;
+} TermTotals;
+
+// One block: the sum over the rows at t = 0, and that over the others.
+KERNEL(term_totals, TermTotals) {
+    double sums[2] = {0, 0};
+    for (u64 row = THREAD; row < p.n; row += THREADS) sums[p.t[row] > 0] += p.values[row];
+    for (u32 i = 0; i < 2; i++) {
+        double sum = sum_over(THREADS, sums[i]);
+        if (THREAD == 0) p.out[i] = (float)sum;
+    }
 }
 
 typedef struct {

@@ -72,14 +72,16 @@ impl Draw<'_> {
         unsafe { launch(queue, blocks(out.len().div_ceil(4))?, &params) }
     }
 
-    /// Draws stratified steps, `1..=steps`, in ascending order into `t`.
-    pub fn times<Q: Queue>(&self, queue: &Q, steps: usize, t: Span<'_, u32>) -> Result<()> {
-        check(steps > 0, "steps")?;
+    /// Draws stratified steps in ascending order into `t`: 0 for a fraction `start` of the rows, and `1..=steps` evenly
+    /// for the others.
+    pub fn times<Q: Queue>(&self, queue: &Q, steps: usize, start: f64, t: Span<'_, u32>) -> Result<()> {
+        check(steps > 0 && (0.0..1.0).contains(&start), "steps")?;
         let params = Times {
             source: self.source(Purpose::Times)?,
             t: t.address(),
             count: t.len() as u64,
             steps: steps as u64,
+            start,
         };
         // SAFETY: `t` has as many places as are written.
         unsafe { launch(queue, blocks(t.len())?, &params) }

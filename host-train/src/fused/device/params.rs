@@ -56,10 +56,35 @@ pub struct Slots {
     pub decay: [f64; SLOTS],
 }
 
+/// How the network's output is read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    pub prediction: u32,
+    pub levels: u32,
+    pub clip: u32,
+    pub unused: u32,
+}
+
+/// Rows and the network's output for them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    pub terms: u64,
+    pub t: u64,
+    pub x: u64,
+    pub noise: u64,
+    pub output: u64,
+    pub n: u64,
+    pub dim: u32,
+    pub count: u32,
+    pub form: Form,
+}
+
 kernels! {
     "normals" Normals { source: WordSource, table: u64, out: u64, count: u64 }
     "masks" Masks { source: WordSource, out: u64, count: u64, drop: f64, keep: f32, unused: u32 }
-    "times" Times { source: WordSource, t: u64, count: u64, steps: u64 }
+    "times" Times { source: WordSource, t: u64, count: u64, steps: u64, start: f64 }
     "gather" Gather { source: WordSource, data: u64, out: u64, total: u64, count: u64, dim: u64 }
     "activate" Activate {
         sums: u64, out: u64, biases: u64, index: u64, mask: u64, residual: u64, n: u64, width: u32, stride: u32,
@@ -75,19 +100,19 @@ kernels! {
     "bias_sums" BiasSums {
         out: u64, parts: u64, width: u32, entries: u32, cuts: u32, stride: u32, first: u32, unused: u32,
     }
-    "terms_of" TermsOf { gamma: u64, terms: u64, steps: u32, prediction: u32 }
-    "state" State { terms: u64, t: u64, x: u64, noise: u64, z: u64, n: u64, dim: u32, steps: u32 }
+    "terms_of" TermsOf { gamma: u64, terms: u64, count: u32, unused: u32, form: Form }
+    "state" State { terms: u64, t: u64, x: u64, noise: u64, z: u64, n: u64, dim: u32, count: u32 }
     "state_gradient" StateGradient {
-        terms: u64, t: u64, x: u64, noise: u64, gradient: u64, shares: u64, n: u64, dim: u32, steps: u32,
+        terms: u64, t: u64, x: u64, noise: u64, gradient: u64, shares: u64, n: u64, dim: u32, count: u32,
     }
-    "cost" Cost {
-        terms: u64, t: u64, x: u64, noise: u64, output: u64, nats: u64, n: u64, dim: u32, steps: u32,
-    }
-    "cost_gradient" CostGradient {
-        terms: u64, t: u64, x: u64, noise: u64, output: u64, upstream: u64, factor: f64, by_output: u64, shares: u64,
-        n: u64, dim: u32, steps: u32,
-    }
-    "table_gradient" TableGradient { shares: u64, t: u64, upstream: u64, factor: f64, out: u64, n: u64 }
+    "cost" Cost { rows: Reading, nats: u64, factors: [f64; 2] }
+    "cost_gradient" CostGradient { rows: Reading, upstream: u64, by_output: u64, shares: u64, factors: [f64; 2] }
+    "table_gradient" TableGradient { shares: u64, t: u64, out: u64, n: u64 }
+    "row_error" RowError { rows: Reading, error: u64 }
+    "row_error_gradient" RowErrorGradient { rows: Reading, upstream: u64, by_output: u64, by_gamma: u64 }
+    "level_nats" LevelNats { rows: Reading, nats: u64 }
+    "level_nats_gradient" LevelNatsGradient { rows: Reading, upstream: u64, by_output: u64, by_gamma: u64 }
+    "term_totals" TermTotals { values: u64, t: u64, out: u64, n: u64 }
     "total" Total { values: u64, out: u64, count: u64, factor: f64 }
     "square" Square { output: u64, target: u64, parts: u64, count: u64 }
     "square_gradient" SquareGradient { output: u64, target: u64, upstream: u64, out: u64, count: u64 }

@@ -1,11 +1,13 @@
 //! The ELBO of the chain of T steps.
 
 use super::draws::ChainDraws;
-use super::ends::end_terms;
+use super::ends::{factorized_nats, prior};
 use super::objective::Objective;
+use super::row_nats::{RowNats, RowReads, log_variance, start_rows};
 use super::terms::Terms;
 use crate::fused::{self, elbo::Rows};
-use ancestral::schedule::Prediction;
+use crate::model::variance::GaussianCost;
+use crate::train::config::DecoderKind;
 use candle_core::{Device, Result, Tensor};
 
 impl Objective<'_> {
@@ -16,101 +18,199 @@ impl Objective<'_> {
         if !fused::serves(x.device()) {
             return self.elbo_plain(x, draws);
         }
-        let steps = self.gamma.steps();
         let table = self.gamma.values()?;
-        let rows = Rows::new(x, &draws.noise, draws.times.clone())?;
-        // The biases are computed once per entry of the table, not once per row.
-        let biases = self.network.biases(&table.narrow(0, 1, steps)?.unsqueeze(1)?)?;
-        let s = draws.times.less_one()?;
-        let f = self
-            .network
-            .forward_fused(&rows.state(&table)?, &biases, s, &draws.masks)?;
-        let diffusion = match self.variance {
-            None => rows.cost(&f, &table, self.prediction)?,
-            Some(_) => (self.step_nats(&table, x, draws, &f)?.mean_all()? * steps as f64)?,
-        };
-        let (reconstruction, prior) = end_terms(&table, self.levels, x, &draws.first_noise, draws.share)?;
-        Ok(Terms {
-            reconstruction,
-            prior,
-            diffusion,
-        })
+        let (rows, f) = self.output_fused(&table, x, draws)?;
+        match self.variance {
+            None => {
+                let terms = rows.cost(&f, &table, self.read_out, draws.start_fraction)?;
+                let decoder = match draws.start_fraction {
+                    0.0 => None,
+                    _ => Some(terms.get(0)?),
+                };
+                self.chain_terms(&table, x, draws, decoder, terms.get(1)?)
+            }
+            Some(_) => {
+                let steps = StepColumns::new(&table, draws, x.device())?;
+                let reads = self.read_fused(&rows, &f, &steps.gamma)?;
+                self.mean_terms(&table, x, draws, &self.chain_rows(&steps, draws, &reads)?)
+            }
+        }
     }
 
     /// Returns the same terms, computed by candle's own operations. Other devices use them, and they are the reference
     /// for the fused operations.
     pub fn elbo_plain(&self, x: &Tensor, draws: &ChainDraws) -> Result<Terms> {
         let table = self.gamma.values()?;
-        let f = self.output_plain(&table, x, draws)?;
-        let (reconstruction, prior) = end_terms(&table, self.levels, x, &draws.first_noise, draws.share)?;
-        Ok(Terms {
-            reconstruction,
-            prior,
-            diffusion: (self.step_nats(&table, x, draws, &f)?.mean_all()? * self.gamma.steps() as f64)?,
+        let steps = StepColumns::new(&table, draws, x.device())?;
+        let reads = self.chain_reads_plain(&table, &steps, x, draws)?;
+        self.mean_terms(&table, x, draws, &self.chain_rows(&steps, draws, &reads)?)
+    }
+
+    /// Returns each row's own estimate of the diffusion term, `(n, 1)`: their mean is the term.
+    pub fn row_nats(&self, x: &Tensor, draws: &ChainDraws) -> Result<Tensor> {
+        let table = self.gamma.values()?;
+        let steps = StepColumns::new(&table, draws, x.device())?;
+        let reads = match fused::serves(x.device()) {
+            true => {
+                let (rows, f) = self.output_fused(&table, x, draws)?;
+                self.read_fused(&rows, &f, &steps.gamma)?
+            }
+            false => self.chain_reads_plain(&table, &steps, x, draws)?,
+        };
+        self.chain_rows(&steps, draws, &reads)?.step * self.chain_factor(draws)
+    }
+
+    /// Returns the network's results for the rows, computed by candle's own operations.
+    fn chain_reads_plain(
+        &self,
+        table: &Tensor,
+        steps: &StepColumns,
+        x: &Tensor,
+        draws: &ChainDraws,
+    ) -> Result<RowReads> {
+        let (alpha, sigma) = (root_sigmoid(&steps.gamma.neg()?)?, root_sigmoid(&steps.gamma)?);
+        let z = (x.broadcast_mul(&alpha)? + draws.noise.broadcast_mul(&sigma)?)?;
+        let t = draws.times.tensor(x.device())?;
+        let biases = self.network.biases(&table.unsqueeze(1)?)?.index_select(&t, 0)?;
+        let f = self.network.forward_plain(&z, &biases, &draws.masks)?;
+        self.read_plain(x, &z, &f, &steps.gamma)
+    }
+
+    /// Returns the network's output at each row's step, and the operands of what follows.
+    fn output_fused(&self, table: &Tensor, x: &Tensor, draws: &ChainDraws) -> Result<(Rows, Tensor)> {
+        let rows = Rows::new(x, &draws.noise, draws.times.clone())?;
+        // The biases are computed once per entry of the table, not once per row.
+        let biases = self.network.biases(&table.unsqueeze(1)?)?;
+        let z = rows.state(table)?;
+        let f = self
+            .network
+            .forward_fused(&z, &biases, draws.times.clone(), &draws.masks)?;
+        Ok((rows, f))
+    }
+
+    /// Returns the nats of each row. It uses candle's own operations.
+    fn chain_rows(&self, steps: &StepColumns, draws: &ChainDraws, reads: &RowReads) -> Result<RowNats> {
+        let gaussian = steps.start.is_some() && reads.level_nats.is_none();
+        let (step, decoder) = match self.variance {
+            None => {
+                let square = reads.error.sqr()?.sum_keepdim(1)?;
+                let decoder = match gaussian {
+                    true => {
+                        let normalization = (log_variance(&steps.gamma)? * reads.error.dim(1)? as f64)?;
+                        Some((normalization + (&steps.snr * &square)?)?.affine(0.5, 0.0)?)
+                    }
+                    false => None,
+                };
+                ((&steps.weight * square)?.affine(0.5, 0.0)?, decoder)
+            }
+            Some(variance) => {
+                let rows = variance.rows(&draws.times)?.tensor(reads.error.device())?;
+                let start = match &steps.start {
+                    Some(start) if gaussian => start.clone(),
+                    _ => steps.weight.zeros_like()?,
+                };
+                // ½ Σ [ρ + (1 + w e²)/exp(ρ) − 1] for a step, ½ Σ [ρ + SNR e²/exp(ρ) + ln 2π + γ] for the decoder.
+                let own = start.affine(-1.0, 1.0)?;
+                let cost = GaussianCost {
+                    weight: (&steps.weight + (&start * &steps.snr)?)?,
+                    constant: ((&start * log_variance(&steps.gamma)?)? - &own)?,
+                    own,
+                };
+                let nats = variance.nats(&rows, &reads.error, &cost)?;
+                (nats.clone(), gaussian.then_some(nats))
+            }
+        };
+        let Some(start) = &steps.start else {
+            return Ok(RowNats { decoder: None, step });
+        };
+        let decoder = reads.level_nats.clone().or(decoder);
+        Ok(RowNats {
+            decoder: decoder.map(|nats| nats * start).transpose()?,
+            step: (step * start.affine(-1.0, 1.0)?)?,
         })
     }
 
-    /// Returns each row's own estimate of the diffusion term, `(n, 1)`.
-    pub fn row_nats(&self, x: &Tensor, draws: &ChainDraws) -> Result<Tensor> {
-        let table = self.gamma.values()?;
-        let f = self.output_plain(&table, x, draws)?;
-        self.step_nats(&table, x, draws, &f)? * self.gamma.steps() as f64
-    }
-
-    /// Returns the network's output at each row's step, computed by candle's own operations.
-    fn output_plain(&self, table: &Tensor, x: &Tensor, draws: &ChainDraws) -> Result<Tensor> {
-        let steps = StepColumns::new(table, draws, x.device())?;
-        let z = (x.broadcast_mul(&steps.alpha)? + draws.noise.broadcast_mul(&steps.sigma)?)?;
-        let gamma = table.narrow(0, 1, table.elem_count() - 1)?.unsqueeze(1)?;
-        let biases = self.network.biases(&gamma)?.index_select(&steps.s, 0)?;
-        self.network.forward_plain(&z, &biases, &draws.masks)
-    }
-
-    /// Returns the cost of each row's step in nats for the network's output `f`, `(n, 1)`. It uses candle's own
-    /// operations.
-    fn step_nats(&self, table: &Tensor, x: &Tensor, draws: &ChainDraws, f: &Tensor) -> Result<Tensor> {
-        let steps = StepColumns::new(table, draws, x.device())?;
-        // ½ (SNR_s − SNR_t) ‖x − x̂‖², and for v: x − x̂ = σ (f − v), SNR σ² = α².
-        let (target, weight) = match self.prediction {
-            Prediction::V => {
-                let v = (draws.noise.broadcast_mul(&steps.alpha)? - x.broadcast_mul(&steps.sigma)?)?;
-                (v, (&steps.growth * &steps.signal)?)
-            }
-            Prediction::Odds { .. } => candle_core::bail!("odds have no loss yet"),
-            Prediction::X => (x.clone(), (&steps.growth * (&steps.signal / &steps.variance)?)?),
+    fn mean_terms(&self, table: &Tensor, x: &Tensor, draws: &ChainDraws, nats: &RowNats) -> Result<Terms> {
+        let decoder = match &nats.decoder {
+            Some(nats) => Some((nats.mean_all()? / draws.start_fraction)?),
+            None => None,
         };
-        let error = (f - target)?;
-        match self.variance {
-            None => (weight * error.sqr()?.sum_keepdim(1)?)?.affine(0.5, 0.0),
-            Some(variance) => variance.nats(&steps.s, &error, &weight),
+        let diffusion = (nats.step.mean_all()? * self.chain_factor(draws))?;
+        self.chain_terms(table, x, draws, decoder, diffusion)
+    }
+
+    /// Returns T over the fraction of the rows that are drawn for the steps.
+    fn chain_factor(&self, draws: &ChainDraws) -> f64 {
+        self.gamma.steps() as f64 / (1.0 - draws.start_fraction)
+    }
+
+    /// Returns the terms.
+    ///
+    /// * `decoder`: the reconstruction by the network decoder.
+    fn chain_terms(
+        &self,
+        table: &Tensor,
+        x: &Tensor,
+        draws: &ChainDraws,
+        decoder: Option<Tensor>,
+        diffusion: Tensor,
+    ) -> Result<Terms> {
+        let reconstruction = self.reconstruction(table, x, draws, decoder)?;
+        Ok(Terms {
+            reconstruction,
+            prior: prior(table, x)?,
+            diffusion,
+        })
+    }
+
+    /// Returns the reconstruction by the decoder of the model.
+    ///
+    /// * `network`: that by the network decoder, if the draws are for it.
+    pub(super) fn reconstruction<T>(
+        &self,
+        table: &Tensor,
+        x: &Tensor,
+        draws: &super::Draws<T>,
+        network: Option<Tensor>,
+    ) -> Result<Tensor> {
+        match (self.decoder, network, &draws.first_noise) {
+            (DecoderKind::Network, Some(nats), _) => Ok(nats),
+            (DecoderKind::Factorized, None, Some(noise)) => factorized_nats(table, self.levels, x, noise, draws.share),
+            _ => candle_core::bail!("the draws are for another decoder than the model's"),
         }
     }
 }
 
-/// Constants of each row's step of the chain, `(n, 1)` each. Only `s`, the row's entry of a table, is `(n)`.
+/// Returns `√sigmoid(x)`.
+fn root_sigmoid(x: &Tensor) -> Result<Tensor> {
+    candle_nn::ops::sigmoid(x)?.sqrt()
+}
+
+/// Constants of each row's step of the chain, `(n, 1)` each.
 struct StepColumns {
-    s: Tensor,
-    signal: Tensor,
-    variance: Tensor,
-    alpha: Tensor,
-    sigma: Tensor,
-    growth: Tensor,
+    gamma: Tensor,
+    snr: Tensor,
+    /// `SNR_s − SNR_t`; 0 at t = 0.
+    weight: Tensor,
+    /// 1 at t = 0, if the network decodes.
+    start: Option<Tensor>,
 }
 
 impl StepColumns {
     fn new(table: &Tensor, draws: &ChainDraws, device: &Device) -> Result<Self> {
         let (t, s) = (draws.times.tensor(device)?, draws.times.less_one()?.tensor(device)?);
-        let gamma_t = table.index_select(&t, 0)?.unsqueeze(1)?;
-        let gamma_s = table.index_select(&s, 0)?.unsqueeze(1)?;
-        let variance = candle_nn::ops::sigmoid(&gamma_t)?;
-        let signal = candle_nn::ops::sigmoid(&gamma_t.neg()?)?;
+        let gamma = table.index_select(&t, 0)?.unsqueeze(1)?;
+        let before = table.index_select(&s, 0)?.unsqueeze(1)?;
+        let snr = gamma.neg()?.exp()?;
+        let growth = ((&gamma - before)?.exp()? - 1.0)?;
         Ok(Self {
-            s,
-            alpha: signal.sqrt()?,
-            sigma: variance.sqrt()?,
-            signal,
-            variance,
-            growth: ((gamma_t - gamma_s)?.exp()? - 1.0)?,
+            weight: (growth * &snr)?,
+            start: match draws.start_fraction {
+                0.0 => None,
+                _ => Some(start_rows(&draws.times, device)?),
+            },
+            gamma,
+            snr,
         })
     }
 }

@@ -5,11 +5,12 @@
 //! gradient of L, and the curve follows the gradient of the estimate's variance (appendix I.2 there).
 
 use super::draws::TimeDraws;
-use super::ends::end_terms;
+use super::ends::prior;
 use super::objective::Objective;
+use super::row_nats::{RowNats, log_variance, start_rows};
 use super::terms::Terms;
+use crate::fused::{self, elbo::Rows, index::Index};
 use crate::model::gamma::GammaTable;
-use ancestral::schedule::Prediction;
 use anyhow::{Context, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
@@ -30,23 +31,30 @@ impl Objective<'_> {
     /// * `x`: `(n, D)` in model units.
     pub fn limit_elbo(&self, x: &Tensor, draws: &TimeDraws, unit: f64) -> Result<LimitElbo> {
         let gamma = self.gamma;
-        let (gamma_u, slope) = gamma.interpolate(&draws.times)?;
+        let (gamma_u, slope) = gamma.interpolate(&draws.split_times().0)?;
         // The rest of the graph depends on these two leaves. So one pass through the network gives each row's own
-        // gradient by γ and γ'.
+        // gradient by γ and γ'. The rows of the network decoder are at γ_0.
         let leaves = (Var::from_tensor(&gamma_u)?, Var::from_tensor(&slope)?);
-        let nats = self.limit_row_nats(x, draws, &leaves.0, &leaves.1)?;
-        let (reconstruction, prior) = end_terms(&gamma.values()?, self.levels, x, &draws.first_noise, draws.share)?;
+        let nats = self.limit_rows(x, draws, &leaves.0, &leaves.1)?;
+        let decoder = match &nats.decoder {
+            Some(nats) => Some((nats.mean_all()? / draws.start_fraction)?),
+            None => None,
+        };
+        let table = gamma.values()?;
+        let fraction = 1.0 - draws.start_fraction;
         let terms = Terms {
-            reconstruction,
-            prior,
-            diffusion: nats.mean_all()?,
+            reconstruction: self.reconstruction(&table, x, draws, decoder)?,
+            prior: prior(&table, x)?,
+            diffusion: (nats.step.mean_all()? / fraction)?,
         };
         let mut gradients = terms.total()?.affine(unit, 0.0)?.backward()?;
 
-        let rows: Vec<f32> = nats.detach().flatten_all()?.to_vec1()?;
-        let n = rows.len() as f64;
-        let mean = rows.iter().map(|l| f64::from(*l)).sum::<f64>() / n;
-        let spread = rows.iter().map(|l| f64::from(*l).powi(2)).sum::<f64>() / (n * mean * mean);
+        let values: Vec<f32> = nats.step.detach().flatten_all()?.to_vec1()?;
+        let n = values.len() as f64 * fraction;
+        let mean = values.iter().map(|l| f64::from(*l)).sum::<f64>() / n;
+        // A rank may have no row but those of the decoder, and then adds nothing.
+        let inverse = if mean > 0.0 { 1.0 / (mean * mean) } else { 0.0 };
+        let spread = inverse * values.iter().map(|l| f64::from(*l).powi(2)).sum::<f64>() / n;
         let rows = RowGradients {
             by_gamma: leaf_gradient(&gradients, &leaves.0)?,
             by_slope: leaf_gradient(&gradients, &leaves.1)?,
@@ -55,7 +63,7 @@ impl Objective<'_> {
         };
         if gamma.learns() {
             // dL/dη = Σ_i (∂ℓ_i/∂γ_i · ∂γ_i/∂η + ∂ℓ_i/∂γ'_i · ∂γ'_i/∂η), and for ⟨ℓ²⟩ each row counts 2ℓ_i times.
-            let twice = nats.detach().affine(2.0 / (mean * mean * unit), 0.0)?;
+            let twice = nats.step.detach().affine(2.0 * inverse / unit, 0.0)?;
             add_gamma_gradients(gamma, &rows, &twice, &mut gradients)?;
         }
         Ok(LimitElbo {
@@ -65,7 +73,7 @@ impl Objective<'_> {
         })
     }
 
-    /// Returns each row's own estimate of the diffusion term in continuous time, `(n, 1)`.
+    /// Returns each row's own estimate of the diffusion term in continuous time, `(n, 1)`: their mean is the term.
     ///
     /// * `gamma`, `slope`: γ and γ' at the row's time, `(n, 1)` each.
     pub fn limit_row_nats(
@@ -75,23 +83,42 @@ impl Objective<'_> {
         gamma: &Tensor,
         slope: &Tensor,
     ) -> candle_core::Result<Tensor> {
-        let variance = candle_nn::ops::sigmoid(gamma)?;
-        let signal = candle_nn::ops::sigmoid(&gamma.neg()?)?;
-        let (alpha, sigma) = (signal.sqrt()?, variance.sqrt()?);
+        self.limit_rows(x, draws, gamma, slope)?.step / (1.0 - draws.start_fraction)
+    }
+
+    /// Returns the nats of each row.
+    fn limit_rows(
+        &self,
+        x: &Tensor,
+        draws: &TimeDraws,
+        gamma: &Tensor,
+        slope: &Tensor,
+    ) -> candle_core::Result<RowNats> {
+        let sigma = candle_nn::ops::sigmoid(gamma)?.sqrt()?;
+        let alpha = candle_nn::ops::sigmoid(&gamma.neg()?)?.sqrt()?;
         let z = (x.broadcast_mul(&alpha)? + draws.noise.broadcast_mul(&sigma)?)?;
         let f = self
             .network
             .forward_masked(&z, &self.network.biases(gamma)?, &draws.masks)?;
-        let (target, weight) = match self.prediction {
-            Prediction::V => {
-                let v = (draws.noise.broadcast_mul(&alpha)? - x.broadcast_mul(&sigma)?)?;
-                (v, signal)
-            }
-            Prediction::Odds { .. } => candle_core::bail!("odds have no loss yet"),
-            Prediction::X => (x.clone(), (&signal / &variance)?),
+        let t = Index::Host(draws.split_times().1);
+        let reads = match fused::serves(x.device()) {
+            true => self.read_fused(&Rows::new(x, &draws.noise, t.clone())?, &f, gamma)?,
+            false => self.read_plain(x, &z, &f, gamma)?,
         };
-        let error = (f - target)?.sqr()?.sum_keepdim(1)?;
-        ((slope * weight)? * error)?.affine(0.5, 0.0)
+        let square = (reads.error.sqr()?.sum_keepdim(1)? * gamma.neg()?.exp()?)?;
+        let step = (slope * &square)?.affine(0.5, 0.0)?;
+        if draws.start_fraction == 0.0 {
+            return Ok(RowNats { decoder: None, step });
+        }
+        let start = start_rows(&t, x.device())?;
+        let decoder = match reads.level_nats {
+            Some(nats) => nats,
+            None => ((log_variance(gamma)? * x.dim(1)? as f64)? + square)?.affine(0.5, 0.0)?,
+        };
+        Ok(RowNats {
+            decoder: Some((decoder * &start)?),
+            step: (step * start.affine(-1.0, 1.0)?)?,
+        })
     }
 }
 

@@ -6,35 +6,40 @@ use candle_core::{Result, Tensor};
 /// Rows of a batch whose reconstruction is computed. The term depends on γ_0 alone and hardly varies between rows.
 const RECONSTRUCTED_ROWS: usize = 32;
 
-/// Returns reconstruction and prior of a batch, in nats per row.
+/// Returns the prior of a batch in nats per row.
 ///
-/// * `table`: γ, of which the first and the last value matter;
-/// * `noise`: the noise of z_0, `(n, D)`;
-/// * `share`: the rows of the batch that `x` holds.
-pub(super) fn end_terms(
-    table: &Tensor,
-    levels: Option<u16>,
-    x: &Tensor,
-    noise: &Tensor,
-    share: Share,
-) -> Result<(Tensor, Tensor)> {
+/// * `table`: γ, of which the last value matters.
+pub(super) fn prior(table: &Tensor, x: &Tensor) -> Result<Tensor> {
     let dim = x.dim(1)? as f64;
     let steps = table.elem_count() - 1;
     let last = table.narrow(0, steps, 1)?;
     let energy = x.sqr()?.sum(1)?.mean(0)?.affine(1.0, -dim)?.reshape(1)?;
     let prior = (candle_nn::ops::sigmoid(&last.neg()?)? * energy)? + (softplus(&last.neg()?)? * dim)?;
-    let prior = (prior? * 0.5)?.reshape(())?;
+    (prior? * 0.5)?.reshape(())
+}
+
+/// Returns the reconstruction by the factorized decoder, in nats per row.
+///
+/// * `table`: γ, of which the first value matters;
+/// * `noise`: the noise of z_0, `(n, D)`;
+/// * `share`: the rows of the batch that `x` holds.
+pub(super) fn factorized_nats(
+    table: &Tensor,
+    levels: Option<u16>,
+    x: &Tensor,
+    noise: &Tensor,
+    share: Share,
+) -> Result<Tensor> {
     let first = table.narrow(0, 0, 1)?.unsqueeze(1)?;
-    let reconstruction = match levels {
-        Some(levels) => levels_nats(&first, levels, x, noise, share)?,
+    match levels {
+        Some(levels) => levels_nats(&first, levels, x, noise, share),
         // x − z_0/α_0 = −(σ_0/α_0) ε: the quadratic does not depend on γ_0, but the normalization does.
         None => {
             let quadratic = noise.sqr()?.sum(1)?.mean(0)?;
-            let normalization = ((first.reshape(())? + (2.0 * std::f64::consts::PI).ln())? * dim)?;
-            ((quadratic + normalization)? * 0.5)?
+            let normalization = ((first.reshape(())? + (2.0 * std::f64::consts::PI).ln())? * x.dim(1)? as f64)?;
+            (quadratic + normalization)? * 0.5
         }
-    };
-    Ok((reconstruction, prior))
+    }
 }
 
 /// Returns ln(1 + eˣ), computed by operations that have gradients.

@@ -2,8 +2,9 @@
 
 use crate::model::gamma::GammaTable;
 use crate::model::network::Network;
+use crate::model::read_out::ReadOut;
 use crate::model::variance::VarianceTable;
-use ancestral::schedule::Prediction;
+use crate::train::config::DecoderKind;
 
 /// The negative ELBO of a model: its parts, and how its output and its data are read.
 ///
@@ -17,8 +18,10 @@ pub struct Objective<'a> {
     pub gamma: &'a GammaTable,
     /// The reverse variances, or `None` for those of the posterior.
     pub variance: Option<&'a VarianceTable>,
-    /// Meaning of the network's output.
-    pub prediction: Prediction,
+    /// From the network's output to an estimate.
+    pub read_out: ReadOut,
+    /// Kind of p(x | z_0).
+    pub decoder: DecoderKind,
     /// Levels of discretized data. With `None` the decoder is Gaussian, and its nats are those of model units.
     pub levels: Option<u16>,
 }
