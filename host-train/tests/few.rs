@@ -54,7 +54,7 @@ fn training_for_few_steps_lowers_their_elbo() {
     let table = search.table(Path::Best, VarianceKind::Rotated, 3).unwrap();
     let mut config = run.config.clone();
     config.model.steps = 3;
-    config.model.variance = VarianceKind::Rotated;
+    config.model.variance = Some(VarianceKind::Rotated);
     let begun = Run::continued(config.clone(), &run, &table.gamma, table.variance().as_ref()).unwrap();
     let before = evaluate(&file(&begun), &split.train, 64, 0, &Progress::hidden()).unwrap();
     // What the table promised about rows, on other rows.
@@ -94,7 +94,7 @@ fn refitted_variances_suit_the_errors() {
     split.validation = split.train.clone();
     let mut config = run.config.clone();
     config.model.steps = 4;
-    config.model.variance = VarianceKind::Calibrated;
+    config.model.variance = Some(VarianceKind::Calibrated);
     let gamma = [-4.0, -1.0, 1.0, 3.0, 6.0];
     let mut few = Run::continued(config, &run, &gamma, None).unwrap();
     let own = evaluate(&file(&few), &split.train, 200, 1, &Progress::hidden())
@@ -240,7 +240,7 @@ fn a_deviation_beyond_the_format_is_cut() {
     let (run, split) = base(folder.path());
     let mut config = run.config.clone();
     config.model.steps = 2;
-    config.model.variance = VarianceKind::Calibrated;
+    config.model.variance = Some(VarianceKind::Calibrated);
     let gamma = [-4.0, 0.0, 6.0];
     let few = Run::continued(config, &run, &gamma, None).unwrap();
     let mut spec = few.variance.as_ref().unwrap().spec().unwrap();

@@ -8,7 +8,7 @@ use ancestral::model::{AlignedBytes, ModelSpec};
 use ancestral::storage::{Buffers, Heap, Storage};
 use ancestral::{F32, Model, Q3_12, W4A8, W8A8, W8A16};
 use candle_core::Device;
-use host_train::data::{Dataset, Split};
+use host_train::data::{self, Dataset, Split};
 use host_train::export::quantize::finetune::{FineTune, StateBatch, Student, finetune};
 use host_train::export::quantize::formats::IntegerFormat;
 use host_train::export::quantize::integers::ScaledNetwork;
@@ -17,6 +17,7 @@ use host_train::export::quantize::teacher::Teacher;
 use host_train::export::quantize::{Summary, assemble, calibrate, moments, proof, quantize_model};
 use host_train::export::{float_spec, half::round_to_half};
 use host_train::train::checkpoint::Run;
+use host_train::train::config::{Config, DecoderKind};
 use host_train::train::{Session, train};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
@@ -24,15 +25,38 @@ use std::sync::{Mutex, OnceLock};
 /// A small trained model, and its data. Training it takes a second, so it is done once.
 fn trained() -> &'static (ModelSpec<F32>, Split) {
     static TRAINED: OnceLock<(ModelSpec<F32>, Split)> = OnceLock::new();
+    TRAINED.get_or_init(|| train_with(|_| {}))
+}
+
+/// The same of odds, with the network as decoder.
+fn trained_on_odds() -> &'static (ModelSpec<F32>, Split) {
+    static TRAINED: OnceLock<(ModelSpec<F32>, Split)> = OnceLock::new();
+    TRAINED.get_or_init(|| train_with(common::predict_odds))
+}
+
+/// The same of continuous data, with the network as decoder and rotated variances.
+fn trained_on_values() -> &'static (ModelSpec<F32>, Split) {
+    static TRAINED: OnceLock<(ModelSpec<F32>, Split)> = OnceLock::new();
     TRAINED.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut run, split): (Run, Split) = common::run(folder.path());
-        run.config.train.steps = 400;
-        let stop = AtomicBool::new(false);
-        train(&mut run, &split, &Session::quiet(folder.path(), &stop)).unwrap();
-        run.optimizer.show_average().unwrap();
-        (float_spec(&run).unwrap(), split)
+        train_with(|config| {
+            config.data.levels = None;
+            config.model.decoder = DecoderKind::Network;
+            config.model.clip = false;
+        })
     })
+}
+
+fn train_with(change: impl FnOnce(&mut Config)) -> (ModelSpec<F32>, Split) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::read(&common::files(folder.path())).unwrap();
+    change(&mut config);
+    config.train.steps = 400;
+    let split = data::load(&config.data, folder.path()).unwrap();
+    let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();
+    let stop = AtomicBool::new(false);
+    train(&mut run, &split, &Session::quiet(folder.path(), &stop)).unwrap();
+    run.optimizer.show_average().unwrap();
+    (float_spec(&run).unwrap(), split)
 }
 
 fn with_float<T>(spec: &ModelSpec<F32>, body: impl FnOnce(&Model<'_, F32>) -> T) -> T {
@@ -75,13 +99,12 @@ fn core_outputs<F: IntegerFormat>(spec: &ModelSpec<F32>, network: &ScaledNetwork
     out
 }
 
-fn same_bits<F: IntegerFormat>() {
-    let (spec, split) = trained();
+fn same_bits<F: IntegerFormat>((spec, split): &(ModelSpec<F32>, Split)) {
     let states = states(spec, &split.train);
     let everything: Vec<usize> = (0..states.len()).collect();
     let mut network = calibrated::<F>(spec, &split.train);
     if F::EXPONENTS {
-        network.exponents = vec![0, 1, 2, 0, 3, 1, 0, 2];
+        network.exponents = [0, 1, 2, 0, 3, 1, 0, 2, 1][..spec.head.calls()].to_vec();
     }
     // Leaves the grid of calibration: weights, biases and units all move.
     let settings = FineTune {
@@ -117,17 +140,28 @@ fn same_bits<F: IntegerFormat>() {
         assert_eq!(core, trained, "{}", F::ID);
         assert!(core.iter().any(|v| *v > 500.0) && core.iter().any(|v| *v < -500.0));
     }
+    let first = spec.head.gamma.len() - spec.head.calls();
+    let every: Vec<usize> = (first..spec.head.gamma.len()).collect();
+    let counts: Vec<usize> = every
+        .iter()
+        .map(|t| states.t.iter().filter(|s| *s == t).count())
+        .collect();
+    assert!(
+        counts.iter().all(|&count| count == SOME.rows + SOME.chains),
+        "{counts:?}"
+    );
 }
 
 #[test]
 fn the_trained_forward_pass_is_the_cores_to_the_bit() {
-    same_bits::<W8A16>();
-    same_bits::<W8A8>();
-    same_bits::<W4A8>();
+    for case in [trained(), trained_on_odds(), trained_on_values()] {
+        same_bits::<W8A16>(case);
+        same_bits::<W8A8>(case);
+        same_bits::<W4A8>(case);
+    }
 }
 
-fn summary<F: IntegerFormat>(settings: Option<&FineTune>) -> Summary {
-    let (spec, split) = trained();
+fn summary<F: IntegerFormat>((spec, split): &(ModelSpec<F32>, Split), settings: Option<&FineTune>) -> Summary {
     quantize_model::<F>(spec, &split.train, settings, |_, _| {})
         .unwrap()
         .summary
@@ -135,10 +169,53 @@ fn summary<F: IntegerFormat>(settings: Option<&FineTune>) -> Summary {
 
 #[test]
 fn more_bits_lose_less() {
-    let [wide, byte, nibble] =
-        [summary::<W8A16>(None), summary::<W8A8>(None), summary::<W4A8>(None)].map(|s| s.calibrated_nats_per_dim);
-    assert!(0.0 < wide && wide < byte && byte < nibble, "{wide} {byte} {nibble}");
-    assert!(byte < 0.02, "{byte}");
+    for case in [trained(), trained_on_odds(), trained_on_values()] {
+        let formats = [
+            summary::<W8A16>(case, None),
+            summary::<W8A8>(case, None),
+            summary::<W4A8>(case, None),
+        ];
+        let [wide, byte, nibble] = formats.map(|s| s.calibrated_nats_per_dim);
+        assert!(0.0 < wide && wide < byte && byte < nibble, "{wide} {byte} {nibble}");
+        assert!(byte < 0.02, "{byte}");
+    }
+}
+
+/// The loss that fine-tuning begins with is the error that calibration has left, measured by the core.
+#[test]
+fn the_loss_of_finetuning_is_the_error_of_the_core() {
+    for (spec, split) in [trained(), trained_on_odds(), trained_on_values()] {
+        let mut network = calibrated::<W4A8>(spec, &split.train);
+        let amount = Amount {
+            rows: 2000,
+            chains: 1500,
+            seed: 9,
+        };
+        let teacher = with_float(spec, |model| Teacher::new(model, collect(model, &split.train, &amount)));
+        let damage = assemble::damage(spec, &network.to_integers::<W4A8>().unwrap(), &teacher).unwrap();
+        assert_eq!(damage.len(), spec.head.calls());
+        assert!(damage.iter().all(|nats| *nats > 0.0), "{damage:?}");
+        let settings = FineTune {
+            steps: 1,
+            batch: 30_000,
+            learning_rate: None,
+            seed: 1,
+        };
+        let loss = Mutex::new(0.0);
+        finetune::<W4A8>(
+            &mut network,
+            spec,
+            &split.train,
+            &settings,
+            |_| Ok(0.0),
+            |_, found| {
+                *loss.lock().unwrap() = found;
+            },
+        )
+        .unwrap();
+        let (loss, damage) = (loss.into_inner().unwrap(), damage.iter().sum::<f64>());
+        assert!((loss / damage - 1.0).abs() < 0.1, "{loss} {damage}");
+    }
 }
 
 #[test]
@@ -149,9 +226,11 @@ fn finetuning_wins_back_much_of_what_four_bits_lose() {
         learning_rate: Some(1e-3),
         seed: 1,
     };
-    let summary = summary::<W4A8>(Some(&settings));
-    let after = summary.finetuned_nats_per_dim.unwrap();
-    assert!(after < 0.8 * summary.calibrated_nats_per_dim, "{summary:?}");
+    for case in [trained(), trained_on_odds(), trained_on_values()] {
+        let summary = summary::<W4A8>(case, Some(&settings));
+        let after = summary.finetuned_nats_per_dim.unwrap();
+        assert!(after < 0.8 * summary.calibrated_nats_per_dim, "{summary:?}");
+    }
 }
 
 /// If the range of the activations depends on the step, so does their unit, which reduces the error.

@@ -7,6 +7,7 @@ use crate::train::checkpoint::Run;
 use crate::train::config::DecoderKind;
 use ancestral::F32;
 use ancestral::model::{DecoderSpec, LayerSpec, ModelHead, ModelSpec};
+use ancestral::schedule::snr;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
@@ -27,13 +28,18 @@ pub fn spec_with(run: &Run, table: &ChosenSteps) -> Result<ModelSpec<F32>> {
     Ok(spec)
 }
 
-/// Returns the standard deviations of the network decoder of continuous data, as trained; none for other decoders.
+/// Returns the standard deviations of the network decoder of continuous data; none for other decoders.
 fn decoder_deviations(run: &Run, gamma: &[f32]) -> Result<Vec<f64>> {
     if run.config.model.decoder == DecoderKind::Factorized || matches!(run.kind, ValueKind::Levels { .. }) {
         return Ok(Vec::new());
     }
     let first = f64::from(*gamma.first().context("the schedule is empty")?);
-    Ok(vec![(0.5 * first).exp(); run.dim])
+    let ratios = match &run.variance {
+        Some(variance) => variance.decoder_ratios()?,
+        None => None,
+    };
+    let ratios = ratios.unwrap_or_else(|| vec![1.0; run.dim]);
+    Ok(ratios.iter().map(|ratio| (ratio / snr(first)).sqrt()).collect())
 }
 
 /// * `deviations`: of the network decoder of continuous data.

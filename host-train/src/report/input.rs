@@ -77,7 +77,7 @@ impl FormatRow {
 
 #[cfg(test)]
 pub(crate) mod examples {
-    use super::FormatRow;
+    use super::{FormatRow, VarianceRatio};
     use crate::train::log::LossRow;
 
     /// A log that falls from 12 to about 2.5 bits/dim.

@@ -1,5 +1,6 @@
 //! Reverse variances fitted again after training.
 
+use super::basis::decorrelate;
 use super::cost::ratio;
 use super::paths::value_or_nan;
 use super::residuals::{measure_residuals, work};
@@ -9,10 +10,11 @@ use crate::data::Split;
 use crate::progress::Progress;
 use crate::train::checkpoint::Run;
 use ancestral::model::VarianceSpec;
+use ancestral::schedule::snr;
 use anyhow::Result;
-use nalgebra::DMatrix;
 
-/// Replaces the learned reverse variances of a run by those that its errors ask for, measured at its own γ.
+/// Replaces the learned variances of a run, of its reverse steps and of its network decoder, by those that its errors
+/// ask for, measured at its own γ. Rotated variances get the directions in which these errors are uncorrelated.
 ///
 /// Variances that were learned with the network are too small for rows that it has not seen. Without validation rows,
 /// or without variances of its own, a run stays as it is. Averaged parameters are in place, before and after.
@@ -22,12 +24,13 @@ pub fn refit_variances(run: &mut Run, split: &Split, settings: &SearchSettings, 
         return Ok(());
     }
     let gamma = run.gamma.wide()?;
-    let spec = variance.spec()?;
-    let basis = (!spec.basis.is_empty()).then(|| DMatrix::from_row_slice(run.dim, run.dim, &spec.basis));
+    let rotated = !variance.spec()?.basis.is_empty();
     let rows = split.train.len() + split.validation.len();
     progress.begin("fitting the variances", work(rows, gamma.len(), settings.draws));
     let noise = (settings.draws, settings.seed);
-    let learned = measure_residuals(run, &split.train, &gamma, noise, progress)?.diagonals(basis.as_ref());
+    let learned = measure_residuals(run, &split.train, &gamma, noise, progress)?;
+    let basis = rotated.then(|| decorrelate(&learned));
+    let learned = learned.diagonals(basis.as_ref());
     let expected = match measure_halves(run, split, &gamma, settings, progress)? {
         None => learned,
         Some(halves) => expect_unseen(&learned, &halves, basis.as_ref(), &gamma),
@@ -39,7 +42,12 @@ pub fn refit_variances(run: &mut Run, split: &Split, settings: &SearchSettings, 
     });
     variance.set(&VarianceSpec {
         ratios: ratios.collect(),
-        basis: spec.basis,
+        basis: basis.map_or(Vec::new(), |u| u.transpose().as_slice().to_vec()),
     })?;
+    if variance.decoder_ratios()?.is_some() {
+        let own = snr(value_or_nan(&gamma, 0));
+        let ratios: Vec<f64> = expected.row(0).iter().map(|e| e * own).collect();
+        variance.set_decoder(&ratios)?;
+    }
     run.adopt()
 }

@@ -3,6 +3,7 @@
 use super::paths::Path;
 use crate::model::variance::VarianceKind;
 use ancestral::model::VarianceSpec;
+use ancestral::schedule::snr;
 use serde::Serialize;
 
 /// A table of steps and its cost.
@@ -42,5 +43,11 @@ impl ChosenSteps {
             ratios: self.ratios.clone(),
             basis: self.basis.clone(),
         })
+    }
+
+    /// Returns the variances of the network decoder of continuous data as multiples of 1/SNR_0.
+    pub fn decoder_ratios(&self) -> Option<Vec<f64>> {
+        let own = snr(*self.gamma.first()?);
+        (!self.deviations.is_empty()).then(|| self.deviations.iter().map(|v| v * v * own).collect())
     }
 }

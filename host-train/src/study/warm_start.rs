@@ -2,6 +2,7 @@
 
 use super::paths::Path as GammaPath;
 use super::step_search::{SearchSettings, StepSearch};
+use super::table::ChosenSteps;
 use crate::data::Split;
 use crate::progress::Progress;
 use crate::train::checkpoint::Run;
@@ -28,7 +29,20 @@ pub fn continue_from(config: Config, base: &Path, split: &Split, device: &Device
         Time::Discrete => GammaPath::Best,
         Time::Continuous => GammaPath::Learned,
     };
-    let table = search.table(path, config.model.variance, config.model.steps)?;
-    Run::continued(config, &run, &table.gamma, table.variance().as_ref())
-        .with_context(|| format!("cannot go on from {}", base.display()))
+    let variance = config.model.variance_of(&run.kind);
+    let table = search.table(path, variance, config.model.steps)?;
+    start_at(config, &run, &table).with_context(|| format!("cannot go on from {}", base.display()))
+}
+
+/// Begins a run with the network of `base` and the steps and variances of a table.
+///
+/// * `base`: with its averaged parameters in place;
+/// * `table`: of the variance that the configuration asks for.
+pub fn start_at(config: Config, base: &Run, table: &ChosenSteps) -> Result<Run> {
+    let mut run = Run::continued(config, base, &table.gamma, table.variance().as_ref())?;
+    if let (Some(variance), Some(ratios)) = (&run.variance, table.decoder_ratios()) {
+        variance.set_decoder(&ratios)?;
+        run.adopt()?;
+    }
+    Ok(run)
 }

@@ -97,7 +97,7 @@ fn start_student(teacher: &Run, gamma: &[f64], stride: usize) -> Result<Run> {
     let mut config = teacher.config.clone();
     config.model.steps = gamma.len() - 1;
     config.model.time = Time::Discrete;
-    config.model.variance = VarianceKind::Posterior;
+    config.model.variance = Some(VarianceKind::Posterior);
     config.model.eta = 0.0;
     config.model.learn_gamma = false;
     config.model.gamma = CurveKind::Table;

@@ -59,7 +59,7 @@ impl Run {
         let start = m.gamma_start(&kind)?;
         let ends = (start.first, start.last);
         let gamma = GammaTable::new(ends, start.bounds, m.steps, m.gamma, m.learn_gamma, device)?;
-        let variance = match m.variance {
+        let variance = match m.variance_of(&kind) {
             VarianceKind::Posterior => None,
             variance => {
                 let decoder = m.decoder == DecoderKind::Network && matches!(kind, ValueKind::Continuous { .. });

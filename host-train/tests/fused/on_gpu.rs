@@ -88,18 +88,18 @@ fn a_hundred_steps_of_training_have_candles_loss() {
     }
     hundred_steps_on(&gpu, 1e-4, |config| {
         config.train.generator = Generator::Counter;
-        config.model.variance = VarianceKind::Rotated;
+        config.model.variance = Some(VarianceKind::Rotated);
     });
     for variance in [VarianceKind::Posterior, VarianceKind::Calibrated] {
         hundred_steps_on(&gpu, 1e-4, |config| {
             common::predict_odds(config);
             config.train.generator = Generator::Counter;
-            config.model.variance = variance;
+            config.model.variance = Some(variance);
         });
         hundred_steps_on(&gpu, 1e-4, |config| {
             common::decode_values(config);
             config.train.generator = Generator::Counter;
-            config.model.variance = variance;
+            config.model.variance = Some(variance);
         });
     }
 }

@@ -110,7 +110,7 @@ fn a_hundred_steps_of_training_have_candles_loss() {
     });
     a_hundred_steps(|config| {
         config.model.prediction = PredictionKind::X;
-        config.model.variance = VarianceKind::Rotated;
+        config.model.variance = Some(VarianceKind::Rotated);
     });
     a_hundred_steps(|config| {
         config.train.generator = Generator::Counter;
@@ -123,14 +123,14 @@ fn a_hundred_steps_with_the_network_decoder_have_candles_loss() {
     a_hundred_steps(common::predict_odds);
     a_hundred_steps(|config| {
         common::predict_odds(config);
-        config.model.variance = VarianceKind::Calibrated;
+        config.model.variance = Some(VarianceKind::Calibrated);
         config.train.generator = Generator::Counter;
         config.train.dropout = 0.1;
     });
     a_hundred_steps(common::decode_values);
     a_hundred_steps(|config| {
         common::decode_values(config);
-        config.model.variance = VarianceKind::Rotated;
+        config.model.variance = Some(VarianceKind::Rotated);
         config.model.steps = 2;
     });
 }

@@ -48,7 +48,7 @@ fn trained(change: impl Fn(&mut Config)) -> (Run, Split) {
     let split = data::load(&config.data, folder.path()).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap();
+    train(&mut run, &split, &Session::quiet(folder.path(), &stop)).unwrap();
     (run, split)
 }
 
@@ -213,7 +213,7 @@ fn the_chains_loss_is_the_sum_over_its_steps() {
     check("odds", common::predict_odds);
     check("odds, calibrated", |config| {
         common::predict_odds(config);
-        config.model.variance = VarianceKind::Calibrated;
+        config.model.variance = Some(VarianceKind::Calibrated);
     });
     check("odds, factorized", |config| {
         common::predict_odds(config);
@@ -222,7 +222,7 @@ fn the_chains_loss_is_the_sum_over_its_steps() {
     check("values", common::decode_values);
     check("values, calibrated", |config| {
         common::decode_values(config);
-        config.model.variance = VarianceKind::Calibrated;
+        config.model.variance = Some(VarianceKind::Calibrated);
     });
 }
 

@@ -61,18 +61,19 @@ impl ModelConfig {
             "model.eta is {}: a share of the posterior's noise is between 0 and 1",
             m.eta
         );
+        let variance = m.variance.unwrap_or_default();
         ensure!(
-            m.eta == 1.0 || m.variance == VarianceKind::Posterior,
+            m.eta == 1.0 || variance == VarianceKind::Posterior,
             "model.eta is {} and model.variance is \"{}\": less noise than the posterior's and a learned variance \
              exclude each other; set eta to 1 or the variance to \"posterior\"",
             m.eta,
-            m.variance.name()
+            variance.name()
         );
         ensure!(
-            m.time == Time::Discrete || m.variance == VarianceKind::Posterior,
+            m.time == Time::Discrete || variance == VarianceKind::Posterior,
             "model.variance is \"{}\" with model.time = \"continuous\": infinitely short steps allow no variance but \
              the posterior's; set it to \"posterior\"",
-            m.variance.name()
+            variance.name()
         );
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The keys of a configuration.
 
 use super::prediction::{DecoderKind, PredictionKind};
-use crate::data::DataSpec;
+use crate::data::{DataSpec, ValueKind};
 use crate::fused::device::Products;
 use crate::model::gamma::CurveKind;
 use crate::model::variance::VarianceKind;
@@ -61,9 +61,10 @@ pub struct ModelConfig {
     /// The ELBO that is trained.
     #[serde(default)]
     pub time: Time,
-    /// The reverse variance: the posterior's own, or a parameter per step and direction.
-    #[serde(default)]
-    pub variance: VarianceKind,
+    /// The reverse variance: the posterior's own, or a parameter per step and direction. By default
+    /// [`Self::variance_of`] the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variance: Option<VarianceKind>,
     /// Share η of the posterior's noise in an exported step: 1 for the ancestral sampler, 0 for the deterministic one
     /// (DDIM). Below 1, an export can only draw samples.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -142,6 +143,18 @@ pub struct TrainConfig {
     /// Sends a whole step to the GPU as one CUDA graph.
     #[serde(default, skip_serializing_if = "is_default")]
     pub graph: bool,
+}
+
+impl ModelConfig {
+    /// Returns the kind of reverse variance for a kind of data: by default rotated for continuous data, if the training
+    /// allows it, and the posterior's for levels.
+    pub fn variance_of(&self, kind: &ValueKind) -> VarianceKind {
+        let free = self.time == Time::Discrete && self.eta == 1.0;
+        self.variance.unwrap_or(match kind {
+            ValueKind::Continuous { .. } if free => VarianceKind::Rotated,
+            _ => VarianceKind::Posterior,
+        })
+    }
 }
 
 fn one() -> f64 {
