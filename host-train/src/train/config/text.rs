@@ -73,7 +73,11 @@ mod tests {
             ("batch = 256", "batch = 0", "train.batch"),
             ("ema = 0.9995", "ema = 1.0", "train.ema"),
             ("steps = 64 ", "steps = 0 ", "model.steps"),
-            ("learn_gamma = true", "learn_gamma = true\ngamma_first = -3.0\ngamma_last = -9.0", "model.gamma_last"),
+            (
+                "learn_gamma = true",
+                "learn_gamma = true\ngamma_first = -3.0\ngamma_last = -9.0",
+                "model.gamma_last",
+            ),
             ("hidden = [256, 256, 256, 256]", "hidden = []", "model.hidden"),
             ("weight_decay = 0.05", "weight_decay = -1.0", "train.weight_decay"),
             ("log_every = 100", "log_every = 100\npatience = 0", "train.patience"),
