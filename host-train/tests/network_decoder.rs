@@ -45,7 +45,7 @@ fn trained(data: Data, steps: u64) -> (Run, Split) {
     let split = data::load(&config.data, folder.path()).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();
     let stop = AtomicBool::new(false);
-    train(&mut run, &split.train, &Session::quiet(folder.path(), &stop)).unwrap();
+    train(&mut run, &split, &Session::quiet(folder.path(), &stop)).unwrap();
     run.optimizer.show_average().unwrap();
     (run, split)
 }
