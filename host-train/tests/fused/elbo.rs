@@ -111,7 +111,7 @@ impl Case {
         for (name, var) in names[1..].iter().zip(by) {
             // Of x̂ = f, nothing depends on γ.
             let none = || vec![0.0; var.elem_count()];
-            found.push((name, gradients.get(var).map_or_else(none, |g| wide(g))));
+            found.push((name, gradients.get(var).map_or_else(none, wide)));
         }
         found
     }
