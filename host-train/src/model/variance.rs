@@ -148,7 +148,7 @@ impl VarianceTable {
     /// smallest at `ρ_d = ln(own + weight ⟨e_d²⟩)`.
     ///
     /// * `rows`: the row of the table for each row of the batch, `(n)`;
-    /// * `error`: x̂ − x, `(n, D)`;
+    /// * `error`: x̂ − x in any unit, `(n, D)`;
     /// * `cost`: of each row.
     pub fn nats(&self, rows: &Tensor, error: &Tensor, cost: &GaussianCost) -> candle_core::Result<Tensor> {
         let rho = self.log_ratios.index_select(rows, 0)?;

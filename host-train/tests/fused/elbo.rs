@@ -111,7 +111,7 @@ impl Case {
         for (name, var) in names[1..].iter().zip(by) {
             // Of x̂ = f, nothing depends on γ.
             let none = || vec![0.0; var.elem_count()];
-            found.push((name, gradients.get(var).map_or_else(none, |g| wide(g))));
+            found.push((name, gradients.get(var).map_or_else(none, wide)));
         }
         found
     }
@@ -175,6 +175,7 @@ impl Case {
         let error = |gamma: &Tensor| (self.read_out.estimate(&state(gamma), f, gamma).unwrap() - &x).unwrap();
         let square = error(&gamma).sqr().unwrap().sum_keepdim(1).unwrap();
         let snr = |gamma: &Tensor| gamma.neg().unwrap().exp().unwrap();
+        let scaled = error(column).broadcast_mul(&snr(column).sqrt().unwrap()).unwrap();
         let step = ((snr(&before) - snr(&gamma)).unwrap() * &square).unwrap() * 0.5;
         let nats = |gamma: &Tensor| match self.levels() {
             true => self.read_out.level_nats(&x, &state(gamma), f, gamma).unwrap(),
@@ -188,7 +189,7 @@ impl Case {
         let reconstruction = (mean(nats(&gamma), &start) / START).unwrap();
         let diffusion = (mean(step.unwrap(), &rest) * ((self.table.len() - 1) as f64 / (1.0 - START))).unwrap();
         let terms = Tensor::stack(&[reconstruction, diffusion], 0).unwrap();
-        [state(&gamma), terms, error(column), (nats(column) * start).unwrap()]
+        [state(&gamma), terms, scaled, (nats(column) * start).unwrap()]
     }
 
     /// Compares both. The kernels of a GPU need the steps in ascending order.

@@ -6,8 +6,8 @@
 typedef struct {
     double alpha, sigma;
     double by_alpha, by_sigma;
-    // Nats of a step, weight·‖x − x̂‖² + D·constant; derivatives by γ_t, and of the weight by γ_s.
-    double weight, constant, by_weight, by_constant, by_before;
+    // Nats of a step, weight·SNR ‖x − x̂‖² + D·constant, and their derivatives by γ_t.
+    double weight, constant, by_weight, by_constant;
     Constants read_out;
 } Terms;
 
@@ -22,19 +22,19 @@ typedef struct {
 KERNEL(terms_of, TermsOf) {
     u64 t = HERE;
     if (t >= p.count) return;
-    double gamma = p.gamma[t], snr = exp(-gamma);
+    double gamma = p.gamma[t];
     Terms terms;
     double alpha = exp(-0.5 * softplus(gamma)), sigma = exp(-0.5 * softplus(-gamma));
     terms.alpha = alpha, terms.sigma = sigma;
     terms.by_alpha = -0.5 * alpha * sigma * sigma, terms.by_sigma = 0.5 * sigma * alpha * alpha;
     if (t == 0) {
         // A Gaussian of the variance 1/SNR_0.
-        terms.weight = 0.5 * snr, terms.by_weight = -0.5 * snr, terms.by_before = 0;
+        terms.weight = 0.5, terms.by_weight = 0;
         terms.constant = 0.5 * (1.8378770664093453 + gamma), terms.by_constant = 0.5; // ln 2π
     } else {
-        double gamma_s = p.gamma[t - 1], snr_s = exp(-gamma_s);
-        terms.weight = -0.5 * snr_s * expm1(gamma_s - gamma);
-        terms.by_weight = 0.5 * snr, terms.by_before = -0.5 * snr_s;
+        // The derivatives by γ_t and γ_s differ in the sign.
+        double growth = expm1(gamma - p.gamma[t - 1]);
+        terms.weight = 0.5 * growth, terms.by_weight = 0.5 * (growth + 1);
         terms.constant = 0, terms.by_constant = 0;
     }
     terms.read_out = constants_at(p.form, gamma);
@@ -185,7 +185,7 @@ KERNEL(cost_gradient, CostGradient) {
                          : terms->by_weight * squares + 2 * terms->weight * alongs +
                                (double)p.rows.dim * terms->by_constant;
     p.shares[row].here = factor * here;
-    p.shares[row].before = levels ? 0 : factor * terms->by_before * squares;
+    p.shares[row].before = levels ? 0 : -factor * terms->by_weight * squares;
 }
 
 typedef struct {

@@ -22,8 +22,9 @@ typedef struct {
 typedef struct {
     // The error of v and x as of_x·x + of_noise·ε + of_output·f, and the derivatives of its factors by γ.
     float of_x, of_noise, of_output, by_x, by_noise, by_output;
-    // Of levels: Δ, 1/Δ, SNR, √SNR, ½ SNR Δ².
-    float spacing, density, snr, root, bend;
+    float root; // √SNR
+    // Of levels: Δ, 1/Δ, SNR, ½ SNR Δ².
+    float spacing, density, snr, bend;
     // Levels on each side of the largest weight that count, if that is fewer than all; otherwise the number of levels.
     u32 side;
 } Constants;
@@ -40,20 +41,22 @@ DEVICE double softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(x > 0 ? -x
 
 DEVICE Constants constants_at(Form form, double gamma) {
     Constants out = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-    double alpha = exp(-0.5 * softplus(gamma)), sigma = exp(-0.5 * softplus(-gamma));
+    double alpha = exp(-0.5 * softplus(gamma)), sigma = exp(-0.5 * softplus(-gamma)), root = exp(-0.5 * gamma);
+    out.root = (float)root;
     if (form.prediction == PREDICTS_V) {
         double slope = 0.5 * sigma * alpha;
-        out.of_x = (float)(-sigma * sigma), out.of_noise = (float)(sigma * alpha), out.of_output = (float)-sigma;
-        out.by_x = (float)(-sigma * sigma * alpha * alpha);
-        out.by_noise = (float)(slope * (alpha * alpha - sigma * sigma));
-        out.by_output = (float)(-slope * alpha);
+        out.of_x = (float)(-sigma * alpha), out.of_noise = (float)(alpha * alpha), out.of_output = (float)-alpha;
+        out.by_x = (float)(-slope * (alpha * alpha - sigma * sigma));
+        out.by_noise = (float)(-sigma * sigma * alpha * alpha);
+        out.by_output = (float)(slope * sigma);
     } else if (form.prediction == PREDICTS_X) {
-        out.of_x = -1, out.of_output = 1;
+        out.of_x = (float)-root, out.of_output = (float)root;
+        out.by_x = (float)(0.5 * root), out.by_output = (float)(-0.5 * root);
     } else {
         double spacing = 2.0 / (double)(form.levels - 1), snr = exp(-gamma), bend = 0.5 * snr * spacing * spacing;
         double side = ceil(sqrt(NEGLIGIBLE / bend + 0.25) - 0.5);
         out.spacing = (float)spacing, out.density = (float)(1 / spacing);
-        out.snr = (float)snr, out.root = (float)sqrt(snr), out.bend = (float)bend;
+        out.snr = (float)snr, out.bend = (float)bend;
         out.side = 2 * side + 1 < (double)form.levels ? (u32)side : form.levels;
     }
     return out;
@@ -99,24 +102,24 @@ DEVICE Moments moments(Form form, const Constants *c, float x, float noise, floa
     return m;
 }
 
-// The error x̂ − x.
+// The error √SNR·(x̂ − x).
 DEVICE Result error_of(Form form, const Constants *c, float x, float noise, float output) {
     Result out;
     if (form.prediction == PREDICTS_ODDS) {
         Moments m = moments(form, c, x, noise, output);
-        out.value = m.mean;
-        out.by_output = c->density * m.variance;
-        out.by_gamma = 0.5f * (c->snr * m.skew - c->root * noise * m.variance);
+        out.value = c->root * m.mean;
+        out.by_output = c->root * c->density * m.variance;
+        out.by_gamma = 0.5f * c->root * (c->snr * m.skew - c->root * noise * m.variance - m.mean);
         return out;
     }
     out.value = c->of_x * x + c->of_noise * noise + c->of_output * output;
     out.by_output = c->of_output;
     out.by_gamma = c->by_x * x + c->by_noise * noise + c->by_output * output;
     if (form.clip) {
-        float low = -1.0f - x, high = 1.0f - x;
+        float low = c->root * (-1.0f - x), high = c->root * (1.0f - x);
         if (out.value < low || out.value > high) {
             out.value = out.value < low ? low : high;
-            out.by_output = 0, out.by_gamma = 0;
+            out.by_output = 0, out.by_gamma = -0.5f * out.value;
         }
     }
     return out;

@@ -11,7 +11,7 @@ use crate::fused::{
     cuda::{self, Gpu, Held},
     device,
 };
-use ancestral::schedule::{self, Prediction, snr};
+use ancestral::schedule::Prediction;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
@@ -56,7 +56,7 @@ struct Gradients {
     by_table: [Vec<f64>; 2],
 }
 
-/// Constants of a step's nats, `weight·‖x − x̂‖² + D·constant`.
+/// Constants of a step's nats, `weight·SNR ‖x − x̂‖² + D·constant`.
 #[derive(Clone, Copy)]
 struct Step {
     read_out: RowReadOut,
@@ -64,32 +64,30 @@ struct Step {
     constant: f64,
     /// Derivatives of both by γ_t.
     moved: (f64, f64),
-    /// Derivative of the weight by γ_s.
-    by_before: f64,
 }
 
 impl Step {
     fn new(read_out: ReadOut, table: &[f32], t: usize) -> Self {
         let gamma = f64::from(table[t]);
         let read_out = RowReadOut::new(read_out, gamma);
-        let half = 0.5 * snr(gamma);
-        let Some(before) = t.checked_sub(1) else {
+        match t.checked_sub(1) {
             // A Gaussian of the variance 1/SNR_0.
-            return Self {
+            None => Self {
                 read_out,
-                weight: half,
+                weight: 0.5,
                 constant: 0.5 * ((2.0 * PI).ln() + gamma),
-                moved: (-half, 0.5),
-                by_before: 0.0,
-            };
-        };
-        let before = f64::from(table[before]);
-        Self {
-            read_out,
-            weight: schedule::step_weight(before, gamma),
-            constant: 0.0,
-            moved: (half, 0.0),
-            by_before: -0.5 * snr(before),
+                moved: (0.0, 0.5),
+            },
+            // ½ (SNR_s − SNR_t) = ½ expm1(γ_t − γ_s)·SNR_t. Its derivatives by γ_t and γ_s differ in the sign.
+            Some(before) => {
+                let growth = (gamma - f64::from(table[before])).exp_m1();
+                Self {
+                    read_out,
+                    weight: 0.5 * growth,
+                    constant: 0.0,
+                    moved: (0.5 * (growth + 1.0), 0.0),
+                }
+            }
         }
     }
 }
@@ -132,10 +130,10 @@ impl Cost {
                 let along = f64::from(lanes::dot(&value, &by_gamma));
                 lanes::scale(by_output, &value);
                 lanes::stretch(by_output, (2.0 * factor * step.weight) as f32);
-                if let Some(before) = t.checked_sub(1) {
-                    by_table[term][before] += factor * step.by_before * square;
-                }
                 let (weight, constant) = step.moved;
+                if let Some(before) = t.checked_sub(1) {
+                    by_table[term][before] -= factor * weight * square;
+                }
                 (
                     step.weight * square + dim as f64 * step.constant,
                     weight * square + 2.0 * step.weight * along + dim as f64 * constant,

@@ -1,4 +1,4 @@
-//! The error of each row's estimate at a γ of its own.
+//! The error of each row's estimate at a γ of its own, in the unit 1/√SNR.
 
 #[cfg(feature = "cuda")]
 use super::gpu::OnGpu;
@@ -17,7 +17,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
 
 impl Rows {
-    /// Computes the error x̂ − x of each row, `(n, D)`.
+    /// Computes the error √SNR·(x̂ − x) of each row, `(n, D)`.
     ///
     /// * `output`: the network's, `(n, D)`;
     /// * `gamma`: γ of each row, `(n, 1)`.

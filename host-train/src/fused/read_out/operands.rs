@@ -10,7 +10,7 @@ pub(in crate::fused) struct Row<'a> {
 
 /// Results for a row: one number per dimension, and its derivatives.
 pub(in crate::fused) struct RowResults<'a> {
-    /// The error x̂ − x, or nats.
+    /// The error √SNR·(x̂ − x), or nats.
     pub value: &'a mut [f32],
     /// Derivative by the network's output.
     pub by_output: &'a mut [f32],

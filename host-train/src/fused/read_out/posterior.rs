@@ -69,9 +69,10 @@ impl LevelConstants {
     pub fn error(&self, row: Row<'_>, results: RowResults<'_>) {
         self.each(row, results, |m, noise, value, by_output, by_gamma| {
             for lane in 0..LANES {
-                value[lane] = m.mean[lane];
-                by_output[lane] = self.density * m.variance[lane];
-                by_gamma[lane] = 0.5 * (self.snr * m.skew[lane] - self.root * noise[lane] * m.variance[lane]);
+                let slope = self.snr * m.skew[lane] - self.root * noise[lane] * m.variance[lane];
+                value[lane] = self.root * m.mean[lane];
+                by_output[lane] = self.root * self.density * m.variance[lane];
+                by_gamma[lane] = 0.5 * self.root * (slope - m.mean[lane]);
             }
         });
     }

@@ -3,7 +3,7 @@
 use super::form::ReadOut;
 use super::operands::{Row, RowResults};
 use super::posterior::LevelConstants;
-use ancestral::schedule::{Prediction, alpha, sigma};
+use ancestral::schedule::{Prediction, alpha, sigma, snr};
 use pulp::Arch;
 
 /// Constants of the read-out at one γ.
@@ -18,32 +18,34 @@ pub(in crate::fused) enum RowReadOut {
 pub(in crate::fused) struct ValueConstants {
     of: [f32; 3],
     moved: [f32; 3],
-    clip: bool,
+    /// √SNR, if estimates are clipped.
+    clip: Option<f32>,
 }
 
 impl RowReadOut {
     pub fn new(read_out: ReadOut, gamma: f64) -> Self {
+        let root = snr(gamma).sqrt();
         let (of, moved) = match read_out.prediction {
-            // x̂ − x = σ (v − f) with v = α ε − σ x.
+            // x̂ − x = σ (v − f) with v = α ε − σ x, and √SNR σ = α.
             Prediction::V => {
                 let (a, s) = (alpha(gamma), sigma(gamma));
                 let slope = 0.5 * s * a;
                 (
-                    [-s * s, s * a, -s],
-                    [-s * s * a * a, slope * (a * a - s * s), -slope * a],
+                    [-s * a, a * a, -a],
+                    [-slope * (a * a - s * s), -s * s * a * a, slope * s],
                 )
             }
-            Prediction::X => ([-1.0, 0.0, 1.0], [0.0; 3]),
+            Prediction::X => ([-root, 0.0, root], [0.5 * root, 0.0, -0.5 * root]),
             Prediction::Odds { levels } => return Self::Levels(LevelConstants::new(levels, gamma)),
         };
         Self::Value(ValueConstants {
             of: of.map(|v| v as f32),
             moved: moved.map(|v| v as f32),
-            clip: read_out.clip,
+            clip: read_out.clip.then_some(root as f32),
         })
     }
 
-    /// Computes the error x̂ − x of each dimension.
+    /// Computes the error √SNR·(x̂ − x) of each dimension. In this unit it has derivatives that do not cancel.
     pub fn error(&self, row: Row<'_>, results: RowResults<'_>) {
         match self {
             Self::Value(constants) => constants.error(row, results),
@@ -72,15 +74,29 @@ impl ValueConstants {
                 {
                     let error = of_x * x + of_noise * n + of_output * f;
                     let slope = by_x * x + by_noise * n + by_output * f;
-                    // Not `clamp`: NaN must pass.
-                    let (low, high) = (-1.0 - x, 1.0 - x);
-                    let outside = self.clip && (error < low || error > high);
-                    let bound = if error < low { low } else { high };
-                    *value = if outside { bound } else { error };
-                    *to_output = if outside { 0.0 } else { of_output };
-                    *to_gamma = if outside { 0.0 } else { slope };
+                    *value = error;
+                    *to_output = of_output;
+                    *to_gamma = slope;
+                }
+                if let Some(root) = self.clip {
+                    clip(root, row.x, results);
                 }
             },
         );
+    }
+}
+
+/// Clips the estimates to [−1, 1]: beyond, the error depends on γ by its unit alone.
+#[inline(always)]
+fn clip(root: f32, x: &[f32], results: RowResults<'_>) {
+    let derivatives = results.by_output.iter_mut().zip(results.by_gamma);
+    for ((value, (to_output, to_gamma)), x) in results.value.iter_mut().zip(derivatives).zip(x) {
+        // Not `clamp`: NaN must pass.
+        let (low, high) = (root * (-1.0 - x), root * (1.0 - x));
+        let outside = *value < low || *value > high;
+        let bound = if *value < low { low } else { high };
+        *value = if outside { bound } else { *value };
+        *to_output = if outside { 0.0 } else { *to_output };
+        *to_gamma = if outside { -0.5 * bound } else { *to_gamma };
     }
 }

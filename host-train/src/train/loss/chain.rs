@@ -97,22 +97,22 @@ impl Objective<'_> {
                 let decoder = match gaussian {
                     true => {
                         let normalization = (log_variance(&steps.gamma)? * reads.error.dim(1)? as f64)?;
-                        Some((normalization + (&steps.snr * &square)?)?.affine(0.5, 0.0)?)
+                        Some((normalization + &square)?.affine(0.5, 0.0)?)
                     }
                     false => None,
                 };
-                ((&steps.weight * square)?.affine(0.5, 0.0)?, decoder)
+                ((&steps.growth * square)?.affine(0.5, 0.0)?, decoder)
             }
             Some(variance) => {
                 let rows = variance.rows(&draws.times)?.tensor(reads.error.device())?;
                 let start = match &steps.start {
                     Some(start) if gaussian => start.clone(),
-                    _ => steps.weight.zeros_like()?,
+                    _ => steps.growth.zeros_like()?,
                 };
-                // ½ Σ [ρ + (1 + w e²)/exp(ρ) − 1] for a step, ½ Σ [ρ + SNR e²/exp(ρ) + ln 2π + γ] for the decoder.
+                // ½ Σ [ρ + (1 + growth·e²)/exp(ρ) − 1] for a step, ½ Σ [ρ + e²/exp(ρ) + ln 2π + γ] for the decoder.
                 let own = start.affine(-1.0, 1.0)?;
                 let cost = GaussianCost {
-                    weight: (&steps.weight + (&start * &steps.snr)?)?,
+                    weight: (&steps.growth + &start)?,
                     constant: ((&start * log_variance(&steps.gamma)?)? - &own)?,
                     own,
                 };
@@ -189,9 +189,8 @@ fn root_sigmoid(x: &Tensor) -> Result<Tensor> {
 /// Constants of each row's step of the chain, `(n, 1)` each.
 struct StepColumns {
     gamma: Tensor,
-    snr: Tensor,
-    /// `SNR_s − SNR_t`; 0 at t = 0.
-    weight: Tensor,
+    /// `SNR_s/SNR_t − 1`; 0 at t = 0.
+    growth: Tensor,
     /// 1 at t = 0, if the network decodes.
     start: Option<Tensor>,
 }
@@ -201,16 +200,13 @@ impl StepColumns {
         let (t, s) = (draws.times.tensor(device)?, draws.times.less_one()?.tensor(device)?);
         let gamma = table.index_select(&t, 0)?.unsqueeze(1)?;
         let before = table.index_select(&s, 0)?.unsqueeze(1)?;
-        let snr = gamma.neg()?.exp()?;
-        let growth = ((&gamma - before)?.exp()? - 1.0)?;
         Ok(Self {
-            weight: (growth * &snr)?,
+            growth: ((&gamma - before)?.exp()? - 1.0)?,
             start: match draws.start_fraction {
                 0.0 => None,
                 _ => Some(start_rows(&draws.times, device)?),
             },
             gamma,
-            snr,
         })
     }
 }

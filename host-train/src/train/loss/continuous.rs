@@ -105,7 +105,7 @@ impl Objective<'_> {
             true => self.read_fused(&Rows::new(x, &draws.noise, t.clone())?, &f, gamma)?,
             false => self.read_plain(x, &z, &f, gamma)?,
         };
-        let square = (reads.error.sqr()?.sum_keepdim(1)? * gamma.neg()?.exp()?)?;
+        let square = reads.error.sqr()?.sum_keepdim(1)?;
         let step = (slope * &square)?.affine(0.5, 0.0)?;
         if draws.start_fraction == 0.0 {
             return Ok(RowNats { decoder: None, step });

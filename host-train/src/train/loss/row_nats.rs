@@ -9,7 +9,7 @@ use candle_core::{Device, Result, Tensor};
 
 /// Results of the network for the rows of a batch.
 pub(super) struct RowReads {
-    /// x̂ − x, `(n, D)`.
+    /// √SNR·(x̂ − x), `(n, D)`.
     pub error: Tensor,
     /// `−ln p(x | z)` of levels, `(n, 1)`, if the network decodes them. Only rows at t = 0 count.
     pub level_nats: Option<Tensor>,
@@ -45,7 +45,7 @@ impl Objective<'_> {
             false => None,
         };
         Ok(RowReads {
-            error: (self.read_out.estimate(z, f, gamma)? - x)?,
+            error: (self.read_out.estimate(z, f, gamma)? - x)?.broadcast_mul(&(gamma * -0.5)?.exp()?)?,
             level_nats,
         })
     }

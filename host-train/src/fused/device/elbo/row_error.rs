@@ -1,4 +1,4 @@
-//! The error of each row's estimate at a γ of its own.
+//! The error of each row's estimate at a γ of its own, in the unit 1/√SNR.
 #![allow(unsafe_code)] // Kernels run on plain addresses, for which this file answers.
 
 use super::reading::reading;
@@ -22,7 +22,7 @@ pub struct RowError<'a> {
 }
 
 impl RowError<'_> {
-    /// Computes x̂ − x into `out`, `(n, D)`.
+    /// Computes √SNR·(x̂ − x) into `out`, `(n, D)`.
     pub fn forward<Q: Queue>(&self, queue: &Q, out: Span<'_, f32>) -> Result<()> {
         self.rows.check_by_row()?;
         let (_terms, rows) = reading(queue, &self.rows, self.output, self.read_out)?;

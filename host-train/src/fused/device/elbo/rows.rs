@@ -10,7 +10,7 @@ use ancestral::schedule::Prediction;
 use candle_core::Result;
 
 /// `sizeof(Terms)` in `cuda/elbo.cu`.
-const TERMS: usize = 9 * 8 + 12 * 4;
+const TERMS: usize = 8 * 8 + 12 * 4;
 /// `sizeof(Share)` there.
 pub(super) const SHARE: usize = 2 * 8;
 
