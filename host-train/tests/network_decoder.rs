@@ -1,16 +1,17 @@
-//! The network decoder from training to the model file: the core's ELBO is the loss, and chosen steps keep their promise.
+//! The network decoder from training to the model file: the core's ELBO is the loss, and chosen steps keep their
+//! promise.
 
 mod common;
 
 use ancestral::number::Number;
 use ancestral::storage::Heap;
-use ancestral::{Elbo, Likelihood};
+use ancestral::{Elbo, FormatId, Likelihood};
 use candle_core::{Device, Tensor};
 use host_train::data::{self, Split};
-use host_train::export::{float_spec, spec_with};
+use host_train::export::{Recipe, export, float_spec, spec_with};
 use host_train::model::variance::VarianceKind;
 use host_train::progress::Progress;
-use host_train::runtime::evaluate::evaluate;
+use host_train::runtime::evaluate::{evaluate, evaluate_state};
 use host_train::runtime::model_file::{AnyModel, ModelFile};
 use host_train::study::paths::Path;
 use host_train::study::refit::refit_variances;
@@ -192,6 +193,62 @@ fn chosen_steps_cost_what_was_promised() {
         );
         assert!((limit - many.test_bits_per_dim).abs() < 0.6, "{limit} {many:?}");
     }
+}
+
+/// The state in Q3.12 costs little, and an integer network little more, at t = 0 too.
+#[test]
+fn integers_decode_as_floats_do() {
+    for data in [Data::Levels, Data::Continuous] {
+        let (run, split) = trained(data, 400);
+        let progress = Progress::hidden();
+        let made = |format| {
+            let exported = export(&run, &Recipe::plain(format), &split.train, &progress).unwrap();
+            ModelFile::from_bytes(&exported.bytes, format!("{format}")).unwrap()
+        };
+        let (float, integer) = (made(FormatId::F32), made(FormatId::W8A16));
+        let exact = evaluate(&float, &split.test, 300, 0, &progress).unwrap();
+        let state = evaluate_state(&float, &integer, &split.test, (300, 0), &progress).unwrap();
+        let whole = evaluate(&integer, &split.test, 300, 0, &progress).unwrap();
+        assert_eq!((exact.calls, state.calls, whole.calls), (9, 9, 9));
+        for (found, allowed) in [(&state, 0.01), (&whole, 0.02)] {
+            let off = [
+                found.reconstruction - exact.reconstruction,
+                found.diffusion - exact.diffusion,
+            ];
+            assert!(
+                off.iter().all(|o| o.abs() < allowed),
+                "{data:?} {}: {off:?}",
+                found.format
+            );
+        }
+    }
+}
+
+/// A network that says nothing draws every level equally often, which is less varied than the data.
+#[test]
+fn samples_that_are_too_alike_are_warned_of() {
+    let (run, split) = trained(Data::Levels, 1);
+    for parameter in run.network.parameters() {
+        let name = parameter.name.as_str();
+        let value = match name {
+            "layer2.weight" => 1e-7,
+            "bias" | "embed.out" => 0.0,
+            _ => continue,
+        };
+        let flat = Tensor::full(value as f32, parameter.var.shape(), &Device::Cpu).unwrap();
+        parameter.var.set(&flat).unwrap();
+    }
+    let exported = export(&run, &Recipe::plain(FormatId::F32), &split.train, &Progress::hidden()).unwrap();
+    let warning = exported.warnings.iter().find(|w| w.contains("of the data's variance"));
+    // Five levels have the variance 1/2.
+    let columns = (0..4).map(|d| split.train.rows.iter().skip(d).step_by(4).map(|&x| f64::from(x)));
+    let variances = columns.map(|x| {
+        let (n, sum) = (x.len() as f64, x.clone().sum::<f64>());
+        x.map(|x| (x - sum / n).powi(2)).sum::<f64>() / (n - 1.0)
+    });
+    let expected = 2.0 / variances.sum::<f64>();
+    let found: f64 = warning.unwrap().split("have ").nth(1).unwrap()[..4].parse().unwrap();
+    assert!((found - expected).abs() < 0.06, "{found} {expected}");
 }
 
 /// On the rows that they are refitted to, the decoder's variances cost less than any one factor more or less of them.
