@@ -189,7 +189,8 @@ fn the_loss_of_finetuning_is_the_error_of_the_core() {
         let amount = Amount {
             rows: 2000,
             chains: 1500,
-            seed: 9,
+            // That of the states of fine-tuning.
+            seed: 0xF17E,
         };
         let teacher = with_float(spec, |model| Teacher::new(model, collect(model, &split.train, &amount)));
         let damage = assemble::damage(spec, &network.to_integers::<W4A8>().unwrap(), &teacher).unwrap();
@@ -197,7 +198,7 @@ fn the_loss_of_finetuning_is_the_error_of_the_core() {
         assert!(damage.iter().all(|nats| *nats > 0.0), "{damage:?}");
         let settings = FineTune {
             steps: 1,
-            batch: 30_000,
+            batch: 60_000,
             learning_rate: None,
             seed: 1,
         };

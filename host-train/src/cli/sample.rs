@@ -27,7 +27,8 @@ pub struct Args {
     /// [default: the model's own]
     #[arg(long)]
     eta: Option<f64>,
-    /// Take the most likely value of each dimension from the network decoder instead of drawing it: crisper, less varied
+    /// Take the most likely value of each dimension from the network decoder instead of drawing it: crisper, and less
+    /// varied
     #[arg(long)]
     mode: bool,
     /// Write the samples to a .csv, .npy or, for square pictures, .png file

@@ -30,7 +30,8 @@ pub struct Evaluation {
     pub format: String,
     /// Number of steps T.
     pub steps: usize,
-    /// Number of times that a sample or one draw of the ELBO runs the network: T, and one more with the network decoder.
+    /// Number of calls of the network for a sample or for one draw of the ELBO: T, and one more with the network
+    /// decoder.
     pub calls: usize,
     /// Number of rows scored.
     pub rows: usize,

@@ -33,12 +33,12 @@ pub struct ChainSteps {
     pub eta: f64,
 }
 
-/// How rows are drawn.
+/// Ways to draw rows other than a model's own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Drawing {
     /// The steps, or the model's own.
     pub chain: Option<ChainSteps>,
-    /// How the network decoder takes a sample.
+    /// Way in which the network decoder takes a sample.
     pub decoding: Decoding,
 }
 

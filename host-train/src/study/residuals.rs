@@ -1,11 +1,11 @@
 //! The error of x̂ over a grid of γ.
 
 use crate::data::Dataset;
+use crate::fused::elbo::Rows;
 use crate::progress::Progress;
 use crate::rng::TrainRng;
 use crate::train::checkpoint::Run;
 use crate::train::config::DecoderKind;
-use ancestral::schedule::{alpha, sigma};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use nalgebra::DMatrix;
@@ -49,18 +49,17 @@ pub fn measure_residuals(
             let n = rows.len() / dim;
             let x = Tensor::from_slice(rows, (n, dim), &device)?;
             let noise = Tensor::from_vec(rng.matched_normals(n, dim), (n, dim), &device)?;
+            let noised = Rows::new(&x, &noise, vec![0; n].into())?;
             for (index, (sum, &gamma)) in covariance.iter_mut().zip(grid).enumerate() {
-                let (alpha, sigma) = (alpha(gamma), sigma(gamma));
-                let z = ((&x * alpha)? + (&noise * sigma)?)?;
+                let z = noised.state(&Tensor::new(&[gamma as f32], &device)?)?;
                 let biases = run.network.biases(&Tensor::new(&[[gamma as f32]], &device)?)?;
                 let f = run.network.forward(&z, &biases.broadcast_as((n, biases.dim(1)?))?)?;
                 let column = Tensor::full(gamma as f32, (n, 1), &device)?;
-                let estimate = run.read_out().estimate(&z, &f, &column)?;
-                let error = (&x - estimate)?.to_dtype(DType::F64)?;
+                let error = noised.error(&f, &column, run.read_out())?.to_dtype(DType::F64)?;
                 let product: Vec<f64> = error.t()?.matmul(&error)?.flatten_all()?.to_vec1()?;
                 *sum += DMatrix::from_row_slice(dim, dim, &product);
                 if let Some(sum) = level_nats.get_mut(index) {
-                    let nats = run.read_out().level_nats(&x, &z, &f, &column)?;
+                    let nats = noised.level_nats(&f, &column, run.read_out())?;
                     *sum += f64::from(nats.sum_all()?.to_scalar::<f32>()?);
                 }
                 progress.advance(n as u64);

@@ -31,8 +31,8 @@ impl Teacher {
     /// Measures the cost of the difference between a model's answers and the float model's, in nats per row, for each
     /// call of the network.
     ///
-    /// At a step it is `weight_t·⟨‖x̂ − x̂_float‖²⟩`, or by the reverse variance of each direction if the model has one. At
-    /// the network decoder of levels it is the KL divergence of the float model's distribution from the model's.
+    /// At a step it is `weight_t·⟨‖x̂ − x̂_float‖²⟩`, or by the reverse variance of each direction if it has one.
+    /// At the network decoder of levels it is the KL divergence of the float model's distribution from the model's.
     pub fn damage<F: Format<Number = Q3_12>>(&self, model: &Model<'_, F>) -> Vec<f64> {
         let answers = answer_all(model, &self.states, |z| z, |x: Q3_12| x.to_f32());
         let dim = self.states.dim.max(1);
