@@ -18,7 +18,7 @@ fn configurations_with_faults() {
     };
     let unknown = write("warmup = 5", "warm_up = 5");
     assert!(
-        unknown.contains("bad.toml") && unknown.contains("line 21: unknown field `warm_up`"),
+        unknown.contains("bad.toml") && unknown.contains("line 22: unknown field `warm_up`"),
         "{unknown}"
     );
     let range = write("batch = 32", "batch = 0");

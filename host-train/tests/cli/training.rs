@@ -112,7 +112,7 @@ fn what_only_a_gpu_can_is_refused_on_the_cpu() {
     }
     std::fs::write(&path, format!("{text}products = \"f16\"\n")).unwrap();
     let error = fails(folder.path(), &["train", "tiny.toml", "--out", "run"]);
-    assert!(error.contains("line 27") && error.contains("f16"), "{error}");
+    assert!(error.contains("line 28") && error.contains("f16"), "{error}");
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -63,7 +63,7 @@ mod tests {
     fn an_unknown_key_is_named() {
         let error = Config::parse(&DIGITS.replace("warmup", "warm_up")).unwrap_err();
         let sentence = format!("{error:#}");
-        assert!(sentence.contains("line 27: unknown field `warm_up`"), "{sentence}");
+        assert!(sentence.contains("line 26: unknown field `warm_up`"), "{sentence}");
     }
 
     #[test]
