@@ -209,7 +209,7 @@ fn a_student_still_decodes() {
     let mut config = Config::read(&common::files(folder.path())).unwrap();
     common::predict_odds(&mut config);
     // So much noise in z_0 that decoding is the network's work.
-    config.model.gamma_first = -1.0;
+    config.model.gamma_first = Some(-1.0);
     config.model.learn_gamma = false;
     config.train.steps = 400;
     let split = data::load(&config.data, folder.path()).unwrap();

@@ -6,6 +6,7 @@ use crate::progress::Progress;
 use crate::rng::TrainRng;
 use crate::train::checkpoint::Run;
 use crate::train::config::DecoderKind;
+use ancestral::schedule::snr;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use nalgebra::DMatrix;
@@ -55,7 +56,10 @@ pub fn measure_residuals(
                 let biases = run.network.biases(&Tensor::new(&[[gamma as f32]], &device)?)?;
                 let f = run.network.forward(&z, &biases.broadcast_as((n, biases.dim(1)?))?)?;
                 let column = Tensor::full(gamma as f32, (n, 1), &device)?;
+                // The operation's unit is that of the noise, 1/√SNR.
+                let unit = snr(gamma).sqrt().recip();
                 let error = noised.error(&f, &column, run.read_out())?.to_dtype(DType::F64)?;
+                let error = (error * unit)?;
                 let product: Vec<f64> = error.t()?.matmul(&error)?.flatten_all()?.to_vec1()?;
                 *sum += DMatrix::from_row_slice(dim, dim, &product);
                 if let Some(sum) = level_nats.get_mut(index) {

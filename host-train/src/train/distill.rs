@@ -51,7 +51,7 @@ impl Default for DistillSettings {
 
 /// Decay of the moving average that becomes the student.
 const EMA: f64 = 0.995;
-/// One in so many rows of a batch goes through the decoder too.
+/// One in N rows of a batch goes through the decoder too.
 const DECODED_PART: usize = 8;
 
 /// Halves the steps of a run's deterministic sampler until `steps` are left. Each trained student is passed to

@@ -56,7 +56,7 @@ pub struct Slots {
     pub decay: [f64; SLOTS],
 }
 
-/// How the network's output is read.
+/// The read-out as kernels take it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Form {

@@ -52,7 +52,7 @@ struct Cost {
 /// Gradients of each row's own term.
 struct Gradients {
     by_output: Vec<f32>,
-    /// Of the reconstruction and of the diffusion.
+    /// One for the reconstruction and one for the diffusion.
     by_table: [Vec<f64>; 2],
 }
 

@@ -12,7 +12,7 @@ pub(super) struct OnGpu<'a> {
 }
 
 impl<'a> OnGpu<'a> {
-    pub fn new(rows: &'a Rows) -> Result<Self> {
+    pub(super) fn new(rows: &'a Rows) -> Result<Self> {
         let Some(t) = &rows.on_gpu else {
             candle_core::bail!("fused ELBO: the data must be on the GPU that the network is on")
         };
@@ -24,7 +24,7 @@ impl<'a> OnGpu<'a> {
     }
 
     /// Returns the spans for a list of γ: the table, or one for each row.
-    pub fn rows<'b>(&'b self, gamma: device::Span<'b, f32>) -> Result<RowSpans<'b>> {
+    pub(super) fn rows<'b>(&'b self, gamma: device::Span<'b, f32>) -> Result<RowSpans<'b>> {
         Ok(RowSpans {
             x: self.x.span()?,
             noise: self.noise.span()?,

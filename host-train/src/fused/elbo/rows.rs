@@ -73,7 +73,7 @@ pub(super) struct RowSlices<'a> {
 }
 
 impl<'a> RowSlices<'a> {
-    pub fn row(&self, row: usize) -> Row<'a> {
+    pub(super) fn row(&self, row: usize) -> Row<'a> {
         let here = row * self.dim..(row + 1) * self.dim;
         Row {
             x: &self.x[here.clone()],
@@ -87,11 +87,11 @@ impl<'a> RowSlices<'a> {
 pub(super) struct LastStep<T>(Option<(u32, T)>);
 
 impl<T: Copy> LastStep<T> {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(None)
     }
 
-    pub fn get_or_compute(&mut self, t: u32, compute: impl FnOnce() -> T) -> T {
+    pub(super) fn get_or_compute(&mut self, t: u32, compute: impl FnOnce() -> T) -> T {
         match self.0 {
             Some((step, value)) if step == t => value,
             _ => self.0.insert((t, compute())).1,

@@ -1,4 +1,4 @@
-//! How the network's output is read.
+//! The kind of read-out.
 
 use ancestral::schedule::Prediction;
 

@@ -50,7 +50,7 @@ struct Moments {
 }
 
 impl LevelConstants {
-    pub fn new(count: u16, gamma: f64) -> Self {
+    pub(super) fn new(count: u16, gamma: f64) -> Self {
         let (spacing, snr): (f64, f64) = (levels::spacing(count), schedule::snr(gamma));
         let bend = 0.5 * snr * spacing * spacing;
         // Beyond `side` levels from the largest, a weight is below e^(−bend·side·(side + 1)).
@@ -66,7 +66,7 @@ impl LevelConstants {
         }
     }
 
-    pub fn error(&self, row: Row<'_>, results: RowResults<'_>) {
+    pub(super) fn error(&self, row: Row<'_>, results: RowResults<'_>) {
         self.each(row, results, |m, noise, value, by_output, by_gamma| {
             for lane in 0..LANES {
                 let slope = self.snr * m.skew[lane] - self.root * noise[lane] * m.variance[lane];
@@ -77,7 +77,7 @@ impl LevelConstants {
         });
     }
 
-    pub fn nats(&self, row: Row<'_>, results: RowResults<'_>) {
+    pub(super) fn nats(&self, row: Row<'_>, results: RowResults<'_>) {
         self.each(row, results, |m, noise, value, by_output, by_gamma| {
             for lane in 0..LANES {
                 let own = m.center[lane] * (m.push[lane] - 0.5 * self.snr * m.center[lane]);

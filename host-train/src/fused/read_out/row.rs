@@ -23,6 +23,7 @@ pub(in crate::fused) struct ValueConstants {
 }
 
 impl RowReadOut {
+    /// Computes the constants at a γ.
     pub fn new(read_out: ReadOut, gamma: f64) -> Self {
         let root = snr(gamma).sqrt();
         let (of, moved) = match read_out.prediction {

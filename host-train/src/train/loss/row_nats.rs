@@ -17,9 +17,9 @@ pub(super) struct RowReads {
 
 /// Nats of each row, `(n, 1)` each.
 pub(super) struct RowNats {
-    /// Of the network decoder; 0 for other rows. `None` if no row is decoded by the network.
+    /// Nats of the network decoder; 0 for other rows. `None` if no row is decoded by the network.
     pub decoder: Option<Tensor>,
-    /// Of the row's step, 0 for the rows at t = 0.
+    /// Nats of the row's step; 0 for the rows at t = 0.
     pub step: Tensor,
 }
 
