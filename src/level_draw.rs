@@ -70,7 +70,7 @@ impl LevelDraw {
             true
         });
         let word = rng.next_u32();
-        let mut rest = (u64::from(word) * u64::from(total) >> 32) as u32;
+        let mut rest = ((u64::from(word) * u64::from(total)) >> 32) as u32;
         let mut drawn = mode;
         self.for_each(last, slope, mode, |level, weight| {
             drawn = level;

@@ -211,7 +211,7 @@ impl Number for Q3_12 {
     fn read_out(self, read_out: ReadOut<'_>) -> Self {
         match read_out {
             ReadOut::Identity => self,
-            ReadOut::Clip => Self(self.0.max(-STATE_ONE).min(STATE_ONE)),
+            ReadOut::Clip => Self(self.0.clamp(-STATE_ONE, STATE_ONE)),
             ReadOut::Levels(table) => {
                 let magnitude = self.0.unsigned_abs().min(LevelTable::LAST);
                 let interval = table.interval(u32::from(magnitude));
