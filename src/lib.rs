@@ -12,12 +12,29 @@
 //! amount of noise at t; [`schedule`] turns the list of γ into every constant. One step backward is two lines:
 //!
 //! ```text
-//! x̂   = skip_t·z_t + out_t·f(z_t, t)              f: the network
-//! z_s = keep_t·z_t + pull_t·x̂ + spread_t·n        n ~ N(0, I), s = t − 1
+//! x̂   = G_t(skip_t·z_t + out_t·f(z_t, t))       f: the network, G_t: the read-out
+//! z_s = keep_t·z_t + pull_t·x̂ + spread_t·n      n ~ N(0, I), s = t − 1
 //! ```
 //!
-//! The schedule is static, so whatever depends on t is a table in the model file: the constants above, and a bias per
-//! step in the network's layers. The device computes products, sums and normals, nothing else.
+//! The schedule is static, so whatever depends on t is a table in the model file. These are the constants above, the
+//! read-out, and a bias per step in the network's layers. The device computes products, sums and normals, and looks up
+//! tables.
+//!
+//! # The read-out
+//!
+//! For data of levels (ADC counts, gray levels, bits) much of denoising is arithmetic: given z_t, Bayes' rule says how
+//! likely each level is. [`levels`] has the exact formula. The network only adds what the other dimensions tell: the
+//! log-odds of each level against the one below. [`read_out`] gives the posterior mean by a table per step. It stays
+//! between the end levels and is differentiable, so training uses the exact formula. Models that predict v or x have
+//! the identity, or the clip to [−1, 1] if the file says so.
+//!
+//! # The decoder
+//!
+//! The chain ends in z_0, which is still noisy. The network decoder calls the same network once more, at t = 0. That
+//! gives p(x | z_0): the probability of every level, or a Gaussian around x̂(z_0, 0) for continuous data. **A sample
+//! and an ELBO then cost T + 1 calls of the network** ([`Sampler::calls`]). In return the chain may end at more noise,
+//! so few steps suffice. A value is drawn, or the most likely one is taken ([`decoder::Decoding`]). The factorized
+//! decoder reads each value from its own z_0 alone, in T calls.
 //!
 //! # A firmware's worth of code
 //!

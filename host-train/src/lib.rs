@@ -5,8 +5,12 @@
 //! file → [`runtime`] (the core, unchanged) → [`report`]. [`mod@fit`] is all of it as one function; [`study`] chooses
 //! the steps of a trained network.
 //!
-//! Nothing of the core is written again here. Step constants, file layout, noise and every evaluation of an exported
-//! model are the core's own, so the desktop's numbers are the device's numbers.
+//! Training minimizes the ELBO of what will run: the read-out and the decoder are part of the loss. Rows that are set
+//! aside for validation decide which weights are kept and which variances the steps have. Held-out rows only report.
+//!
+//! Nothing of the core is written again here but what needs gradients: the read-out and the terms of the ELBO, which
+//! tests compare with the core's. Step constants, file layout, tables and every evaluation of an exported model are the
+//! core's own, so the desktop's numbers are the device's numbers.
 
 #![deny(unsafe_code)]
 
