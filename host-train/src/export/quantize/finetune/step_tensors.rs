@@ -3,10 +3,12 @@
 use super::batch::StateBatch;
 use crate::export::quantize::costs::Costs;
 use crate::export::quantize::integers::STATE_UNIT;
+use crate::fused::elbo::Rows;
 use crate::model::read_out::ReadOut;
 use ancestral::F32;
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::ops::sigmoid;
 
 /// Everything that turns outputs of the network into the loss, as tensors with a row for each call of the network.
 pub(super) struct StepTensors {
@@ -51,8 +53,8 @@ impl StepTensors {
     pub(super) fn loss(&self, batch: &StateBatch, f: &Tensor, target: &Tensor) -> Result<Tensor> {
         let gamma = self.gamma.index_select(&batch.row, 0)?;
         let z = (&batch.z * STATE_UNIT)?;
-        let target_estimate = self.read_out.estimate(&z, target, &gamma)?.detach();
-        let mut error = (self.read_out.estimate(&z, f, &gamma)? - &target_estimate)?;
+        let target_estimate = self.distance(&z, &z.zeros_like()?, target, &gamma)?.detach();
+        let mut error = self.distance(&z, &target_estimate, f, &gamma)?;
         if let Some(basis) = &self.basis {
             error = error.matmul(basis)?;
         }
@@ -61,6 +63,7 @@ impl StepTensors {
         if self.decodes_levels && !batch.decoded.is_empty() {
             let chosen = Tensor::from_slice(&batch.decoded, batch.decoded.len(), z.device())?;
             let of_decoder = |t: &Tensor| t.index_select(&chosen, 0);
+            // Few rows, so candle's own operations will do.
             let (z, gamma, x) = (of_decoder(&z)?, of_decoder(&gamma)?, of_decoder(&target_estimate)?);
             // ln Σ w − ln w_x is linear in x up to a term that both share. So its difference at the teacher's mean is
             // the divergence.
@@ -69,5 +72,20 @@ impl StepTensors {
             sum = (sum + divergence.sum_all()?)?;
         }
         Ok((sum * (self.calls as f64 / batch.calls.len() as f64))?)
+    }
+
+    /// Returns x̂ less `x`, `(n, D)`, by the fused read-out: K levels as an axis of a tensor would take most of the time.
+    ///
+    /// * `z`, `f`: the state and the network's output, `(n, D)` each;
+    /// * `gamma`: `(n, 1)`.
+    fn distance(&self, z: &Tensor, x: &Tensor, f: &Tensor, gamma: &Tensor) -> Result<Tensor> {
+        // The fused operation takes data and noise in place of z.
+        let (signal, variance) = (sigmoid(&gamma.neg()?)?, sigmoid(gamma)?);
+        let noise = (z - x.broadcast_mul(&signal.sqrt()?)?)?.broadcast_div(&variance.sqrt()?)?;
+        let narrow = |t: &Tensor| t.to_dtype(DType::F32);
+        let rows = Rows::new(&narrow(x)?, &narrow(&noise)?, vec![0; z.dim(0)?].into())?;
+        let error = rows.error(&narrow(f)?, &narrow(gamma)?, self.read_out)?;
+        // In the unit of the noise, 1/√SNR.
+        Ok(error.to_dtype(DType::F64)?.broadcast_mul(&(gamma * 0.5)?.exp()?)?)
     }
 }
