@@ -34,9 +34,13 @@ impl LevelDraw {
     /// Bits that a gain and a curvature may have, so that no product overflows.
     const MAX_BITS: u32 = 46;
 
-    /// Returns the nearest constants to real ones, or `None` if one is negative or too large.
+    /// Returns the nearest constants to real ones, or `None` if one is negative or not finite.
+    ///
+    /// Constants that are too large are made smaller together: the nearest level is then all but certain anyway.
     pub fn from_factors(gain: f64, curvature: f64) -> Option<Self> {
-        let fixed = |value: f64| libm::round(value * (1u64 << FRACTION_BITS) as f64);
+        let largest = (1u64 << (Self::MAX_BITS - FRACTION_BITS)) as f64 - 1.0;
+        let share = (largest / gain.max(curvature)).min(1.0);
+        let fixed = |value: f64| libm::round(value * share * (1u64 << FRACTION_BITS) as f64);
         let draw = Self {
             gain: fixed(gain) as i64,
             curvature: fixed(curvature) as i64,
@@ -224,6 +228,8 @@ mod tests {
             }
         }
         assert!(LevelDraw::from_factors(-1.0, 0.0).is_none());
-        assert!(LevelDraw::from_factors(1e9, 0.0).is_none());
+        assert!(LevelDraw::from_factors(f64::INFINITY, 0.0).is_none());
+        let large = LevelDraw::from_factors(1e9, 2.5e8).unwrap();
+        assert!(large.is_valid() && (large.gain as f64 / large.curvature as f64 - 4.0).abs() < 1e-9);
     }
 }

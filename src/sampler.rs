@@ -80,7 +80,7 @@ pub(crate) fn advance<N: Number, R: Rng + ?Sized>(
 /// sampler.start(&mut rng);
 /// while let Some(remaining) = sampler.step(&mut rng) {
 ///     // feed the watchdog, poll the radio …
-///     assert!(remaining < 64);
+///     assert!(remaining <= 64); // 64 steps, and the decoder
 /// }
 /// assert_eq!(sampler.levels(), first);
 /// ```
@@ -170,7 +170,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// let mut sampler = Sampler::with_table(DIGITS.model(), Inline::<W8A16, 64, 256>::new(), table.view())?;
     /// let mut rng = Xoshiro128PlusPlus::seed_from_u64(7);
     /// sampler.start(&mut rng);
-    /// assert_eq!(sampler.step(&mut rng), Some(7));
+    /// assert_eq!(sampler.step(&mut rng), Some(8)); // seven steps, and the decoder
     /// # Ok(())
     /// # }
     /// ```
@@ -243,7 +243,7 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     /// let mut sampler = Sampler::new(&DIGITS);
     /// sampler.start(&mut rng);
     /// while let Some(remaining) = sampler.step(&mut rng) {
-    ///     println!("{remaining} steps to go; so far it looks like {:?}", sampler.levels());
+    ///     println!("{remaining} calls to go; so far it looks like {:?}", sampler.levels());
     /// }
     /// ```
     pub fn step<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Option<usize> {

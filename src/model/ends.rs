@@ -26,19 +26,21 @@ impl ModelHead {
 }
 
 /// Returns the end points.
-pub(super) fn end_points(head: &ModelHead, gamma: &[f64], dim: usize) -> Result<EndPoints, SpecError> {
+pub(super) fn end_points<N: Number>(head: &ModelHead, gamma: &[f64], dim: usize) -> Result<EndPoints, SpecError> {
     let [first, .., last] = *gamma else {
         return Err(SpecError::size("gamma"));
     };
     let (mut center_scale, mut decoder_nats) = (1.0 / alpha(first), 0.0);
-    if let DecoderSpec::Network { deviations } = &head.decoder {
+    if let DecoderSpec::Network { .. } = &head.decoder {
         center_scale = match head.prediction {
             Prediction::Odds { levels } => 1.0 / (argument_scale(levels, first) * snr(first)),
             _ => 1.0,
         };
         if head.levels == 0 {
             let half_ln_2pi = 0.5 * libm::log(2.0 * core::f64::consts::PI);
-            decoder_nats = deviations.iter().map(|&v| libm::log(v)).sum::<f64>() + half_ln_2pi * dim as f64;
+            // Of the deviations as they are held, so that the density is a normalized one.
+            let held = deviations::<N>(head, dim)?.into_iter().map(N::constant_value);
+            decoder_nats = held.map(libm::log).sum::<f64>() + half_ln_2pi * dim as f64;
         }
     }
     Ok(EndPoints {

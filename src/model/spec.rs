@@ -199,7 +199,8 @@ impl core::fmt::Display for SpecError {
                  steps, or a float format"
             ),
             Self::Decoder => f.write_str(
-                "the network decoder of levels needs a prediction of log-odds, log-odds need levels and no clip, and                  deviations belong to the network decoder of continuous data",
+                "the network decoder of levels needs a prediction of log-odds, log-odds need levels and no clip, and \
+                 deviations belong to the network decoder of continuous data",
             ),
             Self::Eta { eta } => write!(
                 f,

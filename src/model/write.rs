@@ -107,7 +107,7 @@ impl<F: Format> ModelSpec<F> {
                     (0..=exact.steps()).map(|t| exact.weight(t).map(|w| w as f32)).collect();
                 bytemuck::cast_slice(&weights.ok_or(SpecError::size("gamma"))?).to_vec()
             }
-            Section::EndPoints => bytemuck::bytes_of(&end_points(head, exact.gamma(), dim)?).to_vec(),
+            Section::EndPoints => bytemuck::bytes_of(&end_points::<F::Number>(head, exact.gamma(), dim)?).to_vec(),
             Section::Affine if head.levels != 0 => Vec::new(),
             Section::Affine if head.mean.len() != dim || head.scale.len() != dim => {
                 return Err(SpecError::size("mean or scale of continuous data"));

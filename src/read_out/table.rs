@@ -46,6 +46,10 @@ impl<'a> LevelTable<'a> {
         Some(Self { directory, entries })
     }
 
+    /// Largest number of intervals that a directory can count.
+    #[cfg(feature = "alloc")]
+    pub(crate) const MAX_INTERVALS: usize = u16::MAX as usize >> COUNT_BITS;
+
     /// Returns the entry of the directory for a cell with `1 << count_bits` intervals, whose first entry is `first`.
     pub const fn directory_entry(first: u16, count_bits: u32) -> u16 {
         first << COUNT_BITS | count_bits as u16

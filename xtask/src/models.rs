@@ -28,13 +28,13 @@ const SETS: [&str; 4] = ["digits", "digits-small", "digits-tiny", "ecg"];
 struct Shipped {
     set: &'static str,
     steps: u32,
-    /// Configuration in `host-train/configs/`, without extension.
-    config: &'static str,
-    /// Number of steps of the model of the same set that its training starts from.
+    /// Configurations in `host-train/configs/`, without extension, each trained on from the one before.
+    configs: &'static [&'static str],
+    /// Number of steps of the model of the same set that training starts from.
     from: Option<u32>,
     /// Every number format; else the default one.
     all_formats: bool,
-    /// Its weights are shipped too.
+    /// Its weights are shipped too. Those of the largest network would take more room than all of its few-step models.
     weights: bool,
 }
 
@@ -42,11 +42,11 @@ struct Shipped {
 const DEFAULT_FORMAT: FormatId = FormatId::W8A16;
 
 /// A model that is trained from random weights.
-const fn new(set: &'static str, steps: u32) -> Shipped {
+const fn new(set: &'static str, steps: u32, configs: &'static [&'static str]) -> Shipped {
     Shipped {
         set,
         steps,
-        config: set,
+        configs,
         from: None,
         all_formats: true,
         weights: true,
@@ -54,31 +54,34 @@ const fn new(set: &'static str, steps: u32) -> Shipped {
 }
 
 /// A model of few steps, trained on from that of 64.
-const fn few(set: &'static str, config: &'static str, steps: u32) -> Shipped {
+const fn few(set: &'static str, steps: u32, configs: &'static [&'static str]) -> Shipped {
     Shipped {
-        config,
         from: Some(64),
         all_formats: false,
         weights: false,
-        ..new(set, steps)
+        ..new(set, steps, configs)
     }
 }
 
 /// The shipped models, each after the one that it starts from.
 const MODELS: [Shipped; 10] = [
-    new("digits", 64),
-    few("digits", "digits-few", 16),
-    few("digits", "digits-few", 8),
-    few("digits", "digits-few", 4),
-    few("digits", "digits-few", 2),
-    new("digits-small", 64),
-    few("digits-small", "digits-small-few", 8),
+    Shipped {
+        weights: false,
+        ..new("digits", 64, &["digits", "digits-few"])
+    },
+    few("digits", 16, &["digits-few"]),
+    few("digits", 8, &["digits-few"]),
+    few("digits", 4, &["digits-few"]),
+    few("digits", 2, &["digits-few"]),
+    new("digits-small", 64, &["digits-small", "digits-small-few"]),
+    few("digits-small", 8, &["digits-small-few"]),
     Shipped {
         all_formats: false,
-        ..new("digits-tiny", 8)
+        weights: false,
+        ..new("digits-tiny", 8, &["digits-tiny"])
     },
-    new("ecg", 64),
-    few("ecg", "ecg-few", 8),
+    new("ecg", 64, &["ecg"]),
+    few("ecg", 8, &["ecg-few"]),
 ];
 
 /// `cargo xtask models`.
@@ -97,15 +100,15 @@ impl Shipped {
     /// Path of the averaged weights: shipped, or left by training.
     fn weights_path(&self) -> String {
         let (set, steps) = (self.set, self.steps);
-        match self.weights {
-            true => format!("models/{set}-t{steps}.safetensors"),
-            false => format!("{}/weights.safetensors", self.run()),
+        match (self.weights, self.configs.last()) {
+            (false, Some(config)) => format!("{}/weights.safetensors", self.run(config)),
+            _ => format!("models/{set}-t{steps}.safetensors"),
         }
     }
 
-    /// Folder of the training run.
-    fn run(&self) -> String {
-        format!("runs/{}-t{}", self.set, self.steps)
+    /// Folder of the training run of a configuration.
+    fn run(&self, config: &str) -> String {
+        format!("runs/{config}-t{}", self.steps)
     }
 
     fn make(&self, host_train: &HostTrain, train: bool) -> Result<()> {
@@ -119,12 +122,14 @@ impl Shipped {
             );
             return Ok(());
         }
-        for id in FormatId::ALL {
+        for &id in FormatId::ALL {
             if self.all_formats || id == DEFAULT_FORMAT {
                 let model = format!("models/{}-t{}-{id}.vdm", self.set, self.steps);
-                let (command, tuned) = match id.is_integer() {
-                    true => ("quantize", &["--finetune"][..]),
-                    false => ("export", &[][..]),
+                let (command, tuned) = match id {
+                    // Calibration alone leaves nothing to gain.
+                    DEFAULT_FORMAT => ("quantize", &[][..]),
+                    id if id.is_integer() => ("quantize", &["--finetune"][..]),
+                    _ => ("export", &[][..]),
                 };
                 let common = [command, &weights, "--format", id.name(), "--out", &model];
                 host_train.run([&common[..], tuned].concat())?;
@@ -136,18 +141,24 @@ impl Shipped {
     /// Trains, and copies the averaged weights if they are shipped: what the model files are made from, without the
     /// state of the optimizer.
     fn train(&self, host_train: &HostTrain) -> Result<()> {
-        let config = format!("host-train/configs/{}.toml", self.config);
-        let (run, steps) = (self.run(), self.steps.to_string());
-        let mut arguments = vec!["train", &config, "--out", &run, "--chain-steps", &steps];
-        let base = self
-            .from
-            .map(|steps| format!("models/{}-t{steps}.safetensors", self.set));
-        if let Some(base) = &base {
-            arguments.extend(["--from", base]);
+        let mut base = self.from.and_then(|steps| {
+            let start = MODELS
+                .iter()
+                .find(|model| (model.set, model.steps) == (self.set, steps));
+            start.map(Self::weights_path)
+        });
+        for config in self.configs {
+            let (run, steps) = (self.run(config), self.steps.to_string());
+            let path = format!("host-train/configs/{config}.toml");
+            let mut arguments = vec!["train", &path, "--out", &run, "--chain-steps", &steps];
+            if let Some(base) = &base {
+                arguments.extend(["--from", base]);
+            }
+            host_train.run(arguments)?;
+            base = Some(format!("{run}/weights.safetensors"));
         }
-        host_train.run(arguments)?;
-        if self.weights {
-            let (made, weights) = (format!("{run}/weights.safetensors"), self.weights_path());
+        if let (true, Some(made)) = (self.weights, base) {
+            let weights = self.weights_path();
             fs::copy(absolute(&made), absolute(&weights))
                 .with_context(|| format!("cannot copy {made} to {weights}"))?;
         }
