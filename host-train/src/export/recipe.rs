@@ -13,6 +13,7 @@ use crate::runtime::model_file::ModelFile;
 use crate::runtime::sample::sample_many;
 use crate::runtime::sample_variance::VarianceRatio;
 use crate::study::table::ChosenSteps;
+use crate::train::advice::raise_last_gamma;
 use crate::train::checkpoint::Run;
 use ancestral::model::ModelSpec;
 use ancestral::{F16, F32, FormatId, for_each_format};
@@ -162,13 +163,9 @@ fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<S
     if nats <= PRIOR_LIMIT_NATS {
         return Vec::new();
     }
-    let remedy = if learned {
-        "set model.gamma_last_bound to 5 or above and train again"
-    } else {
-        "leave model.gamma_last out, or raise it, and train again"
-    };
+    let remedy = raise_last_gamma(learned, last);
     vec![format!(
         "the prior term is {nats:.4} nats/dim, above {PRIOR_LIMIT_NATS}: the chain does not reach the standard normal that \
-         samples start from (it ends at gamma {last:.2}); {remedy}"
+         samples start from (it ends at gamma {last:.2}); {remedy}, and train again"
     )]
 }
