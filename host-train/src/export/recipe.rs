@@ -1,12 +1,13 @@
 //! From a run to the bytes of a model file.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, ValueKind};
 use crate::export::fold::{float_spec, spec_with};
 use crate::export::half::round_to_half;
 use crate::export::quantize::finetune::FineTune;
 use crate::export::quantize::formats::IntegerFormat;
 use crate::export::quantize::{Summary, proof, quantize_model};
 use crate::files::write_atomically;
+use crate::model::variance::VarianceKind;
 use crate::progress::Progress;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
 use crate::runtime::model_file::ModelFile;
@@ -101,6 +102,7 @@ pub fn export(run: &Run, recipe: &Recipe, train: &Dataset, progress: &Progress) 
     proof::check_float(&spec)?;
     let mut warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
     warnings.extend(variance_warning(&spec, train, progress)?);
+    warnings.extend(fit_warning(run, recipe.table));
     let (bytes, summary) = for_each_format!(convert, recipe.format, (&spec, train, finetune, progress),);
     Ok(Exported {
         bytes,
@@ -152,6 +154,27 @@ fn variance_warning(spec: &ModelSpec<F32>, train: &Dataset, progress: &Progress)
     let (count, seed) = VARIED;
     let samples = sample_many(&file, count, seed, progress)?;
     Ok(VarianceRatio::new(&samples, train).and_then(|ratio| ratio.remark(&file.name)))
+}
+
+/// Warns of variances of continuous data that follow the training rows alone.
+fn fit_warning(run: &Run, table: Option<&ChosenSteps>) -> Option<String> {
+    let (own_variances, unseen) = match table {
+        None => (run.variance.is_some(), run.refitted),
+        Some(table) => {
+            let own = table.variance != VarianceKind::Posterior || !table.deviations.is_empty();
+            (own, table.unseen)
+        }
+    };
+    if unseen || !own_variances || matches!(run.kind, ValueKind::Levels { .. }) {
+        return None;
+    }
+    let remedy = match run.config.data.validation_rows {
+        0 | 1 => "set data.validation_rows to at least 2 and train again",
+        _ => "export the run's weights.safetensors, which `host-train train` writes at its end",
+    };
+    Some(format!(
+        "the variances were fitted on training rows alone, so they are too small for other rows: {remedy}"
+    ))
 }
 
 /// Warns of a prior term over the training rows that is too large.

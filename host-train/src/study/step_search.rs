@@ -194,6 +194,7 @@ impl StepSearch {
                 Some(u) => u.transpose().as_slice().to_vec(),
                 None => Vec::new(),
             },
+            unseen: self.validation.is_some(),
         })
     }
 
