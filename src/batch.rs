@@ -116,11 +116,12 @@ impl<F: Format, const DIM: usize, const WIDTH: usize, const N: usize> BatchSampl
         levels
     }
 
-    /// Writes the samples of continuous data in raw units to `out`.
+    /// Writes the samples of continuous data in raw units to `out`, and before the chains' end previews, see
+    /// [`Sampler::values`](crate::Sampler::values).
     pub fn values(&self, out: &mut [[f32; DIM]; N]) {
         let decoder = self.model.decoder();
         let BatchMemory { state, estimate, .. } = &self.memory;
-        let samples = if self.chain.decoded { estimate } else { state };
+        let samples = if decoder.network { estimate } else { state };
         for (out, sample) in out.iter_mut().zip(samples) {
             decoder.decode_values(sample, out);
         }

@@ -45,24 +45,16 @@ pub struct LevelPosterior<R> {
 /// * `eta`: the argument η;
 /// * `snr`: signal-to-noise ratio of z, `e^−γ`.
 pub fn posterior<R: Real>(levels: u16, eta: R, snr: R) -> LevelPosterior<R> {
-    let zero = R::from_f64(0.0);
-    let top = log_weight(levels, nearest(levels, eta, snr), eta, snr);
-    let [mut total, mut first, mut second, mut third] = [zero; 4];
-    for k in 0..levels.max(2) {
-        let l = value::<R>(levels, k);
-        let weight = (log_weight(levels, k, eta, snr) - top).exp();
-        total = total + weight;
-        first = first + weight * l;
-        second = second + weight * l * l;
-        third = third + weight * l * l * l;
-    }
-    let (mean, square) = (first / total, second / total);
+    let around = Around::new(levels, eta, snr);
+    let [total, first, second, third] = around.moments();
+    let (origin, two) = (value::<R>(levels, around.nearest), R::from_f64(2.0));
+    let variance = second - first * first;
     LevelPosterior {
-        mean,
-        variance: square - mean * mean,
-        square,
-        skew: third / total - mean * square,
-        log_total: top + total.ln(),
+        mean: origin + first,
+        variance,
+        square: origin * origin + two * origin * first + second,
+        skew: two * origin * variance + third - first * second,
+        log_total: origin * (eta - R::from_f64(0.5) * origin * snr) + total.ln(),
     }
 }
 
@@ -70,13 +62,57 @@ pub fn posterior<R: Real>(levels: u16, eta: R, snr: R) -> LevelPosterior<R> {
 ///
 /// * `index`: the level, below K; other arguments as for [`posterior`].
 pub fn level_nats<R: Real>(levels: u16, index: u16, eta: R, snr: R) -> R {
-    posterior(levels, eta, snr).log_total - log_weight(levels, index, eta, snr)
+    let around = Around::new(levels, eta, snr);
+    let [total, ..] = around.moments();
+    total.ln() - around.log_weight(index)
 }
 
-/// Returns `ln w_k`.
-fn log_weight<R: Real>(levels: u16, index: u16, eta: R, snr: R) -> R {
-    let l = value::<R>(levels, index);
-    l * (eta - R::from_f64(0.5) * l * snr)
+/// The levels as seen from the nearest one, j. The logarithms of two weights nearly cancel where little noise is left,
+/// so all is computed from differences d to it: `ln(w_k/w_j) = (l_k − l_j)·(η − ½ SNR (l_k + l_j)) = d·(excess − ½ SNR d)`.
+struct Around<R> {
+    levels: u16,
+    nearest: u16,
+    /// `η − l_j·SNR`.
+    excess: R,
+    snr: R,
+}
+
+impl<R: Real> Around<R> {
+    fn new(levels: u16, eta: R, snr: R) -> Self {
+        let nearest = nearest(levels, eta, snr);
+        Self {
+            levels,
+            nearest,
+            // The difference of two large numbers.
+            excess: R::from_f64(eta.widen() - value::<f64>(levels, nearest) * snr.widen()),
+            snr,
+        }
+    }
+
+    /// Returns `l_k − l_j`.
+    fn distance(&self, index: u16) -> R {
+        let spacing = spacing::<f64>(self.levels);
+        R::from_f64((f64::from(index) - f64::from(self.nearest)) * spacing)
+    }
+
+    /// Returns `ln(w_k/w_j)`.
+    fn log_weight(&self, index: u16) -> R {
+        let d = self.distance(index);
+        d * (self.excess - R::from_f64(0.5) * self.snr * d)
+    }
+
+    /// Returns `Σ w_k/w_j`, and the mean of the first three powers of `l_k − l_j`.
+    fn moments(&self) -> [R; 4] {
+        let [mut total, mut first, mut second, mut third] = [R::from_f64(0.0); 4];
+        for k in 0..self.levels.max(2) {
+            let (weight, d) = (self.log_weight(k).exp(), self.distance(k));
+            total = total + weight;
+            first = first + weight * d;
+            second = second + weight * d * d;
+            third = third + weight * d * d * d;
+        }
+        [total, first / total, second / total, third / total]
+    }
 }
 
 /// Returns the level of the largest weight: the one nearest to η/SNR.
@@ -135,6 +171,30 @@ mod tests {
             assert!((total - 1.0).abs() < 1e-9, "{total}");
             let narrow = posterior::<f32>(levels, eta as f32, snr as f32);
             assert!((f64::from(narrow.mean) - posterior(levels, eta, snr).mean).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn f32_is_exact_where_hardly_any_noise_is_left() {
+        let snr = crate::schedule::snr(-12.0) as f32;
+        let wide = f64::from(snr);
+        for levels in [17, 100, 256] {
+            for step in -60..60 {
+                let eta = (wide * f64::from(step) / 60.3) as f32;
+                let (found, exact) = (posterior(levels, eta, snr), posterior(levels, f64::from(eta), wide));
+                assert!((f64::from(found.mean) - exact.mean).abs() < 1e-5, "{levels} {step}");
+                let off = (f64::from(found.variance) - exact.variance).abs();
+                assert!(
+                    off < 2e-3 * exact.variance + 1e-12,
+                    "{levels} {step}: {found:?} {exact:?}"
+                );
+                let level = nearest(levels, eta, snr);
+                let [found, exact] = [
+                    f64::from(level_nats(levels, level, eta, snr)),
+                    level_nats(levels, level, f64::from(eta), wide),
+                ];
+                assert!((found - exact).abs() < 1e-3, "{levels} {step}: {found} {exact}");
+            }
         }
     }
 

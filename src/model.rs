@@ -23,6 +23,8 @@ mod write;
 pub use aligned::Aligned;
 #[cfg(feature = "alloc")]
 pub use aligned::AlignedBytes;
+#[cfg(feature = "alloc")]
+pub use ends::DEVIATION_TOLERANCE;
 pub use error::ModelError;
 pub use header::Header;
 pub use include::StaticModel;

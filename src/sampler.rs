@@ -307,8 +307,9 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
     }
 
     /// Writes the sample in raw units to `out`, D values. For discretized data these are the [`Sampler::levels`] as
-    /// numbers. For continuous data they are what the network decoder gave, or the mean of the factorized decoder:
-    /// z_0's noise is part of the data's spread, so it is kept.
+    /// numbers. For continuous data they are what the network decoder gave, and before the chain's end the last
+    /// estimate: a preview. With the factorized decoder they are its mean: z_0's noise is part of the data's spread, so
+    /// it is kept.
     ///
     /// ```
     /// # use ancestral::{Sampler, W8A16};
@@ -327,9 +328,8 @@ impl<'m, F: Format, S: Storage<F>> Sampler<'m, F, S> {
                 *value = f32::from(level);
             }
         } else {
-            let decoded = self.chain.decoded;
             let Buffers { state, estimate, .. } = self.buffers();
-            decoder.decode_values(if decoded { estimate } else { state }, out);
+            decoder.decode_values(if decoder.network { estimate } else { state }, out);
         }
     }
 

@@ -247,9 +247,39 @@ fn noise_below_the_formats_resolution_is_refused() {
     spec.head.gamma[0] = -16.0;
     let error = spec.to_bytes().unwrap_err();
     assert!(matches!(error, SpecError::Resolution { step: 0, .. }), "{error}");
+    assert!(error.to_string().contains("the decoder: ") && error.to_string().contains("raise gamma_0"));
+    let mut spec = integer_spec(&values(&float_spec(3)));
+    spec.head.decoder = ancestral::model::DecoderSpec::Network {
+        deviations: vec![2.5; 6],
+    };
+    let error = spec.to_bytes().unwrap_err();
+    assert!(matches!(error, SpecError::Spread { step: 0, .. }), "{error}");
+    assert!(error.to_string().contains("the decoder: ") && error.to_string().contains("a float format"));
     let mut spec = float_spec(3);
     spec.head.gamma[0] = -16.0;
     spec.to_bytes().unwrap();
+}
+
+/// A list that is too short and a number beyond the file's fields are different mistakes.
+#[test]
+fn wrong_lengths_and_sizes_that_do_not_fit_are_told_apart() {
+    let mut short = float_spec(3);
+    short.layers[1].biases.pop();
+    let mut steep = integer_spec(&float_spec(3));
+    steep.head.exponents = vec![0, 0, 200];
+    for (error, sentence) in [
+        (
+            short.to_bytes().unwrap_err(),
+            "layer 1: the bias table has the wrong length",
+        ),
+        (
+            float_spec(65_536).to_bytes().unwrap_err(),
+            "the number of steps is too large",
+        ),
+        (steep.to_bytes().unwrap_err(), "an exponent is too large"),
+    ] {
+        assert!(error.to_string().starts_with(sentence), "{error}");
+    }
 }
 
 /// Decoders and predictions that do not go together are refused when they are written.

@@ -238,3 +238,41 @@ fn chain_mean(run: &Run, split: &Split) -> f64 {
     }
     sum / f64::from(rounds) / (run.dim as f64 * std::f64::consts::LN_2)
 }
+
+/// A batch of a run whose network decodes has fewer rows for the diffusion term.
+#[test]
+fn the_measured_batches_are_those_of_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, split) = trained_with(folder.path(), 60, CurveKind::Table, common::predict_odds);
+    let settings = EstimatorSettings {
+        rows: 10,
+        draws: 2,
+        batches: 100,
+        seed: 5,
+    };
+    let found = measure_estimates(&run, &split.train, &settings, &Progress::hidden()).unwrap();
+    let mut rng = TrainRng::new(settings.seed);
+    let n = run.config.train.batch;
+    let mut nats = [Vec::new(), Vec::new()];
+    for _ in 0..settings.batches {
+        let x = Tensor::from_vec(split.train.draw(n, &mut rng), (n, run.dim), &Device::Cpu).unwrap();
+        let draws = draw(&run, n, &mut rng);
+        let objective = run.objective(split.train.levels());
+        nats[0].push(objective.limit_elbo(&x, &draws, 1.0).unwrap().terms[2]);
+        let draws = draws.in_steps(run.gamma.steps());
+        nats[1].push(objective.elbo(&x, &draws).unwrap().values().unwrap()[2]);
+    }
+    for (nats, steps) in nats.iter().zip([None, Some(run.gamma.steps())]) {
+        let mean = nats.iter().map(|v| f64::from(*v)).sum::<f64>() / nats.len() as f64;
+        let squares: f64 = nats.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum();
+        let expected = (squares / (nats.len() - 1) as f64).sqrt() / (run.dim as f64 * std::f64::consts::LN_2);
+        let mut learned = found
+            .iter()
+            .filter(|e| e.schedule == Schedule::Learned && e.steps == steps);
+        let estimate = learned.next().unwrap();
+        assert!(
+            (estimate.batch_deviation / expected - 1.0).abs() < 1e-3,
+            "{expected} {estimate:?}"
+        );
+    }
+}

@@ -261,7 +261,21 @@ fn refitted_decoders_suit_the_errors() {
         draws: 100,
         ..SearchSettings::default()
     };
+    // Variances that were learned with the network are said to be.
+    let unfitted = |run: &Run| {
+        let exported = export(run, &Recipe::plain(FormatId::F32), &split.train, &Progress::hidden()).unwrap();
+        exported
+            .warnings
+            .iter()
+            .any(|w| w.contains("fitted on training rows alone"))
+    };
+    assert!(unfitted(&run));
     refit_variances(&mut run, &split, &settings, &Progress::hidden()).unwrap();
+    assert!(!unfitted(&run));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    run.save_weights(&path).unwrap();
+    assert!(!unfitted(&Run::averaged(&path, &Device::Cpu).unwrap()));
     let reconstruction = |run: &Run| {
         let model = file(&float_spec(run).unwrap());
         evaluate(&model, &split.train, 200, 1, &Progress::hidden())
@@ -278,4 +292,32 @@ fn refitted_decoders_suit_the_errors() {
         assert!(worse > best + 0.01, "{factor}: {worse} {best}");
     }
     assert_eq!(run.config.model.decoder, DecoderKind::Network);
+}
+
+/// The cheapest path of a single step would end far below the bound of γ_T, where samples lack variance.
+#[test]
+fn the_cheapest_steps_end_above_the_bound() {
+    let (mut run, split) = trained(Data::Continuous, 60);
+    run.gamma
+        .set(&(0..=8).map(|t| -6.0 + 2.0 * f64::from(t)).collect::<Vec<_>>())
+        .unwrap();
+    let settings = SearchSettings {
+        grid: 33,
+        draws: 10,
+        seed: 0,
+    };
+    let mut end = |bound: f64| {
+        run.config.model.gamma_last_bound = Some(bound);
+        let search = StepSearch::new(&run, &split, &settings, &Progress::hidden()).unwrap();
+        *search
+            .table(Path::Best, VarianceKind::Rotated, 1)
+            .unwrap()
+            .gamma
+            .last()
+            .unwrap()
+    };
+    assert!(end(-20.0) < 8.5);
+    assert!((9.0..=10.0).contains(&end(9.0)));
+    // A run that ends below the bound keeps its end.
+    assert!((end(15.0) - 10.0).abs() < 1e-4);
 }

@@ -116,6 +116,12 @@ fn a_validation_is_the_elbo_of_the_exported_model() {
         let exact = evaluate(&file, &split.validation, 400, 1, &Progress::hidden()).unwrap();
         let apart = (found.bits_per_dim - exact.bits_per_dim).abs();
         assert!(apart < 0.03, "{time:?}, {levels:?}: {found:?} {}", exact.bits_per_dim);
+        // The log has the same unit.
+        let row = logged(folder.path()).into_iter().find(|(step, _)| *step == found.step);
+        assert!(
+            (row.unwrap().1 - found.bits_per_dim).abs() < 1e-5,
+            "{time:?}, {levels:?}"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 /// Largest change of a standard deviation by rounding, as a share of it: 2 % cost about 4·10⁻⁴ nats per dimension and
 /// step.
-pub(super) const DEVIATION_TOLERANCE: f64 = 0.02;
+pub const DEVIATION_TOLERANCE: f64 = 0.02;
 
 impl ModelHead {
     /// Checks that decoder, prediction and data go together.
@@ -60,7 +60,10 @@ pub(super) fn level_draw(levels: u16, gamma: &[f64]) -> Result<LevelDraw, SpecEr
     };
     let spacing = levels::spacing::<f64>(levels);
     let gain = spacing / argument_scale(levels, first);
-    LevelDraw::from_factors(gain, 0.5 * snr(first) * spacing * spacing).ok_or(SpecError::size("gamma_0 of the decoder"))
+    LevelDraw::from_factors(gain, 0.5 * snr(first) * spacing * spacing).ok_or(SpecError::too_large(
+        "the signal-to-noise ratio of the decoder",
+        "raise gamma_0",
+    ))
 }
 
 /// Returns the deviations of the network decoder of continuous data, as the runtime holds them; none for others.

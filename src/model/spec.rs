@@ -143,14 +143,14 @@ pub enum SpecError {
     /// A standard deviation is so small that its rounding in the number format would falsify the noise, and with it the
     /// ELBO.
     Resolution {
-        /// The step, in 0..=T.
+        /// The step, in 0..=T: 0 for the decoder.
         step: usize,
         /// The deviation asked for.
         deviation: f64,
     },
-    /// A standard deviation per dimension does not fit the number format.
+    /// A standard deviation per dimension is too large for the number format.
     Spread {
-        /// The step, in 1..=T.
+        /// The step, in 0..=T: 0 for the decoder.
         step: usize,
         /// The deviation asked for.
         deviation: f64,
@@ -162,12 +162,21 @@ pub enum SpecError {
         /// The value.
         eta: f64,
     },
-    /// A list has the wrong length or a size does not fit the file's 16-bit fields.
+    /// A list has the wrong length.
     Size {
-        /// Name of the list or size.
+        /// Name of the list.
         what: &'static str,
         /// The layer that it belongs to, if any.
         layer: Option<usize>,
+    },
+    /// A size or a value does not fit the file's fields.
+    TooLarge {
+        /// Name of the size or value.
+        what: &'static str,
+        /// The layer that it belongs to, if any.
+        layer: Option<usize>,
+        /// Change that makes it fit.
+        remedy: &'static str,
     },
     /// The written bytes do not parse: the layers do not fit one another.
     Rejected(ModelError),
@@ -176,6 +185,24 @@ pub enum SpecError {
 impl SpecError {
     pub(super) fn size(what: &'static str) -> Self {
         Self::Size { what, layer: None }
+    }
+
+    pub(super) fn too_large(what: &'static str, remedy: &'static str) -> Self {
+        Self::TooLarge {
+            what,
+            layer: None,
+            remedy,
+        }
+    }
+
+    /// Returns the error with the layer that it belongs to.
+    pub(super) fn of_layer(self, index: usize) -> Self {
+        let layer = Some(index);
+        match self {
+            Self::Size { what, .. } => Self::Size { what, layer },
+            Self::TooLarge { what, remedy, .. } => Self::TooLarge { what, layer, remedy },
+            other => other,
+        }
     }
 }
 
@@ -188,10 +215,20 @@ impl core::fmt::Display for SpecError {
                 let name = names.get(*index).copied().unwrap_or("?");
                 write!(f, "step {step}: the constant `{name}` does not fit the number format")
             }
+            Self::Resolution { step: 0, deviation } => write!(
+                f,
+                "the decoder: the standard deviation {deviation:.2e} is too small for the number format; raise gamma_0, or take a \
+                 float format"
+            ),
             Self::Resolution { step, deviation } => write!(
                 f,
                 "step {step}: the standard deviation {deviation:.2e} is too small for the number format; raise gamma_0, or take \
                  fewer steps or a float format"
+            ),
+            Self::Spread { step: 0, deviation } => write!(
+                f,
+                "the decoder: the standard deviation {deviation:.3} of a direction does not fit the number format (below 2); lower \
+                 gamma_0, or take a float format"
             ),
             Self::Spread { step, deviation } => write!(
                 f,
@@ -209,6 +246,12 @@ impl core::fmt::Display for SpecError {
             ),
             Self::Size { what, layer: None } => write!(f, "{what} has the wrong length"),
             Self::Size { what, layer: Some(l) } => write!(f, "layer {l}: {what} has the wrong length"),
+            Self::TooLarge { what, layer, remedy } => {
+                if let Some(layer) = layer {
+                    write!(f, "layer {layer}: ")?;
+                }
+                write!(f, "{what} is too large for a model file; {remedy}")
+            }
             Self::Rejected(e) => write!(f, "{e}"),
         }
     }

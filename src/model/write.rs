@@ -13,6 +13,11 @@ use crate::schedule::{Prediction, Schedule, StepConstants};
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// Remedy for a number beyond 16 bits.
+const AT_MOST: &str = "at most 65535 is possible";
+/// Remedy for a basis beyond the number format.
+const UNIT_COLUMNS: &str = "give it columns of length 1";
+
 impl<F: Format> ModelSpec<F> {
     /// Returns the bytes of the file. They have been parsed back, so they are a valid model.
     ///
@@ -62,7 +67,8 @@ impl<F: Format> ModelSpec<F> {
         let mut offsets = [0u32; SECTION_COUNT];
         let tables = match head.prediction {
             Prediction::Odds { levels } => {
-                build_tables(levels, &gamma).ok_or(SpecError::size("the list of read-out tables"))?
+                let tables = build_tables(levels, &gamma);
+                tables.ok_or(SpecError::too_large("the list of read-out tables", "take fewer steps"))?
             }
             _ => ReadOutSpec::default(),
         };
@@ -115,10 +121,14 @@ impl<F: Format> ModelSpec<F> {
             Section::Affine => bytemuck::cast_slice(&[head.mean.as_slice(), &head.scale].concat()).to_vec(),
             Section::LayerTable => self.layer_table(out, head.calls())?,
             Section::Exponents if head.exponents.iter().all(|&e| e == 0) => Vec::new(),
-            Section::Exponents
-                if head.exponents.len() != head.calls() || head.exponents.iter().any(|&e| e > layout::MAX_EXPONENT) =>
-            {
+            Section::Exponents if head.exponents.len() != head.calls() => {
                 return Err(SpecError::size("the list of exponents"));
+            }
+            Section::Exponents if head.exponents.iter().any(|&e| e > layout::MAX_EXPONENT) => {
+                return Err(SpecError::too_large(
+                    "an exponent",
+                    "lower it, and scale the layers to match",
+                ));
             }
             Section::Exponents => head.exponents.clone(),
             Section::Spreads => match variance {
@@ -132,7 +142,8 @@ impl<F: Format> ModelSpec<F> {
             Section::Basis => {
                 let basis = variance.map_or(&[][..], |variance| &variance.basis);
                 let basis: Option<Vec<_>> = basis.iter().map(|&u| F::Number::wide_constant(u)).collect();
-                bytemuck::cast_slice(&basis.ok_or(SpecError::size("the basis of the variances"))?).to_vec()
+                bytemuck::cast_slice(&basis.ok_or(SpecError::too_large("an entry of the basis", UNIT_COLUMNS))?)
+                    .to_vec()
             }
             Section::LevelDraw => match (&head.decoder, head.prediction) {
                 (DecoderSpec::Network { .. }, Prediction::Odds { levels }) => {
@@ -151,10 +162,7 @@ impl<F: Format> ModelSpec<F> {
     fn layer_table(&self, out: &mut Vec<u8>, calls: usize) -> Result<Vec<u8>, SpecError> {
         let mut table = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
-            let record = layer_record(layer, out, calls).map_err(|what| SpecError::Size {
-                what,
-                layer: Some(index),
-            })?;
+            let record = layer_record(layer, out, calls).map_err(|error| error.of_layer(index))?;
             table.extend_from_slice(&record.to_bytes());
         }
         Ok(table)
@@ -173,14 +181,18 @@ impl<F: Format> ModelSpec<F> {
         write_at(out, layout::AT_PREDICTION, &[head.prediction.code()]);
         write_at(out, layout::AT_FILE_LEN, &file_len.to_le_bytes());
         for (at, value, what) in [
-            (layout::AT_DIM, self.dim(), "dimensions"),
-            (layout::AT_STEPS, head.gamma.len().saturating_sub(1), "gamma"),
-            (layout::AT_LAYERS, self.layers.len(), "layers"),
-            (layout::AT_WIDTH, width, "rows of a layer"),
-            (layout::AT_LEVELS, usize::from(head.levels), "levels"),
-            (layout::AT_FLAGS, usize::from(flags), "flags"),
+            (layout::AT_DIM, self.dim(), "the number of dimensions"),
+            (
+                layout::AT_STEPS,
+                head.gamma.len().saturating_sub(1),
+                "the number of steps",
+            ),
+            (layout::AT_LAYERS, self.layers.len(), "the number of layers"),
+            (layout::AT_WIDTH, width, "the number of rows"),
+            (layout::AT_LEVELS, usize::from(head.levels), "the number of levels"),
+            (layout::AT_FLAGS, usize::from(flags), "the field of flags"),
         ] {
-            let value = u16::try_from(value).map_err(|_| SpecError::size(what))?;
+            let value = u16::try_from(value).map_err(|_| SpecError::too_large(what, AT_MOST))?;
             write_at(out, at, &value.to_le_bytes());
         }
         write_at(out, layout::AT_NOTE_LEN, &(head.note.len() as u32).to_le_bytes());
@@ -251,22 +263,23 @@ fn spreads<N: Number>(
     Ok((spreads, nats))
 }
 
-/// Appends the sections of a layer and returns its record, or the name of the list whose length is wrong.
-fn layer_record<F: Format>(layer: &LayerSpec<F>, out: &mut Vec<u8>, calls: usize) -> Result<LayerRecord, &'static str> {
+/// Appends the sections of a layer and returns its record. Errors do not yet name the layer.
+fn layer_record<F: Format>(layer: &LayerSpec<F>, out: &mut Vec<u8>, calls: usize) -> Result<LayerRecord, SpecError> {
     let per_step = calls > 1 && layer.biases.len() == layer.rows * calls;
     let requantized = F::REQUANT != RequantKind::None;
     if layer.weights.len() != layer.rows * row_len(layer.columns, layer.packed) {
-        return Err("the weight matrix");
+        return Err(SpecError::size("the weight matrix"));
     }
     if !per_step && layer.biases.len() != layer.rows {
-        return Err("the bias table");
+        return Err(SpecError::size("the bias table"));
     }
     if requantized && layer.requant.len() != layer.rows {
-        return Err("the requantization table");
+        return Err(SpecError::size("the requantization table"));
     }
+    let narrow = |value: usize, what| u16::try_from(value).map_err(|_| SpecError::too_large(what, AT_MOST));
     Ok(LayerRecord {
-        rows: u16::try_from(layer.rows).map_err(|_| "the list of rows")?,
-        columns: u16::try_from(layer.columns).map_err(|_| "the list of columns")?,
+        rows: narrow(layer.rows, "the number of rows")?,
+        columns: narrow(layer.columns, "the number of columns")?,
         flags: flag(layer.relu, layout::LAYER_RELU)
             | flag(layer.residual, layout::LAYER_RESIDUAL)
             | flag(per_step, layout::LAYER_PER_STEP)

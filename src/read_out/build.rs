@@ -3,7 +3,7 @@
 use super::table::{CELLS, LevelTable, TABLE_ALIGNMENT};
 use crate::fixed::{CONSTANT_ONE, STATE_ONE};
 use crate::levels;
-use crate::schedule::{argument_scale, snr};
+use crate::schedule::{argument_scale, snr, step_weight};
 use alloc::vec::Vec;
 
 /// Cost of the interpolation at a step that is not worth another entry, in nats per dimension.
@@ -70,13 +70,12 @@ struct Step {
 
 impl Step {
     fn new(levels: u16, gamma_s: f64, gamma_t: f64) -> Self {
-        // An error e of x̂ costs ½ (SNR_s − SNR_t) e² nats.
-        let fall = snr(gamma_s) - snr(gamma_t);
         Self {
             levels,
             scale: argument_scale(levels, gamma_t),
             snr: snr(gamma_t),
-            tolerance: libm::sqrt(2.0 * NATS / fall).clamp(FINEST, COARSEST),
+            // An error e of x̂ costs e² of the weight in nats.
+            tolerance: libm::sqrt(NATS / step_weight(gamma_s, gamma_t)).clamp(FINEST, COARSEST),
         }
     }
 

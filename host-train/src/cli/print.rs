@@ -60,7 +60,7 @@ pub fn print_exported(out: &Path, format: FormatId, exported: &Exported, as_json
                 .map_or(String::new(), |n| format!(", {n:.5} after fine-tuning"))
         ))?;
         print(format_args!(
-            "  hidden activations: {:.5} nats/dim on the states of calibration with one unit for all steps, {:.5} as chosen{}",
+            "  hidden activations: {:.5} nats/dim on the states of calibration with one unit for all calls, {:.5} as chosen{}",
             s.one_unit_nats_per_dim,
             s.chosen_units_nats_per_dim,
             if s.exponents.is_empty() {
@@ -70,7 +70,7 @@ pub fn print_exported(out: &Path, format: FormatId, exported: &Exported, as_json
             }
         ))?;
         print(format_args!(
-            "  the largest unit holds {:.2} of the largest activation seen, which varies by {:.2} over the steps",
+            "  the largest unit holds {:.2} of the largest activation seen, which varies by {:.2} over the calls",
             s.hidden_range, s.range_over_steps
         ))?;
     }

@@ -1,18 +1,20 @@
 //! From a run to the bytes of a model file.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, ValueKind};
 use crate::export::fold::{float_spec, spec_with};
 use crate::export::half::round_to_half;
 use crate::export::quantize::finetune::FineTune;
 use crate::export::quantize::formats::IntegerFormat;
 use crate::export::quantize::{Summary, proof, quantize_model};
 use crate::files::write_atomically;
+use crate::model::variance::VarianceKind;
 use crate::progress::Progress;
 use crate::runtime::evaluate::PRIOR_LIMIT_NATS;
 use crate::runtime::model_file::ModelFile;
 use crate::runtime::sample::sample_many;
 use crate::runtime::sample_variance::VarianceRatio;
 use crate::study::table::ChosenSteps;
+use crate::train::advice::raise_last_gamma;
 use crate::train::checkpoint::Run;
 use ancestral::model::ModelSpec;
 use ancestral::{F16, F32, FormatId, for_each_format};
@@ -100,6 +102,7 @@ pub fn export(run: &Run, recipe: &Recipe, train: &Dataset, progress: &Progress) 
     proof::check_float(&spec)?;
     let mut warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
     warnings.extend(variance_warning(&spec, train, progress)?);
+    warnings.extend(fit_warning(run, recipe.table));
     let (bytes, summary) = for_each_format!(convert, recipe.format, (&spec, train, finetune, progress),);
     Ok(Exported {
         bytes,
@@ -153,6 +156,27 @@ fn variance_warning(spec: &ModelSpec<F32>, train: &Dataset, progress: &Progress)
     Ok(VarianceRatio::new(&samples, train).and_then(|ratio| ratio.remark(&file.name)))
 }
 
+/// Warns of variances of continuous data that follow the training rows alone.
+fn fit_warning(run: &Run, table: Option<&ChosenSteps>) -> Option<String> {
+    let (own_variances, unseen) = match table {
+        None => (run.variance.is_some(), run.refitted),
+        Some(table) => {
+            let own = table.variance != VarianceKind::Posterior || !table.deviations.is_empty();
+            (own, table.unseen)
+        }
+    };
+    if unseen || !own_variances || matches!(run.kind, ValueKind::Levels { .. }) {
+        return None;
+    }
+    let remedy = match run.config.data.validation_rows {
+        0 | 1 => "set data.validation_rows to at least 2 and train again",
+        _ => "export the run's weights.safetensors, which `host-train train` writes at its end",
+    };
+    Some(format!(
+        "the variances were fitted on training rows alone, so they are too small for other rows: {remedy}"
+    ))
+}
+
 /// Warns of a prior term over the training rows that is too large.
 fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<String> {
     let last = f64::from(spec.head.gamma.last().copied().unwrap_or(0.0));
@@ -162,13 +186,9 @@ fn prior_warning(spec: &ModelSpec<F32>, train: &Dataset, learned: bool) -> Vec<S
     if nats <= PRIOR_LIMIT_NATS {
         return Vec::new();
     }
-    let remedy = if learned {
-        "set model.gamma_last_bound to 5 or above and train again"
-    } else {
-        "leave model.gamma_last out, or raise it, and train again"
-    };
+    let remedy = raise_last_gamma(learned, last);
     vec![format!(
         "the prior term is {nats:.4} nats/dim, above {PRIOR_LIMIT_NATS}: the chain does not reach the standard normal that \
-         samples start from (it ends at gamma {last:.2}); {remedy}"
+         samples start from (it ends at gamma {last:.2}); {remedy}, and train again"
     )]
 }

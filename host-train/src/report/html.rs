@@ -55,7 +55,7 @@ fn notes(input: &ReportInput) -> String {
         .map(|row| {
             format!(
                 "{}: the prior term is {:.3} nats/dim, above {PRIOR_LIMIT_NATS}, so samples do not start where the \
-             chain ends; raise the last γ.",
+             chain ends; raise model.gamma_last_bound, or model.gamma_last if γ is not learned.",
                 row.file, row.prior_nats_per_dim
             )
         });

@@ -67,7 +67,8 @@ impl VarianceRatio {
         (!self.is_usual()).then(|| {
             format!(
                 "the samples of {name} have {:.2} of the data's variance, outside {low} to {high} ({:.2} in the worst \
-                 direction): train longer, take more steps, or set model.gamma_last to 6 or more",
+                 direction): train longer or with more \
+                 validation rows, take more steps, or raise model.gamma_last_bound",
                 self.overall, self.worst
             )
         })

@@ -1,15 +1,15 @@
 //! Cost of a step in closed form, from the error of x̂.
 
-use ancestral::schedule::snr;
+use ancestral::schedule::step_weight;
 
 /// Cost of a step with the posterior's own variance: `½ (SNR_s − SNR_t) Σ_d e_d`.
 pub(crate) fn posterior_cost(gamma_s: f64, gamma_t: f64, errors: &[f64]) -> f64 {
-    0.5 * (snr(gamma_s) - snr(gamma_t)) * errors.iter().sum::<f64>()
+    step_weight(gamma_s, gamma_t) * errors.iter().sum::<f64>()
 }
 
 /// Best variance for a mean squared error, as a multiple of the posterior's own: `1 + (SNR_s − SNR_t) e`.
 pub(crate) fn ratio(gamma_s: f64, gamma_t: f64, error: f64) -> f64 {
-    1.0 + (snr(gamma_s) - snr(gamma_t)) * error
+    1.0 + 2.0 * step_weight(gamma_s, gamma_t) * error
 }
 
 /// Cost of a step with the best variance: `½ Σ_d ln(1 + (SNR_s − SNR_t) e_d)`.

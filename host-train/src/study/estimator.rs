@@ -10,7 +10,6 @@ use crate::rng::TrainRng;
 use crate::runtime::units::bits_per_nat;
 use crate::study::paths::{Path, cosine, end_points, even};
 use crate::train::checkpoint::Run;
-use crate::train::config::DecoderKind;
 use crate::train::loss::{Draws, Dropout, Objective, times_to_steps};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
@@ -218,14 +217,13 @@ impl Case<'_> {
         let (dim, objective) = (data.dim, self.objective());
         let n = run.config.train.batch;
         let mut rng = TrainRng::new(settings.seed);
-        // All rows for the diffusion term: the decoder has its own.
-        let decoder = DecoderKind::Factorized;
         let mut one = || -> Result<f64> {
             let x = Tensor::from_vec(data.draw(n, &mut rng), (n, dim), &Device::Cpu)?;
+            let decoder = run.config.model.decoder;
             let draws = Draws::new(n, dim, decoder, Dropout::NONE, &mut rng, &Device::Cpu)?;
             let nats = match limit {
                 true => {
-                    let (at, rise) = gamma.interpolate(&draws.times)?;
+                    let (at, rise) = gamma.interpolate(&draws.split_times().0)?;
                     objective.limit_row_nats(&x, &draws, &at.detach(), &rise.detach())?
                 }
                 false => objective.row_nats(&x, &draws.in_steps(gamma.steps()))?,

@@ -31,7 +31,9 @@ pub fn refit_variances(run: &mut Run, split: &Split, settings: &SearchSettings, 
     let learned = measure_residuals(run, &split.train, &gamma, noise, progress)?;
     let basis = rotated.then(|| decorrelate(&learned));
     let learned = learned.diagonals(basis.as_ref());
-    let expected = match measure_halves(run, split, &gamma, settings, progress)? {
+    let halves = measure_halves(run, split, &gamma, settings, progress)?;
+    let unseen = halves.is_some();
+    let expected = match halves {
         None => learned,
         Some(halves) => expect_unseen(&learned, &halves, basis.as_ref(), &gamma),
     };
@@ -49,5 +51,7 @@ pub fn refit_variances(run: &mut Run, split: &Split, settings: &SearchSettings, 
         let ratios: Vec<f64> = expected.row(0).iter().map(|e| e * own).collect();
         variance.set_decoder(&ratios)?;
     }
-    run.adopt()
+    run.adopt()?;
+    run.refitted = unseen;
+    Ok(())
 }

@@ -30,6 +30,8 @@ pub struct StepSearch {
     /// Calls of the network beyond the steps.
     decoder_calls: usize,
     basis: DMatrix<f64>,
+    /// Least γ_T that the cheapest path may end at.
+    least_last: f64,
 }
 
 /// Resolution of the grid, and number of draws of the noise.
@@ -95,6 +97,7 @@ impl StepSearch {
             test,
             learned,
             basis,
+            least_last: run.config.model.last_bound(&run.kind).unwrap_or(f64::NEG_INFINITY),
         })
     }
 
@@ -191,6 +194,7 @@ impl StepSearch {
                 Some(u) => u.transpose().as_slice().to_vec(),
                 None => Vec::new(),
             },
+            unseen: self.validation.is_some(),
         })
     }
 
@@ -229,8 +233,12 @@ impl StepSearch {
     }
 
     /// Returns the γ of least cost among the points of the grid.
+    ///
+    /// It does not end below the bound of γ_T: the ELBO hardly notices that samples then lack variance.
     fn cheapest_gamma(&self, variance: VarianceKind, steps: usize, expected: &Diagonals) -> Vec<f64> {
         let grid = &self.train.gamma;
+        // A run that ends below the bound itself has only its own end.
+        let least_last = self.least_last.min(grid.last().copied().unwrap_or(f64::NAN));
         let path = cheapest(
             grid.len(),
             steps,
@@ -245,7 +253,10 @@ impl StepSearch {
                     _ => best_cost(g_s, g_t, expected.row(t)),
                 }
             },
-            |i| value_or_nan(&self.ends.prior, i),
+            |i| match value_or_nan(grid, i) < least_last {
+                true => f64::INFINITY,
+                false => value_or_nan(&self.ends.prior, i),
+            },
         );
         path.into_iter().map(|i| value_or_nan(grid, i)).collect()
     }

@@ -34,6 +34,9 @@ pub struct ChosenSteps {
     /// Basis, row-major; empty for the identity.
     #[serde(skip)]
     pub basis: Vec<f64>,
+    /// It was chosen by rows that the network was not trained on.
+    #[serde(skip)]
+    pub unseen: bool,
 }
 
 impl ChosenSteps {

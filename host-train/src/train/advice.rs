@@ -17,3 +17,14 @@ pub fn explain_memory(error: Error, run: &Run, folder: &Path) -> Error {
     );
     explain_memory_error(error, &advice)
 }
+
+/// Advice for a chain that does not reach the standard normal.
+///
+/// * `learned`: γ is learned;
+/// * `last`: the γ_T that is too low.
+pub fn raise_last_gamma(learned: bool, last: f64) -> String {
+    match learned {
+        true => format!("set model.gamma_last_bound above {last:.2}"),
+        false => format!("leave model.gamma_last out, or set it above {last:.2}"),
+    }
+}

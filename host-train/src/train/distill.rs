@@ -25,7 +25,7 @@ use ancestral::schedule::StepConstants;
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
 
-/// DistillSettings of a stage.
+/// Settings of a stage.
 #[derive(Clone, Copy, Debug)]
 pub struct DistillSettings {
     /// Optimizer steps of each stage.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Name of the loss log in a run's folder.
 pub const LOSSES: &str = "losses.csv";
 
-/// One row of the loss log, in bits per dimension.
+/// One row of the loss log, in bits per dimension; for continuous data those of its density in the file's units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LossRow {
     /// Number of steps done.
@@ -22,6 +22,13 @@ impl LossRow {
     /// Returns the negative ELBO: the sum of the three terms.
     pub fn total(&self) -> f64 {
         self.terms.iter().sum()
+    }
+
+    /// Adds a constant to the reconstruction, and so to the negative ELBO on either kind of rows.
+    pub(super) fn add_reconstruction(&mut self, bits: f64) {
+        let [reconstruction, ..] = &mut self.terms;
+        *reconstruction += bits;
+        self.validation = self.validation.map(|validation| validation + bits);
     }
 
     /// Returns the row's terms for a reader who watches the run.

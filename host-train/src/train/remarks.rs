@@ -1,5 +1,6 @@
 //! Warnings that rows of the loss log give reason for, each once.
 
+use super::advice::raise_last_gamma;
 use super::log::LossRow;
 use super::run::Run;
 use crate::data::ValueKind;
@@ -32,10 +33,8 @@ impl Remarks {
         let nats = prior * std::f64::consts::LN_2;
         if nats > PRIOR_LIMIT_NATS && !self.prior {
             self.prior = true;
-            let remedy = match run.gamma.learns() {
-                true => "set model.gamma_last_bound to 5 or above",
-                false => "leave model.gamma_last out, or raise it",
-            };
+            let last = run.gamma.wide().ok().and_then(|gamma| gamma.last().copied());
+            let remedy = raise_last_gamma(run.gamma.learns(), last.unwrap_or(f64::NAN));
             found.push(format!(
                 "step {}: the prior term is {nats:.4} nats/dim, above {PRIOR_LIMIT_NATS}, so samples do not begin where \
                  the chain ends: {remedy}",

@@ -38,6 +38,8 @@ pub struct Run {
     pub pending: PendingLoss,
     /// The best averaged parameters by the validation rows.
     pub validations: ValidationRecord,
+    /// Its variances were fitted on rows that it was not trained on.
+    pub refitted: bool,
 }
 
 impl Run {
@@ -84,6 +86,7 @@ impl Run {
             rng,
             pending: PendingLoss::default(),
             validations: ValidationRecord::default(),
+            refitted: false,
         })
     }
 
@@ -118,6 +121,7 @@ impl Run {
             ("embedding", config.model.embedding == base.config.model.embedding),
             ("decoder", config.model.decoder == base.config.model.decoder),
             ("prediction", config.model.prediction == base.config.model.prediction),
+            ("clip", config.model.clip == base.config.model.clip),
         ];
         if let Some((key, _)) = same.iter().find(|(_, same)| !same) {
             bail!("model.{key} differs from that of the run to start from: use the same");

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 /// Fails on all ranks if one of them fails. The checkpoint in the folder stays whole.
 pub fn train(run: &mut Run, split: &Split, session: &Session<'_>) -> Result<Outcome> {
     check_device(run)?;
+    run.refitted = false;
     let group = session.group;
     let exchange = leader_reports(group, Exchange::new(group, run.config.train.batch))?;
     let folder = RunFolder::open(session, run);
@@ -149,6 +150,7 @@ impl Training<'_> {
                 .add(Validation { step, bits_per_dim }, &run.optimizer.slots)?;
             row.validation = Some(bits_per_dim);
         }
+        row.add_reconstruction(run.kind.bits_of_scale());
         self.show(run, &row);
         self.folder.log.push(row);
         check_same_run(self.session.group, run)

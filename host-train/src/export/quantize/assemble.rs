@@ -4,7 +4,7 @@ use super::formats::IntegerFormat;
 use super::integers::IntegerNetwork;
 use super::teacher::Teacher;
 use ancestral::fixed::CONSTANT_ONE;
-use ancestral::model::{AlignedBytes, DecoderSpec, LayerSpec, ModelSpec, VarianceSpec};
+use ancestral::model::{AlignedBytes, DEVIATION_TOLERANCE, DecoderSpec, LayerSpec, ModelSpec, VarianceSpec};
 use ancestral::number::Number;
 use ancestral::schedule::posterior;
 use ancestral::{F32, Model};
@@ -33,9 +33,7 @@ pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<Lay
     head.variance = head.variance.map(|v| cut_to_range::<F::Number>(&v, &head.gamma));
     if let DecoderSpec::Network { deviations } = &mut head.decoder {
         for deviation in deviations.iter_mut().filter(|v| v.is_finite()) {
-            if F::Number::wide_constant(*deviation).is_none() {
-                *deviation = LARGEST_DEVIATION;
-            }
+            *deviation = hold_deviation::<F::Number>(*deviation);
         }
     }
     ModelSpec { head, layers }
@@ -43,6 +41,19 @@ pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<Lay
 
 /// Largest standard deviation that a constant in Q1.14 holds.
 const LARGEST_DEVIATION: f64 = i16::MAX as f64 / CONSTANT_ONE as f64;
+
+/// Returns the deviation of a decoder, moved into the range of the number format: down to the largest that it holds, or
+/// up to the next that it holds well enough. The file's own ELBO counts it.
+fn hold_deviation<N: Number>(deviation: f64) -> f64 {
+    match N::wide_constant(deviation).map(N::constant_value) {
+        None => LARGEST_DEVIATION,
+        Some(held) if (held - deviation).abs() <= DEVIATION_TOLERANCE * deviation => deviation,
+        Some(_) => {
+            let unit = f64::from(CONSTANT_ONE);
+            (deviation * unit).ceil().max(1.0) / unit
+        }
+    }
+}
 
 /// Cuts the deviations that the number format cannot hold to the largest that it can.
 ///
@@ -63,4 +74,26 @@ fn cut_to_range<N: Number>(variance: &VarianceSpec, gamma: &[f32]) -> VarianceSp
         }
     }
     held
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ancestral::Q3_12;
+
+    #[test]
+    fn deviations_are_moved_into_the_range_of_the_format() {
+        let unit = f64::from(CONSTANT_ONE);
+        // In units of the last place.
+        for (deviation, held) in [
+            (2.7 * unit, 32_767.0),
+            (30.4, 30.4),
+            (7.0, 7.0),
+            (7.2, 8.0),
+            (0.01, 1.0),
+        ] {
+            assert_eq!(hold_deviation::<Q3_12>(deviation / unit), held / unit);
+            assert_eq!(hold_deviation::<f32>(deviation / unit), deviation / unit);
+        }
+    }
 }

@@ -24,21 +24,21 @@ pub struct Summary {
     /// Number of states that the error is measured on: training rows with other noise, and other chains, than
     /// calibration and fine-tuning see.
     pub states: usize,
-    /// Error `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` after calibration, in nats per dimension.
+    /// Error `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` over all calls of the network after calibration, in nats per dimension.
     ///
     /// Quantization adds it to the ELBO if its error is independent of the model's own.
     pub calibrated_nats_per_dim: f64,
     /// The same after fine-tuning.
     pub finetuned_nats_per_dim: Option<f64>,
-    /// Error on the states of calibration with the best single unit for the hidden activations of all steps.
+    /// Error on the states of calibration with the best single unit for the hidden activations of all calls.
     pub one_unit_nats_per_dim: f64,
-    /// The same with the chosen units, which may differ between steps by powers of two.
+    /// The same with the chosen units, which may differ between calls by powers of two.
     pub chosen_units_nats_per_dim: f64,
     /// Largest hidden activation that the largest unit holds, as a share of the largest seen.
     pub hidden_range: f64,
-    /// Power of two that the largest unit is divided by at each step; empty if all steps have one unit.
+    /// Power of two that the largest unit is divided by at each call of the network; empty if all calls have one unit.
     pub exponents: Vec<u8>,
-    /// Ratio of the largest hidden activations at the step where they are largest and the step where they are smallest.
+    /// Ratio of the largest hidden activations at the call where they are largest and the call where they are smallest.
     pub range_over_steps: f64,
 }
 

@@ -14,6 +14,9 @@ pub const WEIGHTS: &str = "weights.safetensors";
 
 const FORMAT: &str = "ancestral-checkpoint-2";
 
+/// Entry of the metadata of a run whose variances were fitted again after training.
+pub(super) const REFITTED: &str = "refitted";
+
 /// Returns the name of a parameter's best value in a training checkpoint.
 pub(super) fn best_name(parameter: &str) -> String {
     format!("best.{parameter}")

@@ -1,6 +1,6 @@
 //! Reading a run from a checkpoint.
 
-use super::file::{CHECKPOINT, CheckpointFile, Contents, WEIGHTS, best_name};
+use super::file::{CHECKPOINT, CheckpointFile, Contents, REFITTED, WEIGHTS, best_name};
 use crate::data::ValueKind;
 use crate::optimizer::Slot;
 use crate::train::config::Config;
@@ -70,6 +70,7 @@ fn restore(file: &CheckpointFile<'_>, device: &Device) -> Result<Run> {
         },
     };
     let mut run = Run::new(config, file.entry("dim")?.parse()?, kind, device)?;
+    run.refitted = file.optional_entry(REFITTED).is_some();
     if file.contents == Contents::Training {
         run.optimizer.step = file.entry("step")?.parse()?;
         run.rng = serde_json::from_str(file.entry("rng")?)?;

@@ -1,6 +1,6 @@
 //! Writing a run into a checkpoint.
 
-use super::file::{Contents, best_name, write};
+use super::file::{Contents, REFITTED, best_name, write};
 use crate::data::ValueKind;
 use crate::train::run::Run;
 use anyhow::Result;
@@ -42,6 +42,9 @@ fn describe(run: &Run) -> Result<HashMap<String, String>> {
         ("config".to_owned(), run.config.to_toml()?),
         ("dim".to_owned(), run.dim.to_string()),
     ]);
+    if run.refitted {
+        metadata.insert(REFITTED.into(), String::new());
+    }
     match &run.kind {
         ValueKind::Continuous { mean, scale } => {
             metadata.insert("mean".into(), serde_json::to_string(mean)?);

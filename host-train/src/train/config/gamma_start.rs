@@ -9,9 +9,9 @@ use anyhow::{Result, ensure};
 /// γ_T of continuous data at which the prior term of unit variance is 0.001 nats/dim. Samples begin from the standard
 /// normal, so below that they lack variance, which the ELBO hardly notices.
 pub const LEAST_LAST: f64 = 6.22;
-/// Least γ_0 of continuous data, at which the noise of z_0 is as fine as a state in Q3.12. The likelihood of values
-/// that hardly vary would send it further down for ever.
-pub const LEAST_FIRST: f64 = -16.0;
+/// Least γ_0, down to which Q1.14 holds the deviation of the noise of z_0 within 2 %. The likelihood of values that
+/// hardly vary would send it further down for ever.
+pub const LEAST_FIRST: f64 = -13.0;
 
 /// Values of γ_0 and γ_T at the beginning of training, and their bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +34,8 @@ impl ModelConfig {
     /// | continuous | factorized | −8 | 7 |
     /// | continuous | network | −6 | 7 |
     ///
+    /// A γ_0 that follows from the data is at least [`LEAST_FIRST`], and so is one that is learned.
+    ///
     /// # Errors
     /// Fails if γ_0 is not below γ_T.
     pub fn gamma_start(&self, kind: &ValueKind) -> Result<GammaStart> {
@@ -44,25 +46,32 @@ impl ModelConfig {
                     DecoderKind::Factorized => 3.9,
                     DecoderKind::Network => 2.0,
                 };
-                (log_square - below, 6.0)
+                ((log_square - below).max(LEAST_FIRST), 6.0)
             }
             (ValueKind::Continuous { .. }, DecoderKind::Factorized) => (-8.0, 7.0),
             (ValueKind::Continuous { .. }, DecoderKind::Network) => (-6.0, 7.0),
         };
         let (first, last) = (self.gamma_first.unwrap_or(first), self.gamma_last.unwrap_or(last));
         check_ends(first, last)?;
-        let bounds = match (self.learn_gamma, kind) {
-            (false, _) => GammaBounds::default(),
-            (true, ValueKind::Levels { .. }) => GammaBounds {
-                first: None,
-                last: self.gamma_last_bound,
-            },
-            (true, ValueKind::Continuous { .. }) => GammaBounds {
-                first: Some(LEAST_FIRST),
-                last: Some(self.gamma_last_bound.unwrap_or(LEAST_LAST)),
-            },
+        if !self.learn_gamma {
+            let bounds = GammaBounds::default();
+            return Ok(GammaStart { first, last, bounds });
+        }
+        let bounds = GammaBounds {
+            first: Some(LEAST_FIRST),
+            last: self.last_bound(kind),
         };
+        let first = first.max(LEAST_FIRST);
+        check_ends(first, last)?;
         Ok(GammaStart { first, last, bounds })
+    }
+
+    /// Returns the least γ_T for a kind of data, if there is one.
+    pub fn last_bound(&self, kind: &ValueKind) -> Option<f64> {
+        match kind {
+            ValueKind::Levels { .. } => self.gamma_last_bound,
+            ValueKind::Continuous { .. } => Some(self.gamma_last_bound.unwrap_or(LEAST_LAST)),
+        }
     }
 }
 
@@ -79,6 +88,8 @@ pub(super) fn check_ends(first: f64, last: f64) -> Result<()> {
 mod tests {
     use super::*;
     use crate::train::config::Config;
+    use ancestral::Q3_12;
+    use ancestral::number::Number;
 
     fn model(change: impl Fn(&mut ModelConfig)) -> ModelConfig {
         let mut model = Config::parse(include_str!("../../../configs/digits.toml"))
@@ -95,12 +106,25 @@ mod tests {
     fn levels_decide_where_gamma_begins() {
         let first = |levels: u16, decoder: DecoderKind| {
             let start = model(|m| m.decoder = decoder).gamma_start(&LEVELS(levels)).unwrap();
-            assert_eq!((start.last, start.bounds), (6.0, GammaBounds::default()));
+            let bounds = GammaBounds {
+                first: Some(LEAST_FIRST),
+                last: None,
+            };
+            assert_eq!((start.last, start.bounds), (6.0, bounds));
             start.first
         };
-        for (levels, factorized, network) in [(2, -2.5, -0.6), (17, -8.1, -6.2), (256, -13.6, -11.7)] {
+        for (levels, factorized, network) in [(2, -2.5, -0.6), (17, -8.1, -6.2), (256, -13.0, -11.7)] {
             assert!((first(levels, DecoderKind::Factorized) - factorized).abs() < 0.05);
             assert!((first(levels, DecoderKind::Network) - network).abs() < 0.05);
+        }
+    }
+
+    #[test]
+    fn the_deviation_at_the_least_gamma_fits_the_constants() {
+        for step in 0..1000 {
+            let sigma = ancestral::schedule::sigma(LEAST_FIRST + f64::from(step) / 1000.0);
+            let held = Q3_12::wide_constant(sigma).map(Q3_12::constant_value);
+            assert!((held.unwrap() - sigma).abs() <= 0.02 * sigma, "{step}");
         }
     }
 
@@ -124,6 +148,12 @@ mod tests {
     fn a_configuration_goes_before_the_data_and_ends_must_not_cross() {
         let start = model(|m| m.gamma_first = Some(-3.0)).gamma_start(&LEVELS(17)).unwrap();
         assert_eq!((start.first, start.last), (-3.0, 6.0));
+        // Only a γ that is not learned goes below the bound.
+        let low = |learn: bool| {
+            let chosen = model(|m| (m.gamma_first, m.learn_gamma) = (Some(-16.0), learn));
+            chosen.gamma_start(&LEVELS(17)).unwrap().first
+        };
+        assert_eq!((low(true), low(false)), (LEAST_FIRST, -16.0));
         let error = model(|m| m.gamma_last = Some(-5.5))
             .gamma_start(&LEVELS(17))
             .unwrap_err();

@@ -64,7 +64,7 @@ impl Dropout<'_> {
 impl TimeDraws {
     /// Returns each row's time in [0, 1) of the diffusion term, 0 for the rows that the network decodes, and 0 for
     /// those rows or 1 for the others.
-    pub(super) fn split_times(&self) -> (Vec<f64>, Vec<u32>) {
+    pub fn split_times(&self) -> (Vec<f64>, Vec<u32>) {
         let start = self.start_fraction;
         let split = |&time: &f64| match time < start {
             true => (0.0, 0),

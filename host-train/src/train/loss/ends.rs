@@ -1,6 +1,7 @@
 //! The terms at the ends of the chain: reconstruction and prior.
 
 use crate::rng::Share;
+use ancestral::levels::value;
 use candle_core::{Result, Tensor};
 
 /// Rows of a batch whose reconstruction is computed. The term depends on γ_0 alone and hardly varies between rows.
@@ -59,13 +60,11 @@ fn levels_nats(first: &Tensor, levels: u16, x: &Tensor, noise: &Tensor, share: S
         x.narrow(0, 0, rows)?.unsqueeze(2)?,
         noise.narrow(0, 0, rows)?.unsqueeze(2)?,
     );
-    let grid: Vec<f32> = (0..levels)
-        .map(|k| -1.0 + 2.0 * f32::from(k) / f32::from(levels - 1))
-        .collect();
+    let grid: Vec<f32> = (0..levels).map(|k| value(levels, k)).collect();
     let grid = Tensor::from_vec(grid, (1, 1, usize::from(levels)), x.device())?;
     let precision = (first.unsqueeze(2)? * -0.5)?.exp()?; // α_0/σ_0
-    let exponent = |value: &Tensor| -> Result<Tensor> {
-        x.broadcast_sub(value)?
+    let exponent = |level: &Tensor| -> Result<Tensor> {
+        x.broadcast_sub(level)?
             .broadcast_mul(&precision)?
             .broadcast_add(&noise)?
             .sqr()?
