@@ -9,6 +9,7 @@ use super::search::cheapest;
 use super::shrink::expect_unseen;
 use super::table::ChosenSteps;
 use crate::data::Split;
+use crate::model::gamma::LEAST_SPAN;
 use crate::model::variance::{VARIANCES, VarianceKind};
 use crate::progress::Progress;
 use crate::runtime::units::bits_per_nat;
@@ -249,6 +250,8 @@ impl StepSearch {
             |s, t| {
                 let (g_s, g_t) = (value_or_nan(grid, s), value_or_nan(grid, t));
                 match variance {
+                    // The ends of a run that begins with the path could not be so close.
+                    _ if steps == 1 && g_t - g_s < LEAST_SPAN => f64::INFINITY,
                     VarianceKind::Posterior => posterior_cost(g_s, g_t, expected.row(t)),
                     _ => best_cost(g_s, g_t, expected.row(t)),
                 }
