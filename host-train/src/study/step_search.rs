@@ -9,7 +9,7 @@ use super::search::cheapest;
 use super::shrink::expect_unseen;
 use super::table::ChosenSteps;
 use crate::data::Split;
-use crate::model::gamma::LEAST_SPAN;
+use crate::model::gamma::{LEAST_DISTANCE, LEAST_SPAN};
 use crate::model::variance::{VARIANCES, VarianceKind};
 use crate::progress::Progress;
 use crate::runtime::units::bits_per_nat;
@@ -98,7 +98,12 @@ impl StepSearch {
             test,
             learned,
             basis,
-            least_last: run.config.model.last_bound(&run.kind).unwrap_or(f64::NEG_INFINITY),
+            // Not at the bound itself: a run that begins with the path could not end there.
+            least_last: run
+                .config
+                .model
+                .last_bound(&run.kind)
+                .map_or(f64::NEG_INFINITY, |b| b + LEAST_DISTANCE),
         })
     }
 
