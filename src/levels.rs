@@ -68,7 +68,8 @@ pub fn level_nats<R: Real>(levels: u16, index: u16, eta: R, snr: R) -> R {
 }
 
 /// The levels as seen from the nearest one, j. The logarithms of two weights nearly cancel where little noise is left,
-/// so all is computed from differences d to it: `ln(w_k/w_j) = (l_k − l_j)·(η − ½ SNR (l_k + l_j)) = d·(excess − ½ SNR d)`.
+/// so all is computed from differences to it: `ln(w_k/w_j) = (l_k − l_j)·(η − ½ SNR (l_k + l_j))`, which with
+/// `d = l_k − l_j` is `d·(excess − ½ SNR d)`.
 struct Around<R> {
     levels: u16,
     nearest: u16,

@@ -29,7 +29,8 @@ fn draw<F: Format>(sampler: &mut Sampler<'_, F, Heap<F>>, seed: u64) -> Vec<F::N
     sampler.draw(&mut Xoshiro128PlusPlus::seed_from_u64(seed)).to_vec()
 }
 
-/// * `tolerance`: of z_0 and the sample. The read-out's tables of a model are made for its own steps, so they differ a little.
+/// * `tolerance`: of z_0 and the sample. The read-out's tables of a model are made for its own steps, so they differ a
+///   little.
 fn a_table_of_the_device_is_that_of_the_file<F: Format>(spec: &ModelSpec<F>, tolerance: f32) {
     let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
     let model = Model::<F>::parse(&bytes).unwrap();

@@ -9,6 +9,7 @@ use super::search::cheapest;
 use super::shrink::expect_unseen;
 use super::table::ChosenSteps;
 use crate::data::Split;
+use crate::model::gamma::{LEAST_DISTANCE, LEAST_SPAN};
 use crate::model::variance::{VARIANCES, VarianceKind};
 use crate::progress::Progress;
 use crate::runtime::units::bits_per_nat;
@@ -97,7 +98,12 @@ impl StepSearch {
             test,
             learned,
             basis,
-            least_last: run.config.model.last_bound(&run.kind).unwrap_or(f64::NEG_INFINITY),
+            // Not at the bound itself: a run that begins with the path could not end there.
+            least_last: run
+                .config
+                .model
+                .last_bound(&run.kind)
+                .map_or(f64::NEG_INFINITY, |b| b + LEAST_DISTANCE),
         })
     }
 
@@ -249,6 +255,8 @@ impl StepSearch {
             |s, t| {
                 let (g_s, g_t) = (value_or_nan(grid, s), value_or_nan(grid, t));
                 match variance {
+                    // The ends of a run that begins with the path could not be so close.
+                    _ if steps == 1 && g_t - g_s < LEAST_SPAN => f64::INFINITY,
                     VarianceKind::Posterior => posterior_cost(g_s, g_t, expected.row(t)),
                     _ => best_cost(g_s, g_t, expected.row(t)),
                 }

@@ -24,7 +24,8 @@ pub struct Summary {
     /// Number of states that the error is measured on: training rows with other noise, and other chains, than
     /// calibration and fine-tuning see.
     pub states: usize,
-    /// Error `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` over all calls of the network after calibration, in nats per dimension.
+    /// Error `Σ_t weight_t·⟨‖x̂_int − x̂_float‖²⟩` over all calls of the network after calibration, in nats per
+    /// dimension.
     ///
     /// Quantization adds it to the ELBO if its error is independent of the model's own.
     pub calibrated_nats_per_dim: f64,
