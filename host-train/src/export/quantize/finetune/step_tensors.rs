@@ -74,7 +74,8 @@ impl StepTensors {
         Ok((sum * (self.calls as f64 / batch.calls.len() as f64))?)
     }
 
-    /// Returns x̂ less `x`, `(n, D)`, by the fused read-out: K levels as an axis of a tensor would take most of the time.
+    /// Returns x̂ less `x`, `(n, D)`, by the fused read-out. K levels as an axis of a tensor would take most of the
+    /// time.
     ///
     /// * `z`, `f`: the state and the network's output, `(n, D)` each;
     /// * `gamma`: `(n, 1)`.
