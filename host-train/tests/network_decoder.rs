@@ -172,7 +172,11 @@ fn chosen_steps_cost_what_was_promised() {
                 if data == Data::Levels || kind == VarianceKind::Rotated {
                     assert!(
                         (other.bits_per_dim - score.bits_per_dim).abs() < 1e-3,
-                        "{data:?} {kind:?} {steps}"
+                        "{data:?} {kind:?} {steps}: {} {}, gamma {:?} {:?}",
+                        other.bits_per_dim,
+                        score.bits_per_dim,
+                        begun.gamma().unwrap(),
+                        table.gamma
                     );
                 }
                 found.push(table.test_bits_per_dim);

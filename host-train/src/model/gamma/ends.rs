@@ -7,7 +7,7 @@ pub const LEAST_SPAN: f64 = 1.0;
 /// Distance from a bound below which an end differs from its parameter.
 const KNEE: f64 = 1.0;
 /// Least distance from a bound at which an end can be set.
-pub const LEAST_DISTANCE: f64 = 0.05;
+pub const LEAST_DISTANCE: f64 = 1e-4;
 
 /// Lower bounds of the ends, for data that needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
