@@ -34,7 +34,7 @@ impl ModelConfig {
     /// | continuous | factorized | −8 | 7 |
     /// | continuous | network | −6 | 7 |
     ///
-    /// A γ_0 that follows from the data is at least [`LEAST_FIRST`], and so is one that is learned.
+    /// A γ_0 that follows from the data is at least −13, and so is one that is learned.
     ///
     /// # Errors
     /// Fails if γ_0 is not below γ_T.
