@@ -40,9 +40,14 @@ pub trait Denoiser {
     /// * `z`: z_0, D values;
     /// * `argument`: D values, overwritten.
     fn decode(&mut self, z: &[Self::Number], argument: &mut [Self::Number]) {
-        for (to, &from) in argument.iter_mut().zip(z) {
-            *to = from;
-        }
+        copy_state(z, argument);
+    }
+}
+
+/// Writes z_0 as the argument of the factorized decoder.
+pub(crate) fn copy_state<N: Number>(z: &[N], argument: &mut [N]) {
+    for (to, &from) in argument.iter_mut().zip(z) {
+        *to = from;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The MLP denoiser: the walk through the layers, once for every number format.
 
-use crate::denoiser::Denoiser;
+use crate::denoiser::{Denoiser, copy_state};
 use crate::format::{Format, Input, RowFinish, RowFinishes};
 use crate::kernel::SMALL;
 use crate::model::{Finish, Layer, Model};
@@ -36,8 +36,7 @@ impl<F: Format> Denoiser for Mlp<'_, '_, F> {
 
     fn decode(&mut self, z: &[F::Number], argument: &mut [F::Number]) {
         if !self.model.header().network_decoder {
-            argument.iter_mut().zip(z).for_each(|(to, &from)| *to = from);
-            return;
+            return copy_state(z, argument);
         }
         forward(self.model, 0, z, &mut self.scratch, argument);
         decode_argument(self.model, z, argument);
