@@ -5,7 +5,7 @@ use super::gpu::OnGpu;
 use super::rows::{LastStep, RowSlices, Rows, narrow};
 use crate::fused::lanes;
 use crate::fused::read_out::{ReadOut, RowReadOut, RowResults};
-use crate::fused::storage::{Open, slice};
+use crate::fused::storage::slice;
 #[cfg(feature = "cuda")]
 use crate::fused::{
     cuda::{self, Gpu, Held},
@@ -153,14 +153,8 @@ impl CustomOp2 for Cost {
 
     fn cpu_fwd(&self, f: &CpuStorage, f_at: &Layout, table: &CpuStorage, at: &Layout) -> Result<(CpuStorage, Shape)> {
         let rows = &self.rows;
-        let open = Open::new([&rows.x, &rows.noise]);
-        let slices = open.slices(self.name())?;
-        let slices = RowSlices {
-            x: slices[0],
-            noise: slices[1],
-            output: slice(f, f_at, self.name())?,
-            dim: rows.dim,
-        };
+        let open = rows.open();
+        let slices = RowSlices::new(rows.dim, &open, slice(f, f_at, self.name())?, self.name())?;
         let (terms, gradients) = self.evaluate(slices, slice(table, at, self.name())?);
         self.kept.get_or_init(|| gradients);
         Ok((CpuStorage::F32(terms.map(|v| v as f32).to_vec()), Shape::from(2)))

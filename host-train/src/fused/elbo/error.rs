@@ -47,14 +47,8 @@ impl CustomOp2 for RowError {
 
     fn cpu_fwd(&self, f: &CpuStorage, f_at: &Layout, gamma: &CpuStorage, at: &Layout) -> Result<(CpuStorage, Shape)> {
         let rows = &self.rows;
-        let open = Open::new([&rows.x, &rows.noise]);
-        let slices = open.slices(self.name())?;
-        let slices = RowSlices {
-            x: slices[0],
-            noise: slices[1],
-            output: slice(f, f_at, self.name())?,
-            dim: rows.dim,
-        };
+        let open = rows.open();
+        let slices = RowSlices::new(rows.dim, &open, slice(f, f_at, self.name())?, self.name())?;
         let [mut error, mut by_output, mut by_gamma] = [(); 3].map(|()| vec![0.0; slices.x.len()]);
         for (row, &gamma) in slice(gamma, at, self.name())?.iter().enumerate() {
             let here = row * rows.dim..(row + 1) * rows.dim;

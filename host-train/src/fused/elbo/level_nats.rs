@@ -60,14 +60,8 @@ impl CustomOp2 for LevelNats {
 
     fn cpu_fwd(&self, f: &CpuStorage, f_at: &Layout, gamma: &CpuStorage, at: &Layout) -> Result<(CpuStorage, Shape)> {
         let (rows, n) = (&self.rows, self.rows.t.len());
-        let open = Open::new([&rows.x, &rows.noise]);
-        let slices = open.slices(self.name())?;
-        let slices = RowSlices {
-            x: slices[0],
-            noise: slices[1],
-            output: slice(f, f_at, self.name())?,
-            dim: rows.dim,
-        };
+        let open = rows.open();
+        let slices = RowSlices::new(rows.dim, &open, slice(f, f_at, self.name())?, self.name())?;
         let mut gradients = Gradients {
             by_output: vec![0.0; slices.x.len()],
             by_gamma: vec![0.0; n],

@@ -2,6 +2,7 @@
 
 use crate::fused::index::Index;
 use crate::fused::read_out::Row;
+use crate::fused::storage::Open;
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
 
@@ -63,6 +64,13 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// Holds the data and the noise open.
+    pub(super) fn open(&self) -> Open<'_> {
+        Open::new([&self.x, &self.noise])
+    }
+}
+
 /// Slices of the data, the noise and the network's output, row by row.
 #[derive(Clone, Copy)]
 pub(super) struct RowSlices<'a> {
@@ -73,6 +81,20 @@ pub(super) struct RowSlices<'a> {
 }
 
 impl<'a> RowSlices<'a> {
+    /// Reads the data and the noise of rows held open, beside the network's output.
+    ///
+    /// * `open`: both tensors, see [`Rows::open`];
+    /// * `op`: name of the operation, for errors.
+    pub(super) fn new(dim: usize, open: &'a Open<'_>, output: &'a [f32], op: &str) -> Result<Self> {
+        let slices = open.slices(op)?;
+        Ok(Self {
+            x: slices[0],
+            noise: slices[1],
+            output,
+            dim,
+        })
+    }
+
     pub(super) fn row(&self, row: usize) -> Row<'a> {
         let here = row * self.dim..(row + 1) * self.dim;
         Row {
