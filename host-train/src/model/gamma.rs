@@ -6,5 +6,5 @@ mod monotone;
 mod table;
 
 pub use curve::CurveKind;
-pub use ends::{GammaBounds, LEAST_DISTANCE, LEAST_SPAN};
+pub use ends::{GammaBounds, LEAST_DISTANCE, LEAST_SPAN, MOST_FIRST, MOST_LAST};
 pub use table::GammaTable;

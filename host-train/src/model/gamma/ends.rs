@@ -6,6 +6,10 @@ use candle_core::{Device, Result, Tensor, Var};
 pub const LEAST_SPAN: f64 = 1.0;
 /// Distance from a bound below which an end differs from its parameter.
 const KNEE: f64 = 1.0;
+/// Greatest γ_T. There the prior term of unit variance is 6·10⁻⁸ nats/dim, so nothing is gained beyond it.
+pub const MOST_LAST: f64 = 16.0;
+/// Greatest γ_0, which leaves room for γ_T between its bounds.
+pub const MOST_FIRST: f64 = MOST_LAST - LEAST_SPAN - KNEE;
 /// Least distance from a bound at which an end can be set.
 pub const LEAST_DISTANCE: f64 = 1e-3;
 
@@ -21,8 +25,8 @@ pub struct GammaBounds {
 /// Both ends as functions of two parameters.
 ///
 /// An end is its parameter, to the bit, while it is far from its bound. Near it the parameter's distance u from the
-/// bound becomes `exp(u − 1)`, which is positive and joins without a bend at 1. The bound of γ_T is at least
-/// `γ_0 + LEAST_SPAN`.
+/// bound becomes `exp(u − 1)`, which is positive and joins without a bend at 1. The lower bound of γ_T is at least
+/// `γ_0 + LEAST_SPAN`; the upper ones are [`MOST_FIRST`] and [`MOST_LAST`].
 #[derive(Clone, Debug)]
 pub(super) struct GammaEnds {
     pub(super) first: Var,
@@ -46,14 +50,12 @@ impl GammaEnds {
     /// Replaces the values, or brings them as near as the bounds allow. Returns the values that the ends now have.
     pub(super) fn set(&self, first: f64, last: f64) -> Result<[f64; 2]> {
         let write = |var: &Var, value: f64| var.set(&Tensor::from_vec(vec![value as f32], 1, var.device())?);
-        let (parameter, first) = match self.bounds.first {
-            Some(bound) => invert(first, bound),
-            None => (first, first),
-        };
-        write(&self.first, parameter)?;
-        let bound = (first + LEAST_SPAN).max(self.bounds.last.unwrap_or(f64::NEG_INFINITY));
-        let (parameter, last) = invert(last, bound);
-        write(&self.last, parameter)?;
+        let lower = self.bounds.first.unwrap_or(f64::NEG_INFINITY);
+        let first = bring_between(first, lower, MOST_FIRST);
+        write(&self.first, parameter(first, lower, MOST_FIRST))?;
+        let lower = (first + LEAST_SPAN).max(self.bounds.last.unwrap_or(f64::NEG_INFINITY));
+        let last = bring_between(last, lower, MOST_LAST);
+        write(&self.last, parameter(last, lower, MOST_LAST))?;
         Ok([first, last])
     }
 
@@ -66,6 +68,7 @@ impl GammaEnds {
             Some(bound) => lift(raw, &raw.affine(-1.0, KNEE + bound)?)?,
             None => raw.clone(),
         };
+        let first = lower(&first, MOST_FIRST)?;
         let bound = match self.bounds.last {
             // The larger of the two bounds.
             Some(last) => first.affine(1.0, LEAST_SPAN - last)?.relu()?.affine(1.0, last)?,
@@ -73,7 +76,7 @@ impl GammaEnds {
         };
         let raw = self.last.as_tensor();
         let last = lift(raw, &(bound - raw)?.affine(1.0, KNEE)?)?;
-        Ok([first, last])
+        Ok([first, lower(&last, MOST_LAST)?])
     }
 }
 
@@ -84,12 +87,25 @@ fn lift(parameter: &Tensor, below_knee: &Tensor) -> Result<Tensor> {
     (parameter + &below)? + below.neg()?.exp()?.affine(1.0, -KNEE)?
 }
 
-/// Returns the parameter whose end is `value`, and the value itself; both are moved away from a bound that is too near.
-fn invert(value: f64, bound: f64) -> (f64, f64) {
-    let distance = (value - bound).max(LEAST_DISTANCE);
-    match distance {
-        far if far >= KNEE => (value, value),
-        near => (bound + 1.0 + near.ln(), bound + near),
+/// Returns an end below its upper bound.
+fn lower(end: &Tensor, bound: f64) -> Result<Tensor> {
+    lift(&end.neg()?, &end.affine(1.0, KNEE - bound)?)?.neg()
+}
+
+/// Returns the value nearest to `value` at which an end can be set.
+fn bring_between(value: f64, lower: f64, upper: f64) -> f64 {
+    value.max(lower + LEAST_DISTANCE).min(upper - LEAST_DISTANCE)
+}
+
+/// Returns the parameter whose end is `value`.
+fn parameter(value: f64, lower: f64, upper: f64) -> f64 {
+    let below_upper = match upper - value {
+        near if near < KNEE => upper - KNEE - near.ln(),
+        _ => value,
+    };
+    match below_upper - lower {
+        near if near < KNEE => lower + KNEE + near.ln(),
+        _ => below_upper,
     }
 }
 
@@ -132,14 +148,21 @@ mod tests {
         let bounded = GammaEnds::new(-8.0, 7.0, bounds, &Device::Cpu).unwrap();
         let free = GammaEnds::new(-8.0, 7.0, GammaBounds::default(), &Device::Cpu).unwrap();
         for first in [-900.0, -20.0, -15.5, -3.0, 5.9, 12.0] {
-            for last in [-900.0, -15.0, -3.5, 5.0, 6.3, 12.5, 30.0] {
+            for last in [-900.0, -15.0, -3.5, 5.0, 6.3, 12.5, 30.0, 900.0] {
                 put(&bounded, first, last);
                 let [low, high] = values(&bounded);
                 assert!(low > -16.001 && high > 6.219 && high - low > 0.999, "{low} {high}");
+                assert!(high <= 16.0, "{high}");
                 put(&free, first, last);
                 let [low, high] = values(&free);
-                assert!(low == first && high - low > 0.999, "{low} {high}");
+                assert!(low == first && high - low > 0.999 && high <= 16.0, "{low} {high}");
             }
+        }
+        for first in [13.5, 40.0, 900.0] {
+            put(&free, first, first);
+            let [low, high] = values(&free);
+            assert!(low > 13.0 && low <= 14.0 && high - low > 0.999, "{low} {high}");
+            assert!(high <= 16.0, "{high}");
         }
     }
 
@@ -172,5 +195,7 @@ mod tests {
         for (found, nearest) in values(&ends).into_iter().zip(nearest) {
             assert!((f64::from(found) - nearest).abs() < 1e-5, "{found} {nearest}");
         }
+        let [_, last] = ends.set(-8.0, 15.6).unwrap();
+        assert!(last == 15.6 && (values(&ends)[1] - 15.6).abs() < 1e-5, "{last}");
     }
 }

@@ -52,8 +52,8 @@ impl ModelConfig {
             check_ends(first, last)?;
         }
         ensure!(
-            m.gamma_last_bound.is_none_or(|bound| (-20.0..=20.0).contains(&bound)),
-            "model.gamma_last_bound is {}: between -20 and 20 is possible",
+            m.gamma_last_bound.is_none_or(|bound| (-20.0..=15.0).contains(&bound)),
+            "model.gamma_last_bound is {}: between -20 and 15 is possible",
             m.gamma_last_bound.unwrap_or_default()
         );
         ensure!(

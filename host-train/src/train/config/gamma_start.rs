@@ -3,7 +3,7 @@
 use super::prediction::DecoderKind;
 use super::schema::ModelConfig;
 use crate::data::ValueKind;
-use crate::model::gamma::{GammaBounds, LEAST_SPAN};
+use crate::model::gamma::{GammaBounds, LEAST_SPAN, MOST_FIRST, MOST_LAST};
 use anyhow::{Result, ensure};
 
 /// γ_T of continuous data at which the prior term of unit variance is 0.001 nats/dim. Samples begin from the standard
@@ -12,6 +12,9 @@ pub const LEAST_LAST: f64 = 6.22;
 /// Least γ_0, down to which Q1.14 holds the deviation of the noise of z_0 within 2 %. The likelihood of values that
 /// hardly vary would send it further down for ever.
 pub const LEAST_FIRST: f64 = -13.0;
+
+/// Least γ_0 that a configuration can give a table that is not learned.
+const LEAST_GAMMA: f64 = -20.0;
 
 /// Values of γ_0 and γ_T at the beginning of training, and their bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +40,7 @@ impl ModelConfig {
     /// A γ_0 that follows from the data is at least −13, and so is one that is learned.
     ///
     /// # Errors
-    /// Fails if γ_0 is not below γ_T.
+    /// Fails if γ_0 is not below γ_T, or one of them is out of its range.
     pub fn gamma_start(&self, kind: &ValueKind) -> Result<GammaStart> {
         let (first, last) = match (kind, self.decoder) {
             (ValueKind::Levels { levels }, decoder) => {
@@ -75,12 +78,21 @@ impl ModelConfig {
     }
 }
 
-/// Checks that the ends of γ are apart.
+/// Checks that the ends of γ are apart and in range.
 pub(super) fn check_ends(first: f64, last: f64) -> Result<()> {
     ensure!(
         first.is_finite() && last.is_finite() && first + LEAST_SPAN <= last,
         "model.gamma_first = {first} must be below model.gamma_last = {last} by at least {LEAST_SPAN}"
     );
+    let range = |name: &str, value: f64, greatest: f64| {
+        ensure!(
+            (LEAST_GAMMA..=greatest).contains(&value),
+            "model.{name} = {value}: between {LEAST_GAMMA} and {greatest} is possible"
+        );
+        Ok(())
+    };
+    range("gamma_first", first, MOST_FIRST)?;
+    range("gamma_last", last, MOST_LAST)?;
     Ok(())
 }
 
@@ -159,6 +171,15 @@ mod tests {
             .unwrap_err();
         assert!(
             error.to_string().contains("must be below model.gamma_last = -5.5"),
+            "{error}"
+        );
+        let error = model(|m| m.gamma_last = Some(60.0))
+            .gamma_start(&LEVELS(17))
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("gamma_last = 60: between -20 and 16 is possible"),
             "{error}"
         );
     }

@@ -53,8 +53,8 @@ impl Objective<'_> {
         let n = values.len() as f64 * fraction;
         let mean = values.iter().map(|l| f64::from(*l)).sum::<f64>() / n;
         // A rank may have no row but those of the decoder, and then adds nothing.
-        let inverse = if mean > 0.0 { 1.0 / (mean * mean) } else { 0.0 };
-        let spread = inverse * values.iter().map(|l| f64::from(*l).powi(2)).sum::<f64>() / n;
+        let inverse = if mean > 0.0 { 1.0 / mean } else { 0.0 };
+        let spread = values.iter().map(|l| (inverse * f64::from(*l)).powi(2)).sum::<f64>() / n;
         let rows = RowGradients {
             by_gamma: leaf_gradient(&gradients, &leaves.0)?,
             by_slope: leaf_gradient(&gradients, &leaves.1)?,
@@ -63,7 +63,9 @@ impl Objective<'_> {
         };
         if gamma.learns() {
             // dL/dη = Σ_i (∂ℓ_i/∂γ_i · ∂γ_i/∂η + ∂ℓ_i/∂γ'_i · ∂γ'_i/∂η), and for ⟨ℓ²⟩ each row counts 2ℓ_i times.
-            let twice = nats.step.detach().affine(2.0 * inverse / unit, 0.0)?;
+            // One division after the other, because the square of a small mean leaves the range of f32.
+            let share = nats.step.detach().affine(inverse, 0.0)?;
+            let twice = share.affine(2.0 * inverse / unit, 0.0)?;
             add_gamma_gradients(gamma, &rows, &twice, &mut gradients)?;
         }
         Ok(LimitElbo {
