@@ -286,3 +286,34 @@ fn rows_can_be_selected_in_any_order() {
     );
     assert!(train.select(&[]).is_empty());
 }
+
+#[test]
+fn bounded_values_are_brought_to_their_range() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("angles.csv"), "0,90\n180,45\n90,135\n20,10\n").unwrap();
+    let spec = |range: [f64; 2]| DataSpec {
+        range: Some(range),
+        ..DataSpec::new("angles.csv")
+    };
+    let split = data::load(&spec([0.0, 180.0]), folder.path()).unwrap();
+    let mut rows = [split.train.rows.clone(), split.test.rows.clone()].concat();
+    rows.sort_by(f32::total_cmp);
+    assert_eq!((rows[0], rows[4], rows[7]), (-1.0, 0.0, 1.0));
+    let error = |spec: &DataSpec| data::load(spec, folder.path()).unwrap_err().to_string();
+    let outside = error(&spec([0.0, 100.0]));
+    assert!(
+        outside.ends_with("row 2, field 1: 180 is not between 0 and 100; correct the value or `range`"),
+        "{outside}"
+    );
+    assert!(error(&spec([3.0, 3.0])).contains("the least and the greatest value"));
+    let both = DataSpec {
+        levels: Some(5),
+        ..spec([0.0, 180.0])
+    };
+    assert!(error(&both).contains("levels have their own"));
+    let digits = DataSpec {
+        source: "digits".into(),
+        ..spec([0.0, 16.0])
+    };
+    assert!(error(&digits).contains("levels have their own"));
+}

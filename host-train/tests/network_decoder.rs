@@ -30,6 +30,8 @@ use std::sync::atomic::AtomicBool;
 enum Data {
     Levels,
     Continuous,
+    /// Continuous values within a range, to which estimates are clipped.
+    Bounded,
 }
 
 /// Trains a run whose network decodes, with rows for validation.
@@ -37,9 +39,13 @@ fn trained(data: Data, steps: u64) -> (Run, Split) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::read(&common::files(folder.path())).unwrap();
     common::predict_odds(&mut config);
-    if data == Data::Continuous {
+    if data != Data::Levels {
         config.model.prediction = host_train::train::config::PredictionKind::V;
         config.data.levels = None;
+    }
+    if data == Data::Bounded {
+        config.data.range = Some([0.0, 4.0]);
+        config.model.clip = true;
     }
     config.data.validation_rows = 12;
     config.train.steps = steps;
@@ -119,9 +125,9 @@ fn terms_of_loss(run: &Run, split: &Split, rows: usize) -> [f64; 3] {
 
 #[test]
 fn the_exported_elbo_is_the_loss() {
-    for data in [Data::Levels, Data::Continuous] {
+    for data in [Data::Levels, Data::Continuous, Data::Bounded] {
         let (run, split) = trained(data, 150);
-        assert_eq!(run.variance.is_some(), data == Data::Continuous);
+        assert_eq!(run.variance.is_some(), data != Data::Levels);
         let rows = 24;
         let core = terms_of_core(&file(&float_spec(&run).unwrap()), &split, rows);
         let loss = terms_of_loss(&run, &split, rows);
@@ -202,7 +208,7 @@ fn chosen_steps_cost_what_was_promised() {
 /// The state in Q3.12 costs little, and an integer network little more, at t = 0 too.
 #[test]
 fn integers_decode_as_floats_do() {
-    for data in [Data::Levels, Data::Continuous] {
+    for data in [Data::Levels, Data::Continuous, Data::Bounded] {
         let (run, split) = trained(data, 400);
         let progress = Progress::hidden();
         let made = |format| {

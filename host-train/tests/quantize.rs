@@ -330,6 +330,29 @@ fn unusable_models_are_refused_with_layer_and_row() {
     );
 }
 
+/// A pixel that is black in nearly every row has odds beyond the range of the output.
+#[test]
+fn certain_odds_stay_at_the_end_of_the_range() {
+    let (spec, split) = trained_on_odds();
+    let mut spec = spec.clone();
+    spec.layers[2]
+        .biases
+        .iter_mut()
+        .skip(3)
+        .step_by(4)
+        .for_each(|b| *b = -9.1);
+    spec.layers[2].weights[3 * 16..4 * 16]
+        .iter_mut()
+        .for_each(|w| *w *= 0.1);
+    quantize_model::<W8A16>(&spec, &split.train, None, |_, _| {}).unwrap();
+    let outputs = core_outputs::<W8A16>(
+        &spec,
+        &calibrated::<W8A16>(&spec, &split.train),
+        &states(&spec, &split.train),
+    );
+    assert!(outputs.iter().skip(3).step_by(4).all(|&f| f < -7 * 4096), "{outputs:?}");
+}
+
 #[test]
 fn half_precision_has_a_range_too() {
     let (spec, _) = trained();

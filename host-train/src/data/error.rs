@@ -131,6 +131,20 @@ pub enum DataError {
         /// `levels − 1`.
         highest: u16,
     },
+    /// A value of bounded data that is not within its range.
+    #[error("{file}, row {row}, {field}: {found} is not between {} and {}; correct the value or `range`", .range[0], .range[1])]
+    OutOfRange {
+        /// Path of the file.
+        file: String,
+        /// Row in the file, from 1.
+        row: u64,
+        /// Column of the value.
+        field: Field,
+        /// The value, as text.
+        found: String,
+        /// Least and greatest value.
+        range: [f64; 2],
+    },
     /// Rows are not as long as the configuration says.
     #[error(
         "{file} has {found} values a row but `dim` is {expected}: correct `dim`, or drop a label with `label_column = \"last\"`"

@@ -48,9 +48,10 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
         }
     };
 
-    let kind = match spec.levels.or(builtin.and_then(|set| set.levels)) {
-        Some(levels) => normalize::levels(&table, levels)?,
-        None => normalize::continuous(&table, &deal.train)?,
+    let kind = match (spec.levels.or(builtin.and_then(|set| set.levels)), spec.range) {
+        (Some(levels), _) => normalize::levels(&table, levels)?,
+        (None, Some(range)) => normalize::bounded(&table, range)?,
+        (None, None) => normalize::continuous(&table, &deal.train)?,
     };
     let name = Path::new(&spec.source)
         .file_name()
@@ -118,6 +119,21 @@ fn check_settings(spec: &DataSpec) -> Result<(), DataError> {
             "levels",
             "it counts the levels and must be at least 2; leave it out for continuous data",
         ),
+        DataSpec {
+            range: Some([low, high]),
+            ..
+        } if !(low.is_finite() && high.is_finite() && low < high) => wrong(
+            "range",
+            "it gives the least and the greatest value, in this order; leave it out for data without bounds",
+        ),
+        DataSpec {
+            range: Some(_),
+            levels,
+            source,
+            ..
+        } if levels.is_some() || builtin::find(source).is_some_and(|set| set.levels.is_some()) => {
+            wrong("range", "levels have their own; leave it out")
+        }
         DataSpec { dim: Some(0), .. } => wrong("dim", "a row has at least one value; leave it out to take the file's"),
         DataSpec { test_rows: Some(0), .. } => wrong("test_rows", "evaluation needs at least one row held back"),
         DataSpec {

@@ -29,6 +29,27 @@ pub(super) fn levels(table: &RawTable, levels: u16) -> Result<ValueKind, DataErr
     Ok(ValueKind::Levels { levels })
 }
 
+/// Checks that every number of `table` is between the two ends of a range, which become −1 and 1.
+pub(super) fn bounded(table: &RawTable, [low, high]: [f64; 2]) -> Result<ValueKind, DataError> {
+    for (index, row) in table.row_numbers.iter().enumerate() {
+        for (column, value) in table.row(index).iter().enumerate() {
+            if !(low..=high).contains(value) {
+                return Err(DataError::OutOfRange {
+                    file: table.file.clone(),
+                    row: *row,
+                    field: table.field(column),
+                    found: value.to_string(),
+                    range: [low, high],
+                });
+            }
+        }
+    }
+    Ok(ValueKind::Continuous {
+        mean: vec![(0.5 * (low + high)) as f32; table.dim],
+        scale: vec![(0.5 * (high - low)) as f32; table.dim],
+    })
+}
+
 /// Measures mean and standard deviation of each column over the rows `train` (at least one).
 pub(super) fn continuous(table: &RawTable, train: &[usize]) -> Result<ValueKind, DataError> {
     let column_mean = |column: usize, of: &dyn Fn(f64) -> f64| {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(spec.levels, None); // continuous values
 /// assert!(toml::from_str::<DataSpec>("source = \"digits\"\nsauce = 1").is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// `"digits"`, `"optdigits"`, `"ecg"`, `"mixture-1d"` or `"mixture-2d"` for a built-in set, or the path of a
@@ -23,6 +23,10 @@ pub struct DataSpec {
     /// `optdigits` have 17 levels, `ecg` none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levels: Option<u16>,
+    /// Least and greatest value of bounded continuous data, shown to the model as −1 and 1. Then `model.clip` can keep
+    /// estimates within it. Other continuous data is brought to mean 0 and standard deviation 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
     /// Values in a row, to be checked against the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dim: Option<usize>,
@@ -49,6 +53,7 @@ impl DataSpec {
             source: source.into(),
             array: None,
             levels: None,
+            range: None,
             dim: None,
             label_column: LabelColumn::None,
             test_rows: None,

@@ -57,7 +57,7 @@ impl Run {
         let mut network = Network::new(shape, &mut rng, device)?;
         network.set_products(config.train.products);
         let m = &config.model;
-        let read_out = read_out(m.prediction, m.decoder, m.clip, &kind)?;
+        let read_out = read_out(m.prediction, m.decoder, m.clip, &kind, config.data.range.is_some())?;
         let start = m.gamma_start(&kind)?;
         let ends = (start.first, start.last);
         let gamma = GammaTable::new(ends, start.bounds, m.steps, m.gamma, m.learn_gamma, device)?;

@@ -5,6 +5,7 @@ use ancestral::F32;
 use ancestral::fixed::STATE_ONE;
 use ancestral::kernel::portable::pack_rows;
 use ancestral::model::{LayerSpec, ModelSpec};
+use ancestral::schedule::Prediction;
 use anyhow::{Context, Result, ensure};
 
 /// Unit of the state and of the network's output.
@@ -19,6 +20,8 @@ pub struct ScaledNetwork {
     pub exponents: Vec<u8>,
     /// The layers in order.
     pub layers: Vec<ScaledLayer>,
+    /// Outputs are log-odds. Beyond the state's range of 8 nats, odds of 1 to 3,000, they stay at its end.
+    pub odds: bool,
 }
 
 /// A layer of a [`ScaledNetwork`].
@@ -85,6 +88,7 @@ impl ScaledNetwork {
             hidden_unit: 1.0,
             exponents: Vec::new(),
             layers: layers.collect(),
+            odds: matches!(float.head.prediction, Prediction::Odds { .. }),
         }
     }
 
@@ -228,6 +232,8 @@ impl ScaledNetwork {
             if !last {
                 // Below this a sum would have to exceed the largest activation to bring the row back above zero.
                 value = value.max(-f64::from(i16::MAX));
+            } else if self.odds {
+                value = value.clamp(-f64::from(i16::MAX), f64::from(i16::MAX));
             }
             ensure!(
                 value.abs() <= f64::from(i16::MAX),

@@ -41,6 +41,8 @@ pub enum DecoderKind {
 
 /// Returns the read-out of a configuration for a kind of data.
 ///
+/// * `bounded`: continuous data has a range, −1 to 1 in model units.
+///
 /// # Errors
 /// Fails if prediction, decoder, clip and data exclude each other.
 pub(in crate::train) fn read_out(
@@ -48,6 +50,7 @@ pub(in crate::train) fn read_out(
     decoder: DecoderKind,
     clip: bool,
     kind: &ValueKind,
+    bounded: bool,
 ) -> Result<ReadOut> {
     let word = prediction.name();
     let prediction = match (prediction, kind) {
@@ -71,8 +74,9 @@ pub(in crate::train) fn read_out(
              model.prediction to \"odds\" or model.decoder to \"factorized\""
         ),
         (_, ValueKind::Continuous { .. }) => ensure!(
-            !clip,
-            "model.clip is true, but the data is continuous and has no range to clip to: set it to false"
+            !clip || bounded,
+            "model.clip is true, but the data is continuous and has no range to clip to: set it to false, or give \
+             data.range"
         ),
     }
     Ok(ReadOut { prediction, clip })
@@ -83,7 +87,9 @@ mod tests {
     use super::*;
 
     fn error(prediction: PredictionKind, decoder: DecoderKind, clip: bool, kind: &ValueKind) -> String {
-        read_out(prediction, decoder, clip, kind).unwrap_err().to_string()
+        read_out(prediction, decoder, clip, kind, false)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -106,10 +112,11 @@ mod tests {
             (V, Network, false, &values),
             (V, Factorized, false, &values),
         ] {
-            let found = read_out(prediction, decoder, clip, kind).unwrap();
+            let found = read_out(prediction, decoder, clip, kind, false).unwrap();
             assert_eq!(found.clip, clip);
         }
-        let odds = read_out(Odds, Network, false, &levels).unwrap();
+        assert!(read_out(V, Network, true, &values, true).unwrap().clip);
+        let odds = read_out(Odds, Network, false, &levels, false).unwrap();
         assert_eq!(odds.prediction, Prediction::Odds { levels: 5 });
     }
 }

@@ -11,6 +11,7 @@ use candle_core::{Device, Tensor, Var};
 pub struct Student<F: IntegerFormat> {
     hidden: Var,
     exponents: Vec<u8>,
+    odds: bool,
     layers: Vec<StudentLayer>,
     format: std::marker::PhantomData<F>,
 }
@@ -46,6 +47,7 @@ impl<F: IntegerFormat> Student<F> {
         Ok(Self {
             hidden: Var::from_slice(&[network.hidden_unit.ln()], (1, 1), device)?,
             exponents: network.exponents.clone(),
+            odds: network.odds,
             layers: layers.collect::<Result<_>>()?,
             format: std::marker::PhantomData,
         })
@@ -72,6 +74,7 @@ impl<F: IntegerFormat> Student<F> {
             hidden_unit: values(&self.hidden.exp()?)?.first().copied().context("no unit")?,
             exponents: self.exponents.clone(),
             layers: layers.collect::<Result<_>>()?,
+            odds: self.odds,
         })
     }
 
