@@ -69,7 +69,10 @@ class Log:
         words = [str(word) for word in command]
         print("$", *words, file=self.file, flush=True)
         begin = time.monotonic()
-        process = subprocess.Popen(
+        lines: list[Line] = []
+        interrupted = False
+        # The command and everything that it starts are a session of their own.
+        with subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -78,21 +81,18 @@ class Log:
             errors="replace",
             env={**os.environ, "HOST_TRAIN_PROGRESS_SECONDS": "0.2", **(env or {})},
             start_new_session=True,
-        )
-        # The command and everything that it has started are a session of their own.
-        timer = threading.Timer(max(0.0, self.end - begin), os.killpg, (process.pid, signal.SIGKILL))
-        timer.start()
-        lines: list[Line] = []
-        interrupted = False
-        assert process.stdout
-        for text in process.stdout:
-            line = Line(time.monotonic() - begin, text.rstrip("\n"))
-            lines.append(line)
-            print(f"{line.seconds:8.2f} {line.text}", file=self.file, flush=True)
-            if not interrupted and interrupt(line):
-                interrupted = True
-                process.send_signal(signal.SIGINT)
-        code = process.wait()
+        ) as process:
+            timer = threading.Timer(max(0.0, self.end - begin), os.killpg, (process.pid, signal.SIGKILL))
+            timer.start()
+            assert process.stdout
+            for text in process.stdout:
+                line = Line(time.monotonic() - begin, text.rstrip("\n"))
+                lines.append(line)
+                print(f"{line.seconds:8.2f} {line.text}", file=self.file, flush=True)
+                if not interrupted and interrupt(line):
+                    interrupted = True
+                    process.send_signal(signal.SIGINT)
+            code = process.wait()
         in_time = timer.is_alive()
         timer.cancel()
         finished = Finished(code, lines, time.monotonic() - begin)
