@@ -7,8 +7,10 @@ use crate::fused::graph::Graph;
 use crate::fused::index::Index;
 use crate::optimizer::gpu::Updates;
 use crate::optimizer::{Optimizer, Update};
+use crate::rng::TrainRng;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
+use half::bf16;
 use std::time::Instant;
 
 /// Steps that the host does not wait for. Every batch is copied to the same memory, where a captured step finds it.
@@ -72,15 +74,17 @@ impl GpuSteps {
 
 /// Side of the matrices: large enough to occupy a whole GPU.
 const SIDE: usize = 8192;
+/// Numbers after which a matrix repeats itself: no divisor of its side, so that its rows differ.
+const PERIOD: usize = 1_000_003;
 
 /// Measures floating-point operations per second of products of large matrices, the fastest of `rounds`.
 #[allow(unsafe_code)]
 pub fn measure_rate(device: &Device, products: Products, rounds: usize) -> Result<f64> {
     let gpu = Gpu::new(device)?;
     let bf16 = products == Products::Bf16;
-    let bytes = SIDE * SIDE * if bf16 { 2 } else { 4 };
-    let zeros = || -> Result<_> { Ok(gpu.upload(&vec![0u8; bytes])?) };
-    let (a, b, c) = (zeros()?, zeros()?, zeros()?);
+    let values = random_matrix(bf16);
+    let matrix = || -> Result<_> { Ok(gpu.upload(&values)?) };
+    let (a, b, c) = (matrix()?, matrix()?, matrix()?);
     let operand = |memory| Operand {
         address: gpu.address(memory),
         stride: SIDE,
@@ -109,4 +113,17 @@ pub fn measure_rate(device: &Device, products: Products, rounds: usize) -> Resul
         }
     }
     Ok(2.0 * (SIDE as f64).powi(3) / best)
+}
+
+/// Returns the bytes of a square matrix of normal numbers. A GPU multiplies zeros faster, because they take less power.
+fn random_matrix(bf16: bool) -> Vec<u8> {
+    let mut rng = TrainRng::new(1);
+    let values: Vec<f32> = (0..PERIOD).map(|_| rng.normal()).collect();
+    let bytes: Vec<u8> = match bf16 {
+        true => values.iter().flat_map(|v| bf16::from_f32(*v).to_ne_bytes()).collect(),
+        false => values.iter().flat_map(|v| v.to_ne_bytes()).collect(),
+    };
+    let mut matrix = bytes.repeat((SIDE * SIDE).div_ceil(PERIOD));
+    matrix.truncate(SIDE * SIDE * if bf16 { 2 } else { 4 });
+    matrix
 }
