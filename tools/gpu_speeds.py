@@ -106,8 +106,10 @@ def profile(machine: Machine) -> Result:
     times: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in csv.DictReader(table):
         try:
-            times[row["Kernel Name"]].append((float(row[metrics[0]]), float(row[metrics[1]])))
-        except (KeyError, TypeError, ValueError):
+            # ncu separates thousands.
+            duration, rate = (float(row[metric].replace(",", "")) for metric in metrics)
+            times[row["Kernel Name"]].append((duration, rate))
+        except (AttributeError, KeyError, TypeError, ValueError):
             continue
     if not times:
         raise LeftOut(f"ncu measured nothing here: {finished.last()}")
