@@ -58,10 +58,14 @@ fn float_file(run: &Run) -> ModelFile {
 fn loss(run: &Run, split: &Split) -> f64 {
     let rows = &split.train;
     let x = Tensor::from_slice(&rows.rows, (rows.len(), rows.dim), &Device::Cpu).unwrap();
-    let (mut rng, mut sum, count) = (TrainRng::new(4), 0.0, 2000);
+    let (mut rng, mut sum, count) = (TrainRng::new(4), 0.0, 4000);
     for _ in 0..count {
         let decoder = run.config.model.decoder;
-        let draws = Draws::new(rows.len(), rows.dim, decoder, Dropout::NONE, &mut rng, &Device::Cpu).unwrap();
+        let mut draws = Draws::new(rows.len(), rows.dim, decoder, Dropout::NONE, &mut rng, &Device::Cpu).unwrap();
+        // Times are stratified by place, and a row has the same place in every batch.
+        for i in (1..rows.len()).rev() {
+            draws.times.swap(i, rng.below(i + 1));
+        }
         let draws = draws.in_steps(run.gamma.steps());
         let terms = run.objective(rows.levels()).elbo(&x, &draws).unwrap().values().unwrap();
         sum += terms.iter().map(|term| f64::from(*term)).sum::<f64>();
@@ -77,7 +81,7 @@ fn all_measures_agree(change: fn(&mut Config)) {
     let core = bits(&float_file(&run), &split);
     assert!((core - without).abs() > 0.05, "{core} {without}");
     let trained_by = loss(&run, &split);
-    assert!((trained_by - core).abs() < 0.012, "loss {trained_by}, core {core}");
+    assert!((trained_by - core).abs() < 0.02, "loss {trained_by}, core {core}");
     let own = split.train.clone();
     let measured = Split {
         test: own,
@@ -91,7 +95,10 @@ fn all_measures_agree(change: fn(&mut Config)) {
     let search = StepSearch::new(&run, &measured, &settings, &Progress::hidden()).unwrap();
     let table = search.table(Path::Even, VarianceKind::Calibrated, 8).unwrap();
     let spec = spec_with(&run, &table).unwrap();
-    let chosen = bits(&ModelFile::from_bytes(&spec.to_bytes().unwrap(), "chosen".into()).unwrap(), &split);
+    let chosen = bits(
+        &ModelFile::from_bytes(&spec.to_bytes().unwrap(), "chosen".into()).unwrap(),
+        &split,
+    );
     assert!(
         (table.test_bits_per_dim - chosen).abs() < 0.02,
         "study {}, core {chosen}",
@@ -134,7 +141,9 @@ fn exaggerate(run: &Run, factor: f64) {
 #[test]
 fn an_exaggeration_is_undone() {
     let (mut run, split) = trained(common::predict_odds);
-    let honest = bits(&float_file(&run), &split);
+    fit_gains(&mut run, &split.validation, &Progress::hidden()).unwrap();
+    let (before, honest) = (run.network.gains().unwrap().clone(), bits(&float_file(&run), &split));
+    run.network.set_gains(None);
     exaggerate(&run, 1.6);
     let loud = bits(&float_file(&run), &split);
     assert!(loud > honest + 0.05, "{loud} {honest}");
@@ -144,7 +153,13 @@ fn an_exaggeration_is_undone() {
     let gains = run.network.gains().unwrap();
     // At the steps that tell most.
     for gamma in [-1.0, 0.0, 1.0] {
-        assert!((gains.at(gamma) * 1.6 - 1.0).abs() < 0.1, "{gamma}: {}", gains.at(gamma));
+        let undone = gains.interpolate(gamma) * 1.6 / before.interpolate(gamma);
+        assert!(
+            (undone - 1.0).abs() < 0.05,
+            "{gamma}: {} {}",
+            gains.interpolate(gamma),
+            before.interpolate(gamma)
+        );
     }
 }
 

@@ -80,7 +80,7 @@ fn fold(run: &Run, gamma: Vec<f32>, deviations: Vec<f64>) -> Result<ModelSpec<F3
     };
     let gains = match run.network.gains() {
         None => Vec::new(),
-        Some(gains) => gamma.iter().map(|&g| gains.at(f64::from(g))).collect(),
+        Some(gains) => gamma.iter().map(|&g| gains.interpolate(f64::from(g))).collect(),
     };
     let head = ModelHead {
         prediction: run.read_out().prediction,

@@ -46,7 +46,7 @@ impl GainCurve {
     }
 
     /// Returns the gain at a γ.
-    pub fn at(&self, gamma: f64) -> f64 {
+    pub fn interpolate(&self, gamma: f64) -> f64 {
         let after = self.gamma.partition_point(|&g| g <= gamma);
         let point = |index: usize| self.gamma.get(index).copied().zip(self.gains.get(index).copied());
         match (after.checked_sub(1).and_then(point), point(after)) {
@@ -59,7 +59,7 @@ impl GainCurve {
     /// Returns the gain of each row, in the shape and on the device of `gamma`.
     pub fn of_rows(&self, gamma: &Tensor) -> candle_core::Result<Tensor> {
         let values: Vec<f32> = gamma.flatten_all()?.to_vec1()?;
-        let gains: Vec<f32> = values.iter().map(|&g| self.at(f64::from(g)) as f32).collect();
+        let gains: Vec<f32> = values.iter().map(|&g| self.interpolate(f64::from(g)) as f32).collect();
         Tensor::from_vec(gains, gamma.shape(), gamma.device())
     }
 
@@ -78,11 +78,25 @@ mod tests {
     #[test]
     fn a_gain_is_linear_between_points_and_constant_beyond() {
         let curve = GainCurve::new(&[(-2.0, 0.8), (0.0, 0.9), (4.0, 1.0)]).unwrap();
-        for (gamma, gain) in [(-9.0, 0.8), (-2.0, 0.8), (-1.0, 0.85), (1.0, 0.925), (4.0, 1.0), (7.0, 1.0)] {
-            assert!((curve.at(gamma) - gain).abs() < 1e-12, "{gamma}: {}", curve.at(gamma));
+        for (gamma, gain) in [
+            (-9.0, 0.8),
+            (-2.0, 0.8),
+            (-1.0, 0.85),
+            (1.0, 0.925),
+            (4.0, 1.0),
+            (7.0, 1.0),
+        ] {
+            assert!(
+                (curve.interpolate(gamma) - gain).abs() < 1e-12,
+                "{gamma}: {}",
+                curve.interpolate(gamma)
+            );
         }
         let gamma = Tensor::new(&[[-1.0f32], [9.0]], &Device::Cpu).unwrap();
-        assert_eq!(curve.of_rows(&gamma).unwrap().to_vec2::<f32>().unwrap(), [[0.85], [1.0]]);
+        assert_eq!(
+            curve.of_rows(&gamma).unwrap().to_vec2::<f32>().unwrap(),
+            [[0.85], [1.0]]
+        );
         assert_eq!(curve.range(), (0.8, 1.0));
     }
 

@@ -119,7 +119,10 @@ impl<'a> Trial<'a> {
             let outer: f64 = low.iter().chain(&high).sum();
             let bend = (outer - 2.0 * here.iter().sum::<f64>()) / (DISTANCE * DISTANCE);
             if bend <= 0.0 {
-                return Ok(Estimate { gain: 1.0, error: f64::INFINITY });
+                return Ok(Estimate {
+                    gain: 1.0,
+                    error: f64::INFINITY,
+                });
             }
             let slope: f64 = slopes.iter().sum();
             let mean = slope / slopes.len() as f64;
@@ -165,11 +168,18 @@ impl<'a> Trial<'a> {
             // The errors are in the unit of the noise.
             Some(_) => 1.0 / (0.5 * snr(gamma) / step_weight(before, gamma) + square),
         };
-        let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(covariance);
+        let SymmetricEigen {
+            eigenvectors,
+            eigenvalues,
+        } = SymmetricEigen::new(covariance);
         let roots = eigenvalues.map(|square| weight(square.max(0.0)).sqrt());
         let matrix = eigenvectors * DMatrix::from_diagonal(&roots);
         // nalgebra's order is by columns.
-        Ok(Tensor::from_vec(matrix.transpose().as_slice().to_vec(), (dim, dim), &Device::Cpu)?)
+        Ok(Tensor::from_vec(
+            matrix.transpose().as_slice().to_vec(),
+            (dim, dim),
+            &Device::Cpu,
+        )?)
     }
 }
 
