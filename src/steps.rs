@@ -129,7 +129,11 @@ impl<'m, N: Number, const ENTRIES: usize> OwnedStepTable<'m, N, ENTRIES> {
                     step_weight(before, wide),
                 )
             };
-            let record = real.quantize::<N>().map_err(|_| StepTableError::Constant { step })?;
+            let mut record = real.quantize::<N>().map_err(|_| StepTableError::Constant { step })?;
+            if let Some(same_time) = own.constants_at(time) {
+                // They depend on this time alone, and the exporter has put the gain of the network's output into them.
+                (record.skip, record.out) = (same_time.skip, same_time.out);
+            }
             if let (Some(g), Some(c), Some(w), Some(t)) = (
                 table.gamma.get_mut(step),
                 table.constants.get_mut(step),

@@ -260,6 +260,36 @@ fn noise_below_the_formats_resolution_is_refused() {
     spec.to_bytes().unwrap();
 }
 
+/// A gain is part of the step's factor of the output, and of nothing else.
+#[test]
+fn a_gain_multiplies_the_networks_output() {
+    let plain = odds_decoding(3);
+    let mut spec = plain.clone();
+    spec.head.gains = vec![0.5, 0.75, 1.0, 0.875];
+    let constants = |spec: &ModelSpec<F32>| {
+        let bytes = AlignedBytes::new(&spec.to_bytes().unwrap());
+        Model::<F32>::parse(&bytes).unwrap().step_table().constants.to_vec()
+    };
+    let expected: Vec<[f32; 8]> = constants(&plain)
+        .iter()
+        .zip(&spec.head.gains)
+        .map(|(&[skip, out, rest @ ..], gain)| {
+            let mut record = [skip, out * *gain as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+            record[2..].copy_from_slice(&rest);
+            record
+        })
+        .collect();
+    assert_eq!(constants(&spec), expected);
+    spec.head.gains.pop();
+    let error = spec.to_bytes().unwrap_err().to_string();
+    assert_eq!(error, "the list of gains has the wrong length");
+    // At most of the steps the factor is 1 already, which is the most that integers hold.
+    let mut loud = integer_spec(&plain);
+    loud.head.gains = vec![1.5; 4];
+    let error = loud.to_bytes().unwrap_err().to_string();
+    assert!(error.contains("the constant `out` does not fit"), "{error}");
+}
+
 /// A list that is too short and a number beyond the file's fields are different mistakes.
 #[test]
 fn wrong_lengths_and_sizes_that_do_not_fit_are_told_apart() {

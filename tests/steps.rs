@@ -15,6 +15,7 @@ use rand_xoshiro::{Xoshiro128PlusPlus, rand_core::SeedableRng};
 fn halved<F: Format>(spec: &ModelSpec<F>) -> ModelSpec<F> {
     let mut half = spec.clone();
     half.head.gamma = spec.head.gamma.iter().copied().step_by(2).collect();
+    half.head.gains = spec.head.gains.iter().copied().step_by(2).collect();
     let first = usize::from(!spec.head.decoder.is_network());
     half.head.exponents = spec.head.exponents.iter().copied().skip(first).step_by(2).collect();
     for layer in &mut half.layers {
@@ -68,6 +69,14 @@ fn fewer_steps_are_those_that_an_exporter_would_write() {
     a_table_of_the_device_is_that_of_the_file(&integer_spec(&float_spec(8)), 0.0);
     a_table_of_the_device_is_that_of_the_file(&odds_decoding(8), 2e-3);
     a_table_of_the_device_is_that_of_the_file(&integer_spec(&odds_decoding(8)), 2e-3);
+}
+
+#[test]
+fn fewer_steps_keep_the_gains() {
+    let mut spec = odds_decoding(8);
+    spec.head.gains = (0..=8).map(|t| 0.6 + 0.04 * f64::from(t)).collect();
+    a_table_of_the_device_is_that_of_the_file(&spec, 2e-3);
+    a_table_of_the_device_is_that_of_the_file(&integer_spec(&spec), 2e-3);
 }
 
 #[test]

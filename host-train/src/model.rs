@@ -1,6 +1,7 @@
 //! The parts of a model as parameters of candle: the network, the read-out, the schedule and the reverse
 //! variance.
 
+pub mod gain;
 pub mod gamma;
 pub mod network;
 pub mod parameter;

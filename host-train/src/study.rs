@@ -14,6 +14,7 @@ pub mod basis;
 pub mod cost;
 pub mod end_costs;
 pub mod estimator;
+pub mod gains;
 pub mod paths;
 pub mod refit;
 pub mod residuals;

@@ -72,6 +72,8 @@ pub struct ModelHead {
     pub levels: u16,
     /// `γ_0 ..= γ_T`, increasing.
     pub gamma: Vec<f32>,
+    /// Gain of the network's output at each of these γ: a factor that the step's factor `out` contains. Empty for 1.
+    pub gains: Vec<f64>,
     /// Mean per dimension of continuous data; empty for levels.
     pub mean: Vec<f32>,
     /// Scale per dimension of continuous data; empty for levels.
@@ -107,6 +109,7 @@ impl Default for ModelHead {
             decoder: DecoderSpec::Factorized,
             levels: 0,
             gamma: Vec::new(),
+            gains: Vec::new(),
             mean: Vec::new(),
             scale: Vec::new(),
             note: String::new(),

@@ -205,11 +205,15 @@ impl<F: Format> ModelSpec<F> {
 
 /// Returns the constants of every entry of the step table, as the runtime holds them.
 fn step_constants<N: Number>(head: &ModelHead, exact: &Schedule<'_, f64>) -> Result<Vec<[N::Constant; 8]>, SpecError> {
+    if !(head.gains.is_empty() || head.gains.len() == head.gamma.len()) {
+        return Err(SpecError::size("the list of gains"));
+    }
     let entry = |t: usize| {
-        let real = match exact.gamma().get(t.wrapping_sub(1)..=t) {
+        let mut real = match exact.gamma().get(t.wrapping_sub(1)..=t) {
             Some(&[s, t]) => StepConstants::with_noise(head.prediction, s, t, head.eta),
             _ => exact.constants(head.prediction, t).ok_or(SpecError::size("gamma"))?,
         };
+        real.out *= head.gains.get(t).copied().unwrap_or(1.0);
         let record = real
             .quantize::<N>()
             .map_err(|index| SpecError::Constant { step: t, index })?;

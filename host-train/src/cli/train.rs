@@ -78,10 +78,16 @@ impl Args {
                     best.bits_per_dim
                 ))?;
             }
+            if let Some((least, largest)) = score.gains {
+                print(format_args!(
+                    "{}: gains of the output fitted on the validation rows, {least:.3} to {largest:.3}",
+                    weights.display()
+                ))?;
+            }
             print(format_args!(
                 "{}: held-out ELBO {}",
                 weights.display(),
-                score_line(&score)
+                score_line(&score.held_out)
             ))?;
         }
         Ok(ExitCode::SUCCESS)

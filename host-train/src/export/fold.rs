@@ -78,12 +78,17 @@ fn fold(run: &Run, gamma: Vec<f32>, deviations: Vec<f64>) -> Result<ModelSpec<F3
         ValueKind::Levels { levels } => (*levels, Vec::new(), Vec::new()),
         ValueKind::Continuous { mean, scale } => (0, mean.clone(), scale.clone()),
     };
+    let gains = match run.network.gains() {
+        None => Vec::new(),
+        Some(gains) => gamma.iter().map(|&g| gains.interpolate(f64::from(g))).collect(),
+    };
     let head = ModelHead {
         prediction: run.read_out().prediction,
         clip: run.read_out().clip,
         decoder,
         levels,
         gamma,
+        gains,
         mean,
         scale,
         note: toml::to_string(&run.config.data)?,

@@ -101,9 +101,9 @@ pub fn export(run: &Run, recipe: &Recipe, train: &Dataset, progress: &Progress) 
     let finetune = recipe.finetune.as_ref();
     proof::check_float(&spec)?;
     let mut warnings = prior_warning(&spec, train, run.config.model.learn_gamma);
-    warnings.extend(variance_warning(&spec, train, progress)?);
     warnings.extend(fit_warning(run, recipe.table));
     let (bytes, summary) = for_each_format!(convert, recipe.format, (&spec, train, finetune, progress),);
+    warnings.extend(variance_warning(&bytes, train, progress)?);
     Ok(Exported {
         bytes,
         warnings,
@@ -149,8 +149,8 @@ fn quantize_to_bytes<F: IntegerFormat>(
 const VARIED: (usize, u64) = (300, 0x5A3D);
 
 /// Warns of samples that are not as varied as the training rows.
-fn variance_warning(spec: &ModelSpec<F32>, train: &Dataset, progress: &Progress) -> Result<Option<String>> {
-    let file = ModelFile::from_bytes(&spec.to_bytes()?, "the model".to_owned())?;
+fn variance_warning(bytes: &[u8], train: &Dataset, progress: &Progress) -> Result<Option<String>> {
+    let file = ModelFile::from_bytes(bytes, "the model".to_owned())?;
     let (count, seed) = VARIED;
     let samples = sample_many(&file, count, seed, progress)?;
     Ok(VarianceRatio::new(&samples, train).and_then(|ratio| ratio.remark(&file.name)))

@@ -2,9 +2,10 @@
 
 use crate::data::Split;
 use crate::export::source::float_model;
+use crate::model::gain::GainCurve;
 use crate::progress::Progress;
 use crate::runtime::evaluate::{Evaluation, evaluate};
-use crate::study::refit::refit_variances;
+use crate::study::refit::refit;
 use crate::study::step_search::SearchSettings;
 use crate::train::checkpoint::{CHECKPOINT, Run, WEIGHTS};
 use anyhow::Result;
@@ -13,15 +14,26 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Scores the weights in a run's folder on held-out rows, in `f32`. Variances that were learned are fitted first.
-pub fn score_weights(split: &Split, folder: &Path, progress: &Progress) -> Result<Evaluation> {
+/// The score of a run's weights.
+#[derive(Debug)]
+pub struct WeightScore {
+    /// On held-out rows.
+    pub held_out: Evaluation,
+    /// Least and largest gain of the network's output, if they were fitted.
+    pub gains: Option<(f64, f64)>,
+}
+
+/// Scores the weights in a run's folder on held-out rows, in `f32`. With validation rows, the gains of the output and
+/// the variances that were learned are fitted first.
+pub fn score_weights(split: &Split, folder: &Path, progress: &Progress) -> Result<WeightScore> {
     let weights = folder.join(WEIGHTS);
     let mut averaged = Run::averaged(&weights, &Device::Cpu)?;
-    if averaged.variance.is_some() {
-        refit_variances(&mut averaged, split, &SearchSettings::default(), progress)?;
-        averaged.save_weights(&weights)?;
-    }
-    evaluate(&float_model(&averaged, &weights)?, &split.test, 1, 0, progress)
+    refit(&mut averaged, split, &SearchSettings::default(), progress)?;
+    averaged.save_weights(&weights)?;
+    Ok(WeightScore {
+        held_out: evaluate(&float_model(&averaged, &weights)?, &split.test, 1, 0, progress)?,
+        gains: averaged.network.gains().map(GainCurve::range),
+    })
 }
 
 /// The best measurement of a run on its validation rows.
@@ -43,12 +55,13 @@ pub fn best_validation(run: &Run) -> Option<BestValidation> {
 }
 
 /// The result of a run as JSON.
-pub fn run_result(run: &Run, folder: &Path, score: &Evaluation) -> Value {
+pub fn run_result(run: &Run, folder: &Path, score: &WeightScore) -> Value {
     json!({
         "steps_trained": run.optimizer.step,
         "checkpoint": folder.join(CHECKPOINT),
         "weights": folder.join(WEIGHTS),
         "validation": best_validation(run),
-        "held_out": score,
+        "gains": score.gains,
+        "held_out": score.held_out,
     })
 }

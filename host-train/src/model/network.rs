@@ -1,5 +1,6 @@
 //! The denoiser in candle: the layers of [`ancestral::mlp`], with the step's embedding not yet folded into biases.
 
+use super::gain::GainCurve;
 use super::parameter::Parameter;
 use crate::fused;
 use crate::fused::device::Products;
@@ -66,6 +67,7 @@ pub struct Network {
     frequencies: Tensor,
     /// All layers as one operation.
     fused: Mlp,
+    gains: Option<GainCurve>,
 }
 
 impl Network {
@@ -99,12 +101,42 @@ impl Network {
             embed_out: Var::zeros((shape.embedding, shape.bias_rows()), candle_core::DType::F32, device)?,
             frequencies: Tensor::from_vec(frequencies, (1, FREQUENCIES), device)?,
             shape,
+            gains: None,
         })
     }
 
     /// Sets the arithmetic of matrix products on a GPU.
     pub fn set_products(&mut self, products: Products) {
         self.fused.set_products(products);
+    }
+
+    /// Sets the gains of the output. A network that is being trained has none.
+    pub fn set_gains(&mut self, gains: Option<GainCurve>) {
+        self.gains = gains;
+    }
+
+    /// Returns the gains of the output, if it has any.
+    pub fn gains(&self) -> Option<&GainCurve> {
+        self.gains.as_ref()
+    }
+
+    /// Returns an output with its gain.
+    ///
+    /// * `f`: as [`Self::forward`] and its variants return it, `(n, D)`;
+    /// * `gamma`: γ of each row, `(n, 1)`.
+    pub fn with_gain(&self, f: Tensor, gamma: &Tensor) -> Result<Tensor> {
+        match &self.gains {
+            None => Ok(f),
+            Some(gains) => f.broadcast_mul(&gains.of_rows(gamma)?),
+        }
+    }
+
+    /// Returns what the read-out reads: the output at γ with its gain.
+    ///
+    /// * `z`: `(n, D)`;
+    /// * `gamma`: γ of each row, `(n, 1)`.
+    pub fn output(&self, z: &Tensor, gamma: &Tensor) -> Result<Tensor> {
+        self.with_gain(self.forward(z, &self.biases(gamma)?)?, gamma)
     }
 
     /// Returns the widths.
@@ -151,7 +183,7 @@ impl Network {
         hidden.matmul(&self.embed_out)?.broadcast_add(&self.bias)
     }
 
-    /// Returns the output `f` for a batch: `z` is `(n, D)`, `biases` is `(n, bias_rows)`.
+    /// Returns the output `f` for a batch, without its gain: `z` is `(n, D)`, `biases` is `(n, bias_rows)`.
     pub fn forward(&self, z: &Tensor, biases: &Tensor) -> Result<Tensor> {
         self.forward_masked(z, biases, &[])
     }

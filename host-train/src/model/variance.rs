@@ -2,10 +2,14 @@
 
 use super::parameter::Parameter;
 use crate::fused::index::Index;
+use ancestral::fixed::CONSTANT_ONE;
 use ancestral::model::VarianceSpec;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
+
+/// Largest standard deviation of a step in a direction that a constant in Q1.14 holds.
+pub const LARGEST_DEVIATION: f64 = i16::MAX as f64 / CONSTANT_ONE as f64;
 
 /// Kind of reverse variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

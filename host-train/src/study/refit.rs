@@ -1,7 +1,8 @@
-//! Reverse variances fitted again after training.
+//! Gains and reverse variances fitted again after training.
 
 use super::basis::decorrelate;
 use super::cost::ratio;
+use super::gains::fit_gains;
 use super::paths::value_or_nan;
 use super::residuals::{measure_residuals, work};
 use super::shrink::expect_unseen;
@@ -12,6 +13,12 @@ use crate::train::checkpoint::Run;
 use ancestral::model::VarianceSpec;
 use ancestral::schedule::snr;
 use anyhow::Result;
+
+/// Fits the gains of a run's network on validation rows, then its variances, which depend on them.
+pub fn refit(run: &mut Run, split: &Split, settings: &SearchSettings, progress: &Progress) -> Result<()> {
+    fit_gains(run, &split.validation, progress)?;
+    refit_variances(run, split, settings, progress)
+}
 
 /// Replaces the learned variances of a run, of its reverse steps and of its network decoder, by those that its errors
 /// ask for, measured at its own γ. Rotated variances get the directions in which these errors are uncorrelated.

@@ -53,9 +53,8 @@ pub fn measure_residuals(
             let noised = Rows::new(&x, &noise, vec![0; n].into())?;
             for (index, (sum, &gamma)) in covariance.iter_mut().zip(grid).enumerate() {
                 let z = noised.state(&Tensor::new(&[gamma as f32], &device)?)?;
-                let biases = run.network.biases(&Tensor::new(&[[gamma as f32]], &device)?)?;
-                let f = run.network.forward(&z, &biases.broadcast_as((n, biases.dim(1)?))?)?;
                 let column = Tensor::full(gamma as f32, (n, 1), &device)?;
+                let f = run.network.output(&z, &column)?;
                 // The operation's unit is that of the noise, 1/√SNR.
                 let unit = snr(gamma).sqrt().recip();
                 let error = noised.error(&f, &column, run.read_out())?.to_dtype(DType::F64)?;

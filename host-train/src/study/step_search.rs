@@ -1,7 +1,7 @@
 //! Search for the table of steps with the least cost.
 
 use super::basis::decorrelate;
-use super::cost::{best_cost, cost, posterior_cost, ratio};
+use super::cost::{best_cost, cost, cut_price, posterior_cost, ratio};
 use super::end_costs::{EndCosts, measure_ends};
 use super::paths::{PATHS, Path, cosine, end_points, even, resample, value_or_nan};
 use super::residuals::{Diagonals, Residuals, measure_residuals, work};
@@ -240,7 +240,8 @@ impl StepSearch {
 
     /// Returns the γ of least cost among the points of the grid.
     ///
-    /// It does not end below the bound of γ_T: the ELBO hardly notices that samples then lack variance.
+    /// It does not end below the bound of γ_T, and avoids steps whose variance integer formats would cut: the ELBO
+    /// hardly notices that samples then lack variance.
     fn cheapest_gamma(&self, variance: VarianceKind, steps: usize, expected: &Diagonals) -> Vec<f64> {
         let grid = &self.train.gamma;
         // A run that ends below the bound itself has only its own end.
@@ -258,7 +259,7 @@ impl StepSearch {
                     // The ends of a run that begins with the path could not be so close.
                     _ if steps == 1 && g_t - g_s < LEAST_SPAN => f64::INFINITY,
                     VarianceKind::Posterior => posterior_cost(g_s, g_t, expected.row(t)),
-                    _ => best_cost(g_s, g_t, expected.row(t)),
+                    _ => best_cost(g_s, g_t, expected.row(t)) + cut_price(g_s, g_t, expected.row(t)),
                 }
             },
             |i| match value_or_nan(grid, i) < least_last {

@@ -17,7 +17,9 @@ use std::path::Path;
 ///
 /// If `base` was trained on other data, or its network has other widths than `config` asks for.
 pub fn continue_from(config: Config, base: &Path, split: &Split, device: &Device, progress: &Progress) -> Result<Run> {
-    let run = Run::averaged(base, device)?;
+    let mut run = Run::averaged(base, device)?;
+    // Training has no gains, so the steps to begin with are those that suit the network without.
+    run.network.set_gains(None);
     ensure!(
         run.dim == split.train.dim && run.kind == split.train.kind,
         "{} was not trained on the data of the configuration: name a run of the same data with --from",

@@ -174,7 +174,7 @@ fn decoder_divergence(teacher: &Run, student: &Run, x: &Tensor, noise: &Tensor) 
     let alpha = candle_nn::ops::sigmoid(&gamma.neg()?)?.sqrt()?;
     let sigma = candle_nn::ops::sigmoid(&gamma)?.sqrt()?;
     let z = (x.broadcast_mul(&alpha)? + noise.broadcast_mul(&sigma)?)?;
-    let output = |run: &Run| run.network.forward(&z, &run.network.biases(&gamma)?);
+    let output = |run: &Run| run.network.output(&z, &gamma);
     let (taught, learned) = (output(teacher)?.detach(), output(student)?);
     let read_out = student.read_out();
     let estimate = read_out.estimate(&z, &taught, &gamma)?;
@@ -225,7 +225,7 @@ impl Columns {
 
     /// Returns the estimate x̂. Without `clip`, it is not clipped, so that it has a gradient everywhere.
     fn estimate(&self, run: &Run, z: &Tensor, clip: bool) -> candle_core::Result<Tensor> {
-        let f = run.network.forward(z, &run.network.biases(&self.gamma)?)?;
+        let f = run.network.output(z, &self.gamma)?;
         let own = run.read_out();
         let read_out = ReadOut {
             clip: clip && own.clip,

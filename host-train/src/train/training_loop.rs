@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 pub fn train(run: &mut Run, split: &Split, session: &Session<'_>) -> Result<Outcome> {
     check_device(run)?;
     run.refitted = false;
+    run.network.set_gains(None);
     let group = session.group;
     let exchange = leader_reports(group, Exchange::new(group, run.config.train.batch))?;
     let folder = RunFolder::open(session, run);

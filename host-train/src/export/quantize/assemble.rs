@@ -3,6 +3,7 @@
 use super::formats::IntegerFormat;
 use super::integers::IntegerNetwork;
 use super::teacher::Teacher;
+use crate::model::variance::LARGEST_DEVIATION;
 use ancestral::fixed::CONSTANT_ONE;
 use ancestral::model::{AlignedBytes, DEVIATION_TOLERANCE, DecoderSpec, LayerSpec, ModelSpec, VarianceSpec};
 use ancestral::number::Number;
@@ -38,9 +39,6 @@ pub fn with_layers<F: ancestral::Format>(float: &ModelSpec<F32>, layers: Vec<Lay
     }
     ModelSpec { head, layers }
 }
-
-/// Largest standard deviation that a constant in Q1.14 holds.
-const LARGEST_DEVIATION: f64 = i16::MAX as f64 / CONSTANT_ONE as f64;
 
 /// Returns the deviation of a decoder, moved into the range of the number format: down to the largest that it holds, or
 /// up to the next that it holds well enough. The file's own ELBO counts it.

@@ -17,6 +17,9 @@ const FORMAT: &str = "ancestral-checkpoint-2";
 /// Entry of the metadata of a run whose variances were fitted again after training.
 pub(super) const REFITTED: &str = "refitted";
 
+/// Entry of the metadata with the gains of the network's output.
+pub(super) const GAINS: &str = "gains";
+
 /// Returns the name of a parameter's best value in a training checkpoint.
 pub(super) fn best_name(parameter: &str) -> String {
     format!("best.{parameter}")

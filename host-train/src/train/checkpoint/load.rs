@@ -1,7 +1,8 @@
 //! Reading a run from a checkpoint.
 
-use super::file::{CHECKPOINT, CheckpointFile, Contents, REFITTED, WEIGHTS, best_name};
+use super::file::{CHECKPOINT, CheckpointFile, Contents, GAINS, REFITTED, WEIGHTS, best_name};
 use crate::data::ValueKind;
+use crate::model::gain::GainCurve;
 use crate::optimizer::Slot;
 use crate::train::config::Config;
 use crate::train::run::Run;
@@ -71,6 +72,11 @@ fn restore(file: &CheckpointFile<'_>, device: &Device) -> Result<Run> {
     };
     let mut run = Run::new(config, file.entry("dim")?.parse()?, kind, device)?;
     run.refitted = file.optional_entry(REFITTED).is_some();
+    if let Some(text) = file.optional_entry(GAINS) {
+        let gains: GainCurve = serde_json::from_str(text)?;
+        gains.check()?;
+        run.network.set_gains(Some(gains));
+    }
     if file.contents == Contents::Training {
         run.optimizer.step = file.entry("step")?.parse()?;
         run.rng = serde_json::from_str(file.entry("rng")?)?;

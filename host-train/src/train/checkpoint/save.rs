@@ -1,6 +1,6 @@
 //! Writing a run into a checkpoint.
 
-use super::file::{Contents, REFITTED, best_name, write};
+use super::file::{Contents, GAINS, REFITTED, best_name, write};
 use crate::data::ValueKind;
 use crate::train::run::Run;
 use anyhow::Result;
@@ -44,6 +44,9 @@ fn describe(run: &Run) -> Result<HashMap<String, String>> {
     ]);
     if run.refitted {
         metadata.insert(REFITTED.into(), String::new());
+    }
+    if let Some(gains) = run.network.gains() {
+        metadata.insert(GAINS.into(), serde_json::to_string(gains)?);
     }
     match &run.kind {
         ValueKind::Continuous { mean, scale } => {

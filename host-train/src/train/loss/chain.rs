@@ -73,6 +73,7 @@ impl Objective<'_> {
         let t = draws.times.tensor(x.device())?;
         let biases = self.network.biases(&table.unsqueeze(1)?)?.index_select(&t, 0)?;
         let f = self.network.forward_plain(&z, &biases, &draws.masks)?;
+        let f = self.network.with_gain(f, &steps.gamma)?;
         self.read_plain(x, &z, &f, &steps.gamma)
     }
 
@@ -85,7 +86,11 @@ impl Objective<'_> {
         let f = self
             .network
             .forward_fused(&z, &biases, draws.times.clone(), &draws.masks)?;
-        Ok((rows, f))
+        if self.network.gains().is_none() {
+            return Ok((rows, f));
+        }
+        let gamma = table.index_select(&draws.times.tensor(x.device())?, 0)?.unsqueeze(1)?;
+        Ok((rows, self.network.with_gain(f, &gamma)?))
     }
 
     /// Returns the nats of each row. It uses candle's own operations.

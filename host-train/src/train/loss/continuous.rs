@@ -102,6 +102,7 @@ impl Objective<'_> {
         let f = self
             .network
             .forward_masked(&z, &self.network.biases(gamma)?, &draws.masks)?;
+        let f = self.network.with_gain(f, gamma)?;
         let t = Index::Host(draws.split_times().1);
         let reads = match fused::serves(x.device()) {
             true => self.read_fused(&Rows::new(x, &draws.noise, t.clone())?, &f, gamma)?,

@@ -52,7 +52,7 @@ pub fn finetune<F: IntegerFormat>(
     let device = Device::Cpu;
     let teacher = FloatNetwork::new(float, &device)?;
     let student = Student::<F>::new(network, &device)?;
-    let table = StepTensors::new(&model, &device)?;
+    let table = StepTensors::new(&model, &float.head, &device)?;
     let first_rate = settings.learning_rate.unwrap_or(F::RATE);
     let parameters = ParamsAdamW {
         lr: first_rate,

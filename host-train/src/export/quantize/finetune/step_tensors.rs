@@ -6,6 +6,7 @@ use crate::export::quantize::integers::STATE_UNIT;
 use crate::fused::elbo::Rows;
 use crate::model::read_out::ReadOut;
 use ancestral::F32;
+use ancestral::model::ModelHead;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ops::sigmoid;
@@ -15,6 +16,8 @@ pub(super) struct StepTensors {
     read_out: ReadOut,
     /// `(calls, 1)`.
     gamma: Tensor,
+    /// Gain of the output, `(calls, 1)`.
+    gains: Tensor,
     /// Cost of one unit of a squared component of the error, `(calls, D)`.
     weight: Tensor,
     /// Matrix whose columns are the directions of the components, `(D, D)`.
@@ -25,17 +28,21 @@ pub(super) struct StepTensors {
 }
 
 impl StepTensors {
-    pub(super) fn new(model: &ancestral::Model<'_, F32>, device: &Device) -> Result<Self> {
+    /// * `head`: of the model's specification.
+    pub(super) fn new(model: &ancestral::Model<'_, F32>, head: &ModelHead, device: &Device) -> Result<Self> {
         let (header, table, calls) = (model.header(), model.step_table(), model.calls());
         let (costs, dim) = (Costs::new(model), model.dim());
         let gammas = table.gamma.iter().skip(table.gamma.len() - calls);
         let gamma: Vec<f64> = gammas.map(|&g| f64::from(g)).collect();
+        let first = table.gamma.len() - calls;
+        let gains = (first..table.gamma.len()).map(|t| head.gains.get(t).copied().unwrap_or(1.0));
         Ok(Self {
             read_out: ReadOut {
                 prediction: header.prediction,
                 clip: header.clip,
             },
             gamma: Tensor::from_vec(gamma, (calls, 1), device)?,
+            gains: Tensor::from_vec(gains.collect(), (calls, 1), device)?,
             weight: Tensor::from_vec(costs.weights, (calls, dim), device)?,
             basis: match costs.basis.is_empty() {
                 true => None,
@@ -52,6 +59,8 @@ impl StepTensors {
     /// It is that of [`Costs`], by the read-out as a formula and not by its table.
     pub(super) fn loss(&self, batch: &StateBatch, f: &Tensor, target: &Tensor) -> Result<Tensor> {
         let gamma = self.gamma.index_select(&batch.row, 0)?;
+        let gains = self.gains.index_select(&batch.row, 0)?;
+        let (f, target) = (&f.broadcast_mul(&gains)?, &target.broadcast_mul(&gains)?);
         let z = (&batch.z * STATE_UNIT)?;
         let target_estimate = self.distance(&z, &z.zeros_like()?, target, &gamma)?.detach();
         let mut error = self.distance(&z, &target_estimate, f, &gamma)?;
