@@ -41,7 +41,7 @@ fn trained(data: Data, steps: u64) -> (Run, Split) {
         config.model.prediction = host_train::train::config::PredictionKind::V;
         config.data.levels = None;
     }
-    config.data.validation_rows = 12;
+    config.data.validation_rows = 12.into();
     config.train.steps = steps;
     let split = data::load(&config.data, folder.path()).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();

@@ -8,14 +8,19 @@ use std::path::Path;
 
 /// Writes samples in the format that the file's extension names.
 ///
+/// * `columns`: header of a `.csv`; empty for none.
+///
 /// # Errors
 ///
 /// If the extension is none of the three, or a picture is asked for and the samples are no square images.
-pub fn write_samples(path: &Path, samples: &Samples, levels: u16) -> Result<()> {
+pub fn write_samples(path: &Path, samples: &Samples, levels: u16, columns: &[String]) -> Result<()> {
     let rows = samples.rows();
     match path.extension().and_then(|e| e.to_str()) {
         Some("csv") => write_atomically(path, |out| {
             let mut csv = csv::Writer::from_writer(out);
+            if !columns.is_empty() {
+                csv.write_record(columns)?;
+            }
             for row in &rows {
                 csv.serialize(row)?;
             }
