@@ -247,14 +247,7 @@ impl<F: Format, S: Storage<F>> Likelihood<'_, F, S> {
             estimate,
             contributions,
         };
-        elbo_by_dimension(
-            &model.step_table(),
-            &model.decoder(),
-            &mut denoiser,
-            data,
-            buffers,
-            rng,
-        )
+        elbo_by_dimension(&model.step_table(), &model.decoder(), &mut denoiser, data, buffers, rng)
     }
 }
 
@@ -291,7 +284,9 @@ mod tests {
         noise.add_square(1.7, &error, &mut to);
         let square: f32 = to.nats.iter().sum();
         let along = |j: usize| (0..3).map(|d| BASIS[3 * d + j] * error[d]).sum::<f32>();
-        let whole: f32 = (0..3).map(|j| 0.5 * (1.7 * along(j) / noise.deviation(j)).powi(2)).sum();
+        let whole: f32 = (0..3)
+            .map(|j| 0.5 * (1.7 * along(j) / noise.deviation(j)).powi(2))
+            .sum();
         assert!((square - whole).abs() < 1e-5 * whole, "{square} {whole}");
         to.nats.fill(0.0);
         noise.add_each(&mut to, |deviation| deviation);

@@ -48,7 +48,10 @@ fn score(spec: &ModelSpec<F32>) -> Vec<f32> {
     };
     assert_eq!(whole, divided);
     let sum: f32 = nats.iter().sum();
-    assert!((sum - whole.total()).abs() < 1e-5 * whole.total().abs(), "{sum} {whole:?}");
+    assert!(
+        (sum - whole.total()).abs() < 1e-5 * whole.total().abs(),
+        "{sum} {whole:?}"
+    );
     nats
 }
 
@@ -126,7 +129,13 @@ fn a_dimension_by_itself_costs_its_contribution() {
     let wide: Vec<f64> = gamma.iter().map(|&g| f64::from(g)).collect();
     let schedule = Schedule::new(&wide).unwrap();
     let constants: Vec<[f32; 8]> = (0..gamma.len())
-        .map(|t| schedule.constants(Prediction::X, t).unwrap().map(|c| c as f32).to_array())
+        .map(|t| {
+            schedule
+                .constants(Prediction::X, t)
+                .unwrap()
+                .map(|c| c as f32)
+                .to_array()
+        })
         .collect();
     let weight: Vec<f32> = (0..gamma.len()).map(|t| schedule.weight(t).unwrap() as f32).collect();
     let table = StepTable {

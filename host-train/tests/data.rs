@@ -287,3 +287,20 @@ fn rows_can_be_selected_in_any_order() {
     );
     assert!(train.select(&[]).is_empty());
 }
+
+#[test]
+fn halves_and_bits_are_read() {
+    let halves = [0.0, 1.0, 2.0, 3.0].map(half::f16::from_f32);
+    let split = load("d.npy", &npy(&[2, 2], npyz::Order::C, halves), |spec| {
+        spec.levels = Some(4)
+    });
+    assert_eq!(all_levels(&split), [[0, 1], [2, 3]]);
+    let split = load(
+        "d.npy",
+        &npy(&[2, 2], npyz::Order::C, [true, false, false, true]),
+        |spec| {
+            spec.levels = Some(2);
+        },
+    );
+    assert_eq!(all_levels(&split), [[0, 1], [1, 0]]);
+}

@@ -1,8 +1,8 @@
 use super::args::{ModelOut, Output, Source};
 use super::print::print_exported;
 use anyhow::Result;
-use host_train::export::{Recipe, export};
 use host_train::export::source::keep_data_from;
+use host_train::export::{Recipe, export};
 use host_train::progress::Progress;
 use std::process::ExitCode;
 

@@ -125,7 +125,13 @@ impl<'o> RowReader<'o> {
         }
         let label = self.table.label.as_ref().map(|label| label.index);
         let is_value = |(index, _): &(usize, &_)| Some(*index) != label;
-        let values = || fields.iter().enumerate().filter(is_value).map(|(_, text)| text.as_ref());
+        let values = || {
+            fields
+                .iter()
+                .enumerate()
+                .filter(is_value)
+                .map(|(_, text)| text.as_ref())
+        };
         if is_first && self.is_header(values()) {
             let table = &mut self.table;
             table.header = Some(values().map(shortened).collect());

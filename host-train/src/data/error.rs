@@ -132,7 +132,9 @@ pub enum DataError {
         found: String,
     },
     /// A quote that is not closed on its line.
-    #[error("{file}, row {row}, field {number}: the quote that opens here is not closed on its line; close or remove it")]
+    #[error(
+        "{file}, row {row}, field {number}: the quote that opens here is not closed on its line; close or remove it"
+    )]
     UnclosedQuote {
         /// Path of the file.
         file: String,
@@ -153,7 +155,7 @@ pub enum DataError {
     },
     /// A first row of numbers that are names of columns.
     #[error(
-        "{file}: the first row {reason}, as a header does, and would be learned as data; set `header = true` if it names the columns, or `header = false` if it is data"
+        "{file}: the first row {reason}, as a header does, but is taken as data; set `header = true` if it names the columns, or `header = false` if it is data"
     )]
     LikelyHeader {
         /// Path of the file.

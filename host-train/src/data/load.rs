@@ -64,7 +64,13 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
 ///
 /// If the file cannot be read, or its rows cannot be of the same data set.
 pub fn load_rows(path: &Path, like: &Dataset) -> Result<Dataset, DataError> {
-    Ok(load_more_rows(path, like, &DataSpec::default())?.0)
+    // Numbers that name the columns are no row.
+    let numbers = !like.columns.is_empty() && like.columns.iter().all(|name| name.parse::<f64>().is_ok());
+    let own = DataSpec {
+        header: numbers.then_some(true),
+        ..DataSpec::default()
+    };
+    Ok(load_more_rows(path, like, &own)?.0)
 }
 
 /// Reads every row of the file at `path` as one more file of the data set of `like`, which `own` specifies. The

@@ -36,11 +36,7 @@ const FEW_STEPS: f64 = 1024.0;
 
 /// Measures mean and standard deviation of each column over the rows `train` (at least one). Remarks on columns of few
 /// digits go to `remarks`.
-pub(super) fn continuous(
-    table: &RawTable,
-    train: &[usize],
-    remarks: &mut Vec<String>,
-) -> Result<ValueKind, DataError> {
+pub(super) fn continuous(table: &RawTable, train: &[usize], remarks: &mut Vec<String>) -> Result<ValueKind, DataError> {
     let column_mean = |column: usize, of: &dyn Fn(f64) -> f64| {
         train.iter().map(|&row| of(table.row(row)[column])).sum::<f64>() / train.len() as f64
     };
@@ -69,7 +65,8 @@ fn check_resolution(
     if deviation >= FEW_STEPS * step {
         return Ok(());
     }
-    let (file, field, value) = (table.name(), table.field(column), first.to_string());
+    let lowest = train.iter().map(|&row| table.row(row)[column]).fold(first, f64::min);
+    let (file, field, value) = (table.name(), table.field(column), lowest.to_string());
     // The rounding of the mean leaves a deviation to a column of one value.
     if train.iter().all(|&row| table.row(row)[column] == first) {
         return Err(DataError::ConstantColumn { file, field, value });

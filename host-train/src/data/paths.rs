@@ -44,7 +44,8 @@ impl DataSpec {
 /// Returns the absolute form of a path without `.` and `..`. Links of the folder are followed as far as it exists, so
 /// that the way from one folder to another is the one on the disk.
 fn absolute(path: &Path) -> PathBuf {
-    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // The empty path is the current folder.
+    let full = std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_owned());
     let mut plain = PathBuf::new();
     for component in full.components() {
         match component {
@@ -55,6 +56,9 @@ fn absolute(path: &Path) -> PathBuf {
             Component::CurDir => {}
             other => plain.push(other),
         }
+    }
+    if plain.is_dir() {
+        return plain.canonicalize().unwrap_or(plain);
     }
     match (plain.parent().map(Path::canonicalize), plain.file_name()) {
         (Some(Ok(folder)), Some(name)) => folder.join(name),
@@ -86,6 +90,13 @@ mod tests {
             ("../../data/x.csv", "../../configs/y.npz")
         );
         assert_eq!(kept.anchored(&root.join("runs/a")), found);
+    }
+
+    #[test]
+    fn the_empty_folder_is_the_current_one() {
+        let spec = DataSpec::new("x.csv");
+        assert_eq!(spec.anchored(Path::new("")), spec.anchored(Path::new(".")));
+        assert_eq!(spec.anchored(Path::new("")).relative_to(Path::new("")), spec);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn describe_split(name: &str, table: &RawTable, levels: Option<u16>, 
     format!(
         "{}; {} to train on, {} for validation, {} held back for the test",
         describe_table(name, table, levels),
-        deal.train.len(),
+        count(deal.train.len(), "row"),
         deal.validation.len(),
         deal.test.len()
     )
@@ -26,14 +26,14 @@ pub(super) fn describe_split(name: &str, table: &RawTable, levels: Option<u16>, 
 /// Returns the line about a table: rows, columns, header, kind and label.
 pub(super) fn describe_table(name: &str, table: &RawTable, levels: Option<u16>) -> String {
     let header = match table.header {
-        Some(_) => "named",
-        None => "without names",
+        Some(_) => "named by a header",
+        None => "without a header",
     };
     let kind = levels.map_or("continuous".to_owned(), |levels| format!("{levels} levels"));
     format!(
-        "{name}: {} rows of {} columns {header}, {kind}{}",
-        table.len(),
-        table.dim,
+        "{name}: {} and {} {header}, {kind}{}",
+        count(table.len(), "row"),
+        count(table.dim, "column"),
         describe_label(table)
     )
 }
@@ -49,5 +49,10 @@ fn describe_label(table: &RawTable) -> String {
         Some(name) => format!("column {} ({name:?})", label.index + 1),
         None => format!("column {}", label.index + 1),
     };
-    format!(", {name} set aside as a label of {} values", texts.len())
+    format!(", {name} set aside as a label of {}", count(texts.len(), "value"))
+}
+
+/// Returns a number and the noun that it counts.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

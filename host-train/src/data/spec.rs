@@ -87,7 +87,11 @@ impl DataSpec {
 
     /// Returns the files of the rows that are learned from, or the name of a built-in set.
     pub fn learned(&self) -> &[String] {
-        if self.train.is_empty() { &self.source } else { &self.train }
+        if self.train.is_empty() {
+            &self.source
+        } else {
+            &self.train
+        }
     }
 
     /// Returns the name of the data for titles: its files or its built-in set.

@@ -12,7 +12,17 @@ const INDEX_ROWS: usize = 5;
 const LABEL_VALUES: usize = 20;
 /// Names that people give to labels.
 const LABEL_NAMES: [&str; 12] = [
-    "target", "label", "labels", "class", "classes", "y", "species", "category", "cluster", "outcome", "diagnosis",
+    "target",
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "y",
+    "species",
+    "category",
+    "cluster",
+    "outcome",
+    "diagnosis",
     "quality",
 ];
 /// Highest level that data without `levels` is taken to have.

@@ -185,7 +185,10 @@ fn score_file(
     let summary = summarize(file, data, scoring.draws, scoring.seed, &sums);
     let draws = f64::from(scoring.draws);
     for row in &mut scores {
-        row.terms.iter_mut().chain(&mut row.dimensions).for_each(|nats| *nats /= draws);
+        row.terms
+            .iter_mut()
+            .chain(&mut row.dimensions)
+            .for_each(|nats| *nats /= draws);
     }
     Ok((summary, scores))
 }

@@ -25,7 +25,10 @@ pub fn write_scores(path: &Path, data: &Dataset, scores: &[RowScore]) -> Result<
             let labels = data.labels.as_ref();
             record.extend(labels.and_then(|labels| labels.get(index)).cloned());
             let total: f64 = score.terms.iter().sum();
-            let numbers = [total].into_iter().chain(score.terms).chain(score.dimensions.iter().copied());
+            let numbers = [total]
+                .into_iter()
+                .chain(score.terms)
+                .chain(score.dimensions.iter().copied());
             record.extend(numbers.map(|nats| nats.to_string()));
             csv.write_record(&record)?;
         }
