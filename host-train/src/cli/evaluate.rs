@@ -8,6 +8,7 @@ use host_train::progress::Progress;
 use host_train::runtime::evaluate::{Evaluation, evaluate, evaluate_rows};
 use host_train::runtime::model_file::ModelFile;
 use host_train::runtime::scores::write_scores;
+use host_train::train::config::Config;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,8 +22,9 @@ pub struct Args {
     /// Part of the data to score
     #[arg(long, value_enum, default_value = "test")]
     rows: Part,
-    /// Score every row of this file instead: .csv, .csv.gz, .npy or .npz, in the units and columns of the data
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "config"])]
+    /// Score every row of this file instead: .csv, .csv.gz, .npy or .npz, in the units and columns of the data.
+    /// `header`, `array` and `label_column` are those of the data
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
     data: Option<PathBuf>,
     /// Score only the first N rows
     #[arg(long, value_name = "N")]
@@ -67,7 +69,11 @@ impl Args {
     /// Reads the rows to score.
     fn read_rows(&self, file: &ModelFile, quiet: bool) -> Result<Dataset> {
         if let Some(path) = &self.data {
-            let (rows, reading) = load_more_rows(path, &file.no_rows()?, &file.data().unwrap_or_default())?;
+            let own = match &self.source.config {
+                Some(config) => Config::read(config)?.data,
+                None => file.data().unwrap_or_default(),
+            };
+            let (rows, reading) = load_more_rows(path, &file.no_rows()?, &own)?;
             report_reading(&reading, quiet);
             return Ok(rows);
         }

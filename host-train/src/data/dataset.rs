@@ -1,6 +1,6 @@
 //! Rows in the units that the model sees.
 
-use super::reading::Reading;
+use super::read_report::ReadReport;
 use super::table::Origin;
 use crate::rng::{RandomSource, Share};
 
@@ -182,7 +182,7 @@ pub struct Split {
     /// Rows held back for the evaluation: nothing about them, not even their mean, enters the training.
     pub test: Dataset,
     /// Sentences about the reading.
-    pub reading: Reading,
+    pub reading: ReadReport,
 }
 
 impl Split {

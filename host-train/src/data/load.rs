@@ -7,7 +7,7 @@ use super::dataset::{Dataset, Split, ValueKind};
 use super::error::DataError;
 use super::label::LabelColumn;
 use super::options::ReadOptions;
-use super::reading::{Reading, describe_split, describe_table};
+use super::read_report::{ReadReport, describe_split, describe_table};
 use super::spec::DataSpec;
 use super::split::{self, Deal};
 use super::table::RawTable;
@@ -51,7 +51,7 @@ pub fn load(spec: &DataSpec, base_dir: &Path) -> Result<Split, DataError> {
         train: dataset(&deal.train),
         validation: dataset(&deal.validation),
         test: dataset(&deal.test),
-        reading: Reading {
+        reading: ReadReport {
             line: describe_split(&name, &table, levels, &deal),
             warnings,
         },
@@ -79,7 +79,7 @@ pub fn load_rows(path: &Path, like: &Dataset) -> Result<Dataset, DataError> {
 /// # Errors
 ///
 /// If the file cannot be read, or its rows cannot be of the same data set.
-pub fn load_more_rows(path: &Path, like: &Dataset, own: &DataSpec) -> Result<(Dataset, Reading), DataError> {
+pub fn load_more_rows(path: &Path, like: &Dataset, own: &DataSpec) -> Result<(Dataset, ReadReport), DataError> {
     let name = path.display().to_string();
     let mut options = ReadOptions::new(own, &[]);
     if readers::holds_named_arrays(&name) {
@@ -89,13 +89,11 @@ pub fn load_more_rows(path: &Path, like: &Dataset, own: &DataSpec) -> Result<(Da
         label: Some(LabelColumn::None),
         ..options.clone()
     };
-    let (table, used) = match readers::read(path, &options) {
-        Err(DataError::UnknownLabel { .. }) => (readers::read(path, &bare())?, bare()),
-        Ok(table) if table.label.is_some() && table.dim + 1 == like.dim => (readers::read(path, &bare())?, bare()),
-        Ok(table) => (table, options.clone()),
-        Err(error) => return Err(error),
+    let mut table = match readers::read(path, &options) {
+        Err(DataError::UnknownLabel { .. }) => readers::read(path, &bare())?,
+        Ok(table) if table.label.is_some() && table.dim + 1 == like.dim => readers::read(path, &bare())?,
+        read => read?,
     };
-    let mut table = table;
     if table.dim != like.dim {
         return Err(DataError::OtherWidth {
             file: table.name(),
@@ -107,12 +105,12 @@ pub fn load_more_rows(path: &Path, like: &Dataset, own: &DataSpec) -> Result<(Da
         table.check_names(&like.columns)?;
         table.header = Some(like.columns.clone());
     }
-    suspicions::check(&mut table, &used, false)?;
+    suspicions::check_index(&mut table)?;
     let levels = like.levels();
     if let ValueKind::Levels { levels } = like.kind {
         normalize::levels(&table, levels)?;
     }
-    let reading = Reading {
+    let reading = ReadReport {
         line: describe_table(&name, &table, levels),
         warnings: std::mem::take(&mut table.remarks),
     };
@@ -138,23 +136,28 @@ impl FileReader<'_> {
         }
         let own = |files: &[String], arrays: &[String]| match (files, arrays) {
             ([], []) => Ok(None),
-            ([], arrays) => self.read_files(spec.learned(), arrays).map(Some),
-            (files, []) => self.read_files(files, &spec.array).map(Some),
-            (files, arrays) => self.read_files(files, arrays).map(Some),
+            ([], arrays) => self.read_files(spec.learned(), arrays, false).map(Some),
+            (files, []) => self.read_files(files, &spec.array, false).map(Some),
+            (files, arrays) => self.read_files(files, arrays, false).map(Some),
         };
         Ok((
-            self.read_files(spec.learned(), &spec.array)?,
+            self.read_files(spec.learned(), &spec.array, true)?,
             own(&spec.validation, &spec.validation_array)?,
             own(&spec.test, &spec.test_array)?,
         ))
     }
 
     /// Reads files of the same columns, one after the other.
-    fn read_files(&self, files: &[String], arrays: &[String]) -> Result<RawTable, DataError> {
+    ///
+    /// * `learned`: rows to learn from; labels and levels among the others are the same.
+    fn read_files(&self, files: &[String], arrays: &[String], learned: bool) -> Result<RawTable, DataError> {
         let options = ReadOptions::new(self.spec, arrays);
         let read = |file: &String| {
             let mut table = readers::read(&self.base_dir.join(file), &options)?;
-            suspicions::check(&mut table, &options, self.levels.is_none())?;
+            match learned {
+                true => suspicions::check(&mut table, &options, self.levels.is_none())?,
+                false => suspicions::check_index(&mut table)?,
+            }
             Ok(table)
         };
         let mut tables = files.iter().map(read);

@@ -1,4 +1,4 @@
-//! How to read one file.
+//! Settings for reading one file.
 
 use super::label::LabelColumn;
 use super::spec::DataSpec;

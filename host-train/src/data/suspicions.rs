@@ -28,7 +28,7 @@ const LABEL_NAMES: [&str; 12] = [
 /// Highest level that data without `levels` is taken to have.
 const HIGHEST_LEVEL: f64 = 255.0;
 
-/// Looks for what may have been misread in the table of a file, and adds remarks to it.
+/// Looks for what may have been misread in the table of a file to learn from, and adds remarks to it.
 ///
 /// * `continuous`: the data has no levels.
 ///
@@ -87,7 +87,11 @@ fn counts_from(values: &[f64], first: f64) -> bool {
 }
 
 /// Looks for an index of the rows in the first column.
-fn check_index(table: &mut RawTable) -> Result<(), DataError> {
+///
+/// # Errors
+///
+/// If the column has no name, and so is an index beyond doubt.
+pub(super) fn check_index(table: &mut RawTable) -> Result<(), DataError> {
     if table.dim < 2 || table.label.as_ref().is_some_and(|label| label.index == 0) {
         return Ok(());
     }
@@ -126,7 +130,8 @@ fn label_remark(table: &RawTable, column: usize, continuous: bool) -> Option<Str
         let count = distinct_up_to(table, column, LABEL_VALUES + 1);
         count <= LABEL_VALUES && 2 * count <= table.len()
     };
-    if !named && !(continuous && at_end && table.dim > 2 && is_whole(table, column) && few() && alone()) {
+    let stands_out = || continuous && at_end && table.dim > 2 && is_whole(table, column) && few() && alone();
+    if !(named || stands_out()) {
         return None;
     }
     let (field, file) = (table.field(column), table.name());

@@ -1,7 +1,7 @@
 //! Training of an open run in its folder.
 
 use super::open::{OpenRun, Start};
-use crate::data::Reading;
+use crate::data::ReadReport;
 use crate::parallel::{Group, agree};
 use crate::train::advice::explain_memory;
 use crate::train::checkpoint::{CHECKPOINT, WEIGHTS, put_aside};
@@ -54,7 +54,7 @@ pub fn train_run(
 /// Prints what was read on standard error, and what may have been misread.
 ///
 /// * `quiet`: print the warnings alone.
-pub fn report_reading(reading: &Reading, quiet: bool) {
+pub fn report_reading(reading: &ReadReport, quiet: bool) {
     if !quiet {
         eprintln!("{}", reading.line);
     }

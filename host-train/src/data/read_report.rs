@@ -5,7 +5,7 @@ use super::table::RawTable;
 
 /// Sentences about the reading of a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
+pub struct ReadReport {
     /// Line that says what was read.
     pub line: String,
     /// Remarks on what may have been misread, each with its remedy.
