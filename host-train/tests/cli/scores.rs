@@ -147,6 +147,11 @@ fn columns_come_back_in_samples() {
         let (header, found) = table(&root.join(file));
         assert_eq!(header, ["a", "b", "c", "d"], "{file}");
         assert_eq!(found.len(), rows);
+        // Levels are written as whole numbers.
+        assert!(
+            found.iter().flatten().all(|level| level.parse::<u8>().is_ok()),
+            "{found:?}"
+        );
     }
     ok(root, &["distance", "x.csv", "y.csv", "--model", "models/tiny.vdm"]);
 }
