@@ -73,6 +73,7 @@
 //! * [`steps`] – other steps of the same model, made at run time; η.
 //! * [`sampler`] – the ancestral chain: [`Sampler`].
 //! * [`likelihood`] – the ELBO: [`Likelihood`].
+//! * [`contributions`] – the ELBO divided among the dimensions of a row.
 //! * [`batch`] – several chains at once: [`BatchSampler`].
 //!
 //! # Features
@@ -110,6 +111,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod batch;
+pub mod contributions;
 pub mod decoder;
 pub mod denoiser;
 pub mod fixed;

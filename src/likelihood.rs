@@ -99,7 +99,7 @@ pub fn step_nats<D: Denoiser, R: Rng + ?Sized>(
 }
 
 /// `½ Σ_d [α_T² (x_d² − 1) + softplus(−γ_T)]` nats, see [`prior_nats`](crate::schedule::prior_nats).
-fn prior<N: Number>(decoder: &Decoder<'_, N>, x: &[N]) -> f32 {
+pub(crate) fn prior<N: Number>(decoder: &Decoder<'_, N>, x: &[N]) -> f32 {
     let excess = x.iter().fold(0.0f32, |sum, x| sum + (x.to_f32() * x.to_f32() - 1.0));
     prior_nats_from(decoder.last_alpha_squared, decoder.last_log_variance, excess, x.len())
 }
@@ -200,8 +200,8 @@ fn log_normal(value: f64, mean: f64, deviation: f64) -> f64 {
 /// assert!(unusual > usual + 100.0);
 /// ```
 pub struct Likelihood<'m, F: Format, S> {
-    model: Model<'m, F>,
-    storage: S,
+    pub(crate) model: Model<'m, F>,
+    pub(crate) storage: S,
 }
 
 /// Reason why a row cannot be scored.
@@ -292,6 +292,12 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
     ///
     /// [`RowError`] if the row does not suit the model.
     pub fn elbo_of_levels<R: Rng + ?Sized>(&mut self, row: &[u8], rng: &mut R) -> Result<Elbo, RowError> {
+        self.take_levels(row)?;
+        Ok(self.elbo_of_data(rng))
+    }
+
+    /// Takes a row of levels as the data to score.
+    pub(crate) fn take_levels(&mut self, row: &[u8]) -> Result<(), RowError> {
         let decoder = self.model.decoder();
         if decoder.levels == 0 {
             return Err(RowError::Decoder);
@@ -305,7 +311,7 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
         for (x, &level) in data.iter_mut().zip(row) {
             *x = decoder.level_value(level);
         }
-        Ok(self.elbo_of_data(rng))
+        Ok(())
     }
 
     /// Returns the negative ELBO of a row of continuous data in raw units, with one draw of the noise for each t.
@@ -336,6 +342,12 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
     ///
     /// [`RowError`] if the row does not suit the model.
     pub fn elbo_of_values<R: Rng + ?Sized>(&mut self, row: &[f32], rng: &mut R) -> Result<Elbo, RowError> {
+        self.take_values(row)?;
+        Ok(self.elbo_of_data(rng))
+    }
+
+    /// Takes a row of values as the data to score.
+    pub(crate) fn take_values(&mut self, row: &[f32]) -> Result<(), RowError> {
         let decoder = self.model.decoder();
         if decoder.levels != 0 {
             return Err(RowError::Decoder);
@@ -349,7 +361,7 @@ impl<'m, F: Format, S: Storage<F>> Likelihood<'m, F, S> {
         for ((x, &value), (mean, scale)) in data.iter_mut().zip(row).zip(affine) {
             *x = F::Number::from_f32((value - mean) / scale);
         }
-        Ok(self.elbo_of_data(rng))
+        Ok(())
     }
 
     fn check(&self, found: usize) -> Result<(), RowError> {

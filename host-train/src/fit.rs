@@ -6,4 +6,4 @@ pub mod training;
 
 pub use open::{OpenRun, RunRequest, Start, open_run};
 pub use pipeline::{Fitted, FittedModel, ModelPlan, fit};
-pub use training::train_run;
+pub use training::{report_reading, train_run};

@@ -8,4 +8,5 @@ pub mod model_file;
 pub mod raw_rows;
 pub mod sample;
 pub mod sample_variance;
+pub mod scores;
 pub mod units;

@@ -81,11 +81,12 @@ fn optdigits(change: impl FnOnce(&mut DataSpec)) -> Split {
 
 #[test]
 fn optical_digits_are_split_by_writer() {
-    let split = optdigits(|spec| spec.validation_rows = 400);
+    let split = optdigits(|spec| spec.validation_rows = 400.into());
     let Split {
         train,
         validation,
         test,
+        ..
     } = &split;
     assert_eq!((train.len(), validation.len(), test.len()), (3423, 400, 1797));
     assert_eq!(
@@ -119,7 +120,7 @@ fn the_test_rows_are_the_shipped_digits_in_order() {
 fn the_seed_draws_the_validation_rows_of_optical_digits() {
     let [none, some, other] = [(0, 0), (400, 0), (400, 1)].map(|(rows, seed)| {
         optdigits(|spec| {
-            spec.validation_rows = rows;
+            spec.validation_rows = rows.into();
             spec.split_seed = seed;
         })
     });
@@ -203,7 +204,7 @@ fn labels_headers_quotes_and_blank_lines_are_read() {
     let text = b"\xef\xbb\xbf\"a\" , b,class\r\n\r\n 1,\"2\",cat\r\n3,0,dog\r\n";
     let split = load("d.CSV", text, |spec| {
         spec.levels = Some(4);
-        spec.label_column = LabelColumn::Last;
+        spec.label_column = Some(LabelColumn::Last);
     });
     assert_eq!(all_levels(&split), [[1, 2], [3, 0]]);
 }
@@ -270,7 +271,7 @@ fn an_array_of_an_npz_is_read_by_name_or_because_it_is_alone() {
         drop(writer);
         let split = load("d.npz", &bytes.into_inner(), |spec| {
             spec.levels = Some(4);
-            spec.array = asked.map(str::to_owned);
+            spec.array = asked.map(str::to_owned).into_iter().collect();
         });
         assert_eq!(all_levels(&split), [[1, 2], [3, 0]]);
     }
@@ -312,8 +313,25 @@ fn bounded_values_are_brought_to_their_range() {
     };
     assert!(error(&both).contains("levels have their own"));
     let digits = DataSpec {
-        source: "digits".into(),
+        source: vec!["digits".into()],
         ..spec([0.0, 16.0])
     };
     assert!(error(&digits).contains("levels have their own"));
+}
+
+#[test]
+fn halves_and_bits_are_read() {
+    let halves = [0.0, 1.0, 2.0, 3.0].map(half::f16::from_f32);
+    let split = load("d.npy", &npy(&[2, 2], npyz::Order::C, halves), |spec| {
+        spec.levels = Some(4)
+    });
+    assert_eq!(all_levels(&split), [[0, 1], [2, 3]]);
+    let split = load(
+        "d.npy",
+        &npy(&[2, 2], npyz::Order::C, [true, false, false, true]),
+        |spec| {
+            spec.levels = Some(2);
+        },
+    );
+    assert_eq!(all_levels(&split), [[0, 1], [1, 0]]);
 }

@@ -65,7 +65,7 @@ fn not_a_number() {
     assert_eq!(
         message("d.csv", b"hot,cold\n1,2\n\n3,warm\n", |_| ()),
         "d.csv, row 4, field 2 (\"cold\"): \"warm\" is not a number; write plain numbers separated by commas \
-         (a header is a first row without any number)"
+         (a header is a first row without any number), or name a column of labels with `label_column`"
     );
     let long = format!("1,2\n3,{}\n", "x".repeat(10_000));
     assert!(message("d.csv", long.as_bytes(), |_| ()).len() < 250);
@@ -116,7 +116,7 @@ fn empty_file() {
             "d.csv holds no values: give at least two rows of numbers"
         );
     }
-    let only_label = message("d.csv", b"1\n2\n", |spec| spec.label_column = LabelColumn::Last);
+    let only_label = message("d.csv", b"1\n2\n", |spec| spec.label_column = Some(LabelColumn::Last));
     assert_eq!(only_label, "d.csv holds no values: give at least two rows of numbers");
     assert_eq!(
         message("d.npy", &npy::<f32>(&[0, 4], &[]), |_| ()),
@@ -128,15 +128,18 @@ fn empty_file() {
 fn wrong_dimension() {
     assert_eq!(
         message("d.csv", b"1,2,3\n4,5,6\n", |spec| spec.dim = Some(2)),
-        "d.csv has 3 values a row but `dim` is 2: correct `dim`, or drop a label with `label_column = \"last\"`"
+        "d.csv has 3 values a row but `dim` is 2: correct `dim`, or set a label aside with `label_column`"
     );
 }
 
 #[test]
 fn wrong_element_type_and_rank() {
+    let floats = npy(&[2, 2], &[1.0_f64, 2.0, 3.0, 4.0]);
+    let place = floats.windows(3).position(|bytes| bytes == b"<f8").unwrap();
+    let complex = [&floats[..place], b"<c8", &floats[place + 3..]].concat();
     assert_eq!(
-        message("d.npy", &npy(&[2, 2], &[true, false, true, true]), |_| ()),
-        "d.npy holds elements of type '|b1': save it as f32, f64 or integers of 8 to 64 bits"
+        message("d.npy", &complex, |_| ()),
+        "d.npy holds elements of type '<c8': save it as f16, f32, f64, bool or integers of 8 to 64 bits"
     );
     assert_eq!(
         message("d.npy", &npy(&[4], &[1_i32, 2, 3, 4]), |_| ()),
@@ -165,11 +168,11 @@ fn optical_digits_have_fixed_test_rows() {
         data::load(&spec, Path::new(".")).unwrap_err().to_string()
     };
     assert_eq!(
-        load(|spec| spec.test_rows = Some(1797)),
+        load(|spec| spec.test_rows = Some(1797.into())),
         "`test_rows` in the data configuration is wrong: the test rows of this set are always the same ones; leave it out"
     );
     assert_eq!(
-        load(|spec| spec.validation_rows = 3823),
+        load(|spec| spec.validation_rows = 3823.into()),
         "optdigits has 3823 rows, too few to hold back 3823 and keep one for training: lower `test_rows` or `validation_rows`, or add rows"
     );
 }
@@ -215,7 +218,7 @@ fn arrays_of_an_npz() {
         "d.npz holds 2 arrays: set `array` to one of \"labels\", \"train\""
     );
     assert_eq!(
-        message("d.npz", &two, |spec| spec.array = Some("test".into())),
+        message("d.npz", &two, |spec| spec.array = vec!["test".into()]),
         "d.npz has no array \"test\": set `array` to one of \"labels\", \"train\""
     );
     assert_eq!(
@@ -231,7 +234,7 @@ fn too_few_rows() {
         "d.csv has 1 rows, too few to hold back 1 and keep one for training: lower `test_rows` or `validation_rows`, or add rows"
     );
     assert_eq!(
-        message("d.csv", b"1,2\n3,4\n", |spec| spec.test_rows = Some(2)),
+        message("d.csv", b"1,2\n3,4\n", |spec| spec.test_rows = Some(2.into())),
         "d.csv has 2 rows, too few to hold back 2 and keep one for training: lower `test_rows` or `validation_rows`, or add rows"
     );
 }
@@ -256,11 +259,11 @@ fn settings() {
             "`dim` in the data configuration is wrong: a row has",
         ),
         (
-            |spec| spec.test_rows = Some(0),
+            |spec| spec.test_rows = Some(0.into()),
             "`test_rows` in the data configuration is wrong: evaluation needs",
         ),
         (
-            |spec| spec.array = Some("a".into()),
+            |spec| spec.array = vec!["a".into()],
             "`array` in the data configuration is wrong: it names",
         ),
     ] {

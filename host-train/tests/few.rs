@@ -23,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 /// A run that has learned, and its data with rows for validation.
 fn base(folder: &std::path::Path) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
-    config.data.validation_rows = 12;
+    config.data.validation_rows = 12.into();
     config.train.steps = 300;
     train_to_the_end(
         Run::for_data(config.clone(), &data::load(&config.data, folder).unwrap(), &Device::Cpu).unwrap(),

@@ -47,7 +47,7 @@ fn trained(data: Data, steps: u64) -> (Run, Split) {
         config.data.range = Some([0.0, 4.0]);
         config.model.clip = true;
     }
-    config.data.validation_rows = 12;
+    config.data.validation_rows = 12.into();
     config.train.steps = steps;
     let split = data::load(&config.data, folder.path()).unwrap();
     let mut run = Run::for_data(config, &split, &Device::Cpu).unwrap();

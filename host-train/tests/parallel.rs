@@ -85,7 +85,7 @@ fn config(folder: &Path, time: Time) -> Config {
     config.train.batch = BATCH;
     config.train.dropout = 0.1;
     config.model.time = time;
-    config.data.validation_rows = 10;
+    config.data.validation_rows = 10.into();
     config.train.validate_every = Some(5);
     config
 }

@@ -64,7 +64,13 @@ fn every_run_is_a_row_and_is_made_once() {
     );
     assert_eq!(rows[1][..5].join(","), "000,1,16,waiting,");
     assert_eq!(rows[2][..5].join(","), "001,2,16,done,40");
-    assert!(sweep(at, &["--jobs", "2"]).status.success());
+    let output = sweep(at, &["--jobs", "2"]);
+    assert!(output.status.success());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.contains("data.csv: 60 rows and 4 columns without a header, 5 levels; "),
+        "{error}"
+    );
     let whole = table(at);
     assert_eq!(whole[1][3], "done");
     assert_eq!(whole[2], rows[2]);

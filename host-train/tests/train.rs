@@ -45,7 +45,7 @@ fn a_resumed_run_is_the_uninterrupted_one_to_the_bit() {
 #[test]
 fn so_is_one_with_validation_rows() {
     let change = |config: &mut Config| {
-        config.data.validation_rows = 10;
+        config.data.validation_rows = 10.into();
         config.train.validate_every = Some(9);
         config.train.patience = Some(3);
         // Far too large, so that the validations go up and down.

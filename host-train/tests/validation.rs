@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 /// A run of the tiny data with validation rows. Its learning rate is so large that the best weights are not the last.
 fn run_with(folder: &Path, change: impl Fn(&mut Config)) -> (Run, Split) {
     let mut config = Config::read(&common::files(folder)).unwrap();
-    config.data.validation_rows = 12;
+    config.data.validation_rows = 12.into();
     config.train.steps = 300;
     config.train.learning_rate = 0.1;
     config.train.final_fraction = 1.0;
@@ -129,7 +129,7 @@ fn a_validation_is_the_elbo_of_the_exported_model() {
 fn a_run_without_validation_rows_keeps_its_last_averages() {
     let folder = tempfile::tempdir().unwrap();
     let (mut run, split) = run_with(folder.path(), |config| {
-        config.data.validation_rows = 0;
+        config.data.validation_rows = 0.into();
         config.train.validate_every = None;
         // Shorter than the distance between two rows of the log.
         config.train.steps = 7;

@@ -1,9 +1,9 @@
 //! Arguments that several commands share.
 
 use ancestral::FormatId;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use host_train::data::{DataSpec, Split};
+use host_train::data::{DataSpec, Dataset, Split};
 use host_train::export::quantize::finetune::FineTune;
 use host_train::export::source;
 use host_train::fit::{RunRequest, Start};
@@ -39,6 +39,33 @@ impl Data {
     /// Loads the data of the configuration, or else what `own` names.
     pub fn load(&self, own: impl FnOnce() -> Result<DataSpec>) -> Result<Split> {
         source::load_data(own, self.config.as_deref())
+    }
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Part {
+    /// Rows that the model learns from
+    Train,
+    /// Rows that choices are made on
+    Validation,
+    /// Rows held back for evaluation
+    Test,
+}
+
+impl Part {
+    /// Takes the part out of a split; there must be rows in it.
+    pub fn choose(self, split: Split) -> Result<Dataset> {
+        let part = match self {
+            Part::Train => split.train,
+            Part::Validation => split.validation,
+            Part::Test => split.test,
+        };
+        ensure!(
+            !part.is_empty(),
+            "this part has no rows: set `validation_rows` in the configuration, or name another part"
+        );
+        Ok(part)
     }
 }
 

@@ -1,10 +1,14 @@
-use super::args::{Data, Noise, Output};
+use super::args::{Data, Noise, Output, Part};
 use super::print::{print, print_json};
 use anyhow::{Result, ensure};
-use host_train::data::Dataset;
+use host_train::data::{Dataset, load_more_rows};
 use host_train::export::source::open_model;
+use host_train::fit::report_reading;
 use host_train::progress::Progress;
-use host_train::runtime::evaluate::{Evaluation, evaluate};
+use host_train::runtime::evaluate::{Evaluation, evaluate, evaluate_rows};
+use host_train::runtime::model_file::ModelFile;
+use host_train::runtime::scores::write_scores;
+use host_train::train::config::Config;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,13 +18,20 @@ pub struct Args {
     /// A model file (.vdm), or a checkpoint or the folder of a run (scored in f32)
     model: PathBuf,
     #[command(flatten)]
-    data: Data,
-    /// Score the training rows instead of the held-out rows
-    #[arg(long)]
-    train_rows: bool,
+    source: Data,
+    /// Part of the data to score
+    #[arg(long, value_enum, default_value = "test")]
+    rows: Part,
+    /// Score every row of this file instead: .csv, .csv.gz, .npy or .npz, in the units and columns of the data.
+    /// `header`, `array` and `label_column` are those of the data
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
+    data: Option<PathBuf>,
     /// Score only the first N rows
     #[arg(long, value_name = "N")]
-    rows: Option<usize>,
+    first: Option<usize>,
+    /// Write the score of each row in nats to this .csv: the total, its terms, and the contribution of each dimension
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
     #[command(flatten)]
     noise: Noise,
     #[command(flatten)]
@@ -31,14 +42,21 @@ impl Args {
     /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let file = open_model(&self.model)?;
-        let split = self.data.load(|| file.data())?;
-        let mut rows = if self.train_rows { split.train } else { split.test };
-        if let Some(limit) = self.rows {
-            ensure!(limit >= 1, "--rows 0 leaves nothing to score: give at least 1");
+        let mut rows = self.read_rows(&file, quiet)?;
+        if let Some(limit) = self.first {
+            ensure!(limit >= 1, "--first 0 leaves nothing to score: give at least 1");
             rows = first_rows(&rows, limit);
         }
         let progress = Progress::new(0, "scoring").quiet_if(quiet);
-        let score = evaluate(&file, &rows, self.noise.draws, self.noise.seed, &progress)?;
+        let Noise { draws, seed } = self.noise;
+        let score = match &self.scores {
+            None => evaluate(&file, &rows, draws, seed, &progress)?,
+            Some(path) => {
+                let (score, scores) = evaluate_rows(&file, &rows, (draws, seed), &progress)?;
+                write_scores(path, &rows, &scores)?;
+                score
+            }
+        };
         progress.finish();
         if self.output.json {
             print_json(&score)?;
@@ -46,6 +64,21 @@ impl Args {
             print_score(&score)?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Reads the rows to score.
+    fn read_rows(&self, file: &ModelFile, quiet: bool) -> Result<Dataset> {
+        if let Some(path) = &self.data {
+            let own = match &self.source.config {
+                Some(config) => Config::read(config)?.data,
+                None => file.data().unwrap_or_default(),
+            };
+            let (rows, reading) = load_more_rows(path, &file.no_rows()?, &own)?;
+            report_reading(&reading, quiet);
+            return Ok(rows);
+        }
+        let split = self.source.load(|| file.data())?;
+        self.rows.choose(split)
     }
 }
 

@@ -1,6 +1,7 @@
 use super::args::{ModelOut, Output, Source};
 use super::print::print_exported;
 use anyhow::Result;
+use host_train::export::source::keep_data_from;
 use host_train::export::{Recipe, export};
 use host_train::progress::Progress;
 use std::process::ExitCode;
@@ -20,7 +21,8 @@ impl Args {
     /// Runs the command.
     pub fn run(self, quiet: bool) -> Result<ExitCode> {
         let ModelOut { format, out } = &self.model;
-        let (run, split) = self.source.load()?;
+        let (mut run, split) = self.source.load()?;
+        keep_data_from(&mut run, out);
         let progress = Progress::new(0, "exporting").quiet_if(quiet);
         let exported = export(&run, &Recipe::plain(*format), &split.train, &progress)?;
         progress.finish();

@@ -3,6 +3,7 @@ use super::print::print_exported;
 use anyhow::{Result, ensure};
 use host_train::export::quantize::finetune::FineTune;
 use host_train::export::quantize::formats::learning_rates;
+use host_train::export::source::keep_data_from;
 use host_train::export::{Recipe, export};
 use host_train::progress::Progress;
 use std::process::ExitCode;
@@ -72,7 +73,8 @@ impl Args {
             "{format} needs no quantization: use `host-train export`"
         );
         let finetune = self.finetuning.settings()?;
-        let (run, split) = self.source.load()?;
+        let (mut run, split) = self.source.load()?;
+        keep_data_from(&mut run, out);
         let recipe = Recipe {
             finetune,
             ..Recipe::plain(*format)

@@ -1,23 +1,12 @@
-use super::args::{Data, Output};
+use super::args::{Data, Output, Part};
 use super::print::{print, print_json};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use host_train::report::write_samples;
 use host_train::runtime::model_file::ModelFile;
 use host_train::runtime::raw_rows::raw_rows;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// A part of the data.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Part {
-    /// Rows that the model learns from
-    Train,
-    /// Rows that choices are made on
-    Validation,
-    /// Rows held back for evaluation
-    Test,
-}
 
 /// Arguments of `host-train rows`.
 #[derive(clap::Args)]
@@ -44,16 +33,8 @@ impl Args {
             let model = self.model.as_ref().context("name a model file or a --config")?;
             ModelFile::read(model)?.data()
         })?;
-        let part = match self.part {
-            Part::Train => &split.train,
-            Part::Validation => &split.validation,
-            Part::Test => &split.test,
-        };
-        ensure!(
-            !part.is_empty(),
-            "this part has no rows: set `validation_rows` in the configuration, or name another --part"
-        );
-        write_samples(&self.out, &raw_rows(part), part.levels().unwrap_or(0))?;
+        let part = self.part.choose(split)?;
+        write_samples(&self.out, &raw_rows(&part), part.levels().unwrap_or(0), &part.columns)?;
         match self.output.json {
             true => print_json(&json!({
                 "data": part.name,

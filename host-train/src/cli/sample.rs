@@ -65,8 +65,10 @@ impl Args {
         let drawing = Drawing { chain, decoding };
         let samples = sample(&file, self.count, self.generator.seed, drawing, &progress)?;
         progress.finish();
+        // A file of another maker has no columns to name.
+        let columns = file.data().map(|data| data.columns).unwrap_or_default();
         if let Some(out) = &self.out {
-            write_samples(out, &samples, file.header().levels)?;
+            write_samples(out, &samples, file.header().levels, &columns)?;
         }
         if self.hex {
             for line in samples.hex_lines() {
@@ -81,6 +83,7 @@ impl Args {
                 "calls": steps + decoder_calls,
                 "decoding": if self.mode { "mode" } else { "draw" },
                 "dim": file.header().dim,
+                "columns": columns,
                 "count": self.count,
                 "seed": self.generator.seed,
                 "out": self.out,

@@ -3,6 +3,7 @@ use super::print::{print, print_exported, print_json};
 use ancestral::FormatId;
 use anyhow::{Context as _, Result, ensure};
 use host_train::data::Split;
+use host_train::export::source::keep_data_from;
 use host_train::export::{Recipe, export};
 use host_train::files::write_atomically;
 use host_train::model::variance::{VARIANCES, VarianceKind};
@@ -62,7 +63,10 @@ impl Args {
             self.out.is_none() || self.chain_steps.len() == 1,
             "--out writes one model: give one number of --chain-steps"
         );
-        let (run, split) = self.source.load()?;
+        let (mut run, split) = self.source.load()?;
+        if let Some(out) = &self.out {
+            keep_data_from(&mut run, out);
+        }
         let settings = SearchSettings {
             grid: self.grid,
             draws: self.draws,

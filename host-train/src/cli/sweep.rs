@@ -4,6 +4,8 @@ use super::interrupt::interrupted;
 use super::print::print;
 use super::train::open_group;
 use anyhow::{Context, Result, ensure};
+use host_train::data::load;
+use host_train::fit::report_reading;
 use host_train::parallel::{Group, agree};
 use host_train::progress::Progress;
 use host_train::sweep::results::{RESULTS, best_run, count_failed, prepare_folder, write_results};
@@ -82,6 +84,9 @@ impl Args {
             mine.into_iter().try_for_each(print_point)?;
             return Ok(ExitCode::SUCCESS);
         }
+        if group.leads() {
+            report_data(&mine, quiet);
+        }
         let prepared = mine
             .iter()
             .try_for_each(|point| prepare_folder(point, &folder.join(&point.name)));
@@ -145,6 +150,15 @@ impl Args {
         let stopped = workers.train_all(points, mine, folder, &stop, &progress)?;
         progress.finish();
         Ok(stopped)
+    }
+}
+
+/// Reports what the runs learn from, which they themselves print nowhere. The first stands for all; a fault in its data
+/// is reported as that of its run.
+fn report_data(points: &[&Point], quiet: bool) {
+    let split = points.first().map(|point| load(&point.config.data, Path::new("")));
+    if let Some(Ok(split)) = split {
+        report_reading(&split.reading, quiet);
     }
 }
 

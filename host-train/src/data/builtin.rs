@@ -4,7 +4,8 @@ use flate2::read::GzDecoder;
 
 use super::csv;
 use super::error::DataError;
-use super::spec::LabelColumn;
+use super::label::LabelColumn;
+use super::options::ReadOptions;
 use super::table::RawTable;
 
 /// Width and height of an image of `digits`, in pixels.
@@ -66,16 +67,24 @@ pub(super) fn find(name: &str) -> Option<&'static Builtin> {
 }
 
 impl Builtin {
-    /// Reads the rows without their labels, in the file's order. Test rows with a file of their own are not among them.
+    /// Reads the rows in the file's order. Test rows with a file of their own are not among them.
     pub(super) fn read(&self) -> Result<RawTable, DataError> {
-        csv::read(self.name, GzDecoder::new(self.file), self.label)
+        self.read_file(self.file)
     }
 
     /// Reads the test rows if they have a file of their own.
     pub(super) fn read_test(&self) -> Result<Option<RawTable>, DataError> {
         match self.test {
             TestPart::Drawn(_) => Ok(None),
-            TestPart::File(file) => csv::read(self.name, GzDecoder::new(file), self.label).map(Some),
+            TestPart::File(file) => self.read_file(file).map(Some),
         }
+    }
+
+    fn read_file(&self, file: &[u8]) -> Result<RawTable, DataError> {
+        let options = ReadOptions {
+            label: Some(self.label.clone()),
+            ..ReadOptions::default()
+        };
+        csv::read(self.name, GzDecoder::new(file), &options)
     }
 }

@@ -1,5 +1,7 @@
 //! Rows in the units that the model sees.
 
+use super::read_report::ReadReport;
+use super::table::Origin;
 use crate::rng::{RandomSource, Share};
 
 /// Relation between a row's numbers and those in the file.
@@ -78,6 +80,14 @@ pub struct Dataset {
     pub rows: Vec<f32>,
     /// Meaning of the values.
     pub kind: ValueKind,
+    /// Names of the columns; empty without a header.
+    pub columns: Vec<String>,
+    /// Label of each row as its file has it, where a label column is set aside.
+    pub labels: Option<Vec<String>>,
+    /// Names of the files.
+    pub files: Vec<String>,
+    /// Place of each row in them.
+    pub origins: Vec<Origin>,
 }
 
 impl Dataset {
@@ -148,12 +158,16 @@ impl Dataset {
     /// # Panics
     /// If an index is not below [`len`](Self::len), as a slice does.
     pub fn select(&self, indices: &[usize]) -> Dataset {
-        let rows = self.gather(indices);
+        let label = |labels: &Vec<String>| indices.iter().map(|&index| labels[index].clone()).collect();
         Dataset {
             name: self.name.clone(),
             dim: self.dim,
-            rows,
+            rows: self.gather(indices),
             kind: self.kind.clone(),
+            columns: self.columns.clone(),
+            labels: self.labels.as_ref().map(label),
+            files: self.files.clone(),
+            origins: indices.iter().map(|&index| self.origins[index]).collect(),
         }
     }
 }
@@ -167,6 +181,8 @@ pub struct Split {
     pub validation: Dataset,
     /// Rows held back for the evaluation: nothing about them, not even their mean, enters the training.
     pub test: Dataset,
+    /// Sentences about the reading.
+    pub reading: ReadReport,
 }
 
 impl Split {

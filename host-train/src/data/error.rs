@@ -91,7 +91,7 @@ pub enum DataError {
     },
     /// A field is not a number.
     #[error(
-        "{file}, row {row}, {field}: {found:?} is not a number; write plain numbers separated by commas (a header is a first row without any number)"
+        "{file}, row {row}, {field}: {found:?} is not a number; write plain numbers separated by commas (a header is a first row without any number), or name a column of labels with `label_column`"
     )]
     NotANumber {
         /// Path of the file.
@@ -102,6 +102,116 @@ pub enum DataError {
         field: Field,
         /// The text found there.
         found: String,
+    },
+    /// A field that stands for no value.
+    #[error(
+        "{file}, row {row}, {field}: {found:?} stands for a missing value; remove the row or fill the value in (pandas: `dropna()`)"
+    )]
+    MissingValue {
+        /// Path of the file.
+        file: String,
+        /// Row in the file, from 1.
+        row: u64,
+        /// Column of the value.
+        field: Field,
+        /// The text found there.
+        found: String,
+    },
+    /// A number with a comma where a point should be.
+    #[error(
+        "{file}, row {row}, {field}: {found:?} has a decimal comma; write it with a point (pandas: `read_csv(…, sep=\";\", decimal=\",\")`, then `to_csv`)"
+    )]
+    DecimalComma {
+        /// Path of the file.
+        file: String,
+        /// Row in the file, from 1.
+        row: u64,
+        /// Column of the value.
+        field: Field,
+        /// The text found there.
+        found: String,
+    },
+    /// A quote that is not closed on its line.
+    #[error(
+        "{file}, row {row}, field {number}: the quote that opens here is not closed on its line; close or remove it"
+    )]
+    UnclosedQuote {
+        /// Path of the file.
+        file: String,
+        /// Row in the file, from 1.
+        row: u64,
+        /// Position in the row, from 1.
+        number: usize,
+    },
+    /// A file with the name of a text and other contents.
+    #[error("{file} is {kind}, not comma-separated text: {remedy}")]
+    NotText {
+        /// Path of the file.
+        file: String,
+        /// Kind of its contents.
+        kind: String,
+        /// The remedy.
+        remedy: &'static str,
+    },
+    /// A first row of numbers that are names of columns.
+    #[error(
+        "{file}: the first row {reason}, as a header does, but is taken as data; set `header = true` if it names the columns, or `header = false` if it is data"
+    )]
+    LikelyHeader {
+        /// Path of the file.
+        file: String,
+        /// Property of the row.
+        reason: String,
+    },
+    /// The index of a table, written as a column.
+    #[error(
+        "{file}, field 1: it has no name and numbers the rows, as the index that pandas writes; set `label_column = \"first\"` to leave it out, or write the file with `index=False`"
+    )]
+    IndexColumn {
+        /// Path of the file.
+        file: String,
+    },
+    /// No column has the name of the label.
+    #[error("{file} has no column {asked:?}: set `label_column` to {}", names_or_numbers(.names))]
+    UnknownLabel {
+        /// Path of the file.
+        file: String,
+        /// The name in the configuration.
+        asked: String,
+        /// The fields of the first row; empty for an array.
+        names: Vec<String>,
+    },
+    /// The label's number is above that of the last column.
+    #[error("{file} has {found} columns and no column {asked}: correct `label_column`")]
+    LabelBeyond {
+        /// Path of the file.
+        file: String,
+        /// The number in the configuration.
+        asked: usize,
+        /// Columns in the file.
+        found: usize,
+    },
+    /// A column has another name than in the data it should belong to.
+    #[error("{file}, {field}: the column {expected:?} is expected here; give the same columns in the same order")]
+    OtherColumn {
+        /// Path of the file.
+        file: String,
+        /// The column.
+        field: Field,
+        /// Its name in the other file or in the configuration.
+        expected: String,
+    },
+    /// A column whose values differ by less than the model's numbers can tell.
+    #[error(
+        "{file}, {field}: around {value} the values differ by less than 32-bit floats can tell; subtract a constant first, such as {value}"
+    )]
+    Resolution {
+        /// Path of the file.
+        file: String,
+        /// Column of the values.
+        field: Field,
+        /// One of the values.
+        value: String,
     },
     /// A value is NaN, infinite, or too large for 32-bit floating point.
     #[error("{file}, row {row}, {field}: {found} is not a finite 32-bit number; replace it or remove the row")]
@@ -147,7 +257,7 @@ pub enum DataError {
     },
     /// Rows are not as long as the configuration says.
     #[error(
-        "{file} has {found} values a row but `dim` is {expected}: correct `dim`, or drop a label with `label_column = \"last\"`"
+        "{file} has {found} values a row but `dim` is {expected}: correct `dim`, or set a label aside with `label_column`"
     )]
     Dimension {
         /// Path of the file.
@@ -168,7 +278,7 @@ pub enum DataError {
         expected: usize,
     },
     /// An array of something that is not a real number.
-    #[error("{file} holds elements of type {found}: save it as f32, f64 or integers of 8 to 64 bits")]
+    #[error("{file} holds elements of type {found}: save it as f16, f32, f64, bool or integers of 8 to 64 bits")]
     ElementType {
         /// Path of the file, with the array's name for an `.npz`.
         file: String,
@@ -245,4 +355,12 @@ fn alternatives(names: &[&str]) -> String {
 fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     quoted.join(", ")
+}
+
+/// Returns the values that `label_column` may have for these names; an array has none.
+fn names_or_numbers(names: &[String]) -> String {
+    match names {
+        [] => "\"first\", \"last\" or the number of a column, because an array has no names".to_owned(),
+        _ => format!("one of {}, or to a number from 1", list(names)),
+    }
 }

@@ -1,6 +1,6 @@
 //! Mixtures of Gaussians: data with a known density, and so with a known lower bound of any model's cost.
 
-use super::table::RawTable;
+use super::table::{Origin, RawTable};
 use crate::rng::TrainRng;
 
 /// Equally likely Gaussians of one width.
@@ -100,11 +100,10 @@ impl Mixture {
             }
         }
         RawTable {
-            file: self.name.to_owned(),
             dim: self.dim,
             values,
-            row_numbers: (1..=ROWS as u64).collect(),
-            header: None,
+            origins: (1..=ROWS as u64).map(|row| Origin { file: 0, row }).collect(),
+            ..RawTable::new(self.name)
         }
     }
 }

@@ -8,11 +8,12 @@ use npyz::npz::NpzArchive;
 use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar};
 
 use super::error::DataError;
-use super::spec::{DataSpec, LabelColumn};
-use super::table::{RawTable, field, is_finite, unreadable};
+use super::label::label_position;
+use super::options::ReadOptions;
+use super::table::{Origin, RawLabel, RawTable, is_finite, unreadable};
 
 /// Reads the array of an `.npy` file.
-pub(super) fn read_npy(path: &Path, spec: &DataSpec) -> Result<RawTable, DataError> {
+pub(super) fn read_npy(path: &Path, options: &ReadOptions) -> Result<RawTable, DataError> {
     let file = path.display().to_string();
     let open = || {
         let mut reader = BufReader::new(File::open(path)?);
@@ -22,41 +23,48 @@ pub(super) fn read_npy(path: &Path, spec: &DataSpec) -> Result<RawTable, DataErr
         Ok((header, bytes))
     };
     let (header, bytes) = open().map_err(|error| unreadable(&file, &error))?;
-    to_table(file, header, &bytes, spec.label_column)
+    to_table(file, header, &bytes, options)
 }
 
-/// Reads the array that `spec` names of an `.npz` file, or its only one.
-pub(super) fn read_npz(path: &Path, spec: &DataSpec) -> Result<RawTable, DataError> {
+/// Reads the arrays that the options name of an `.npz` file, one after the other, or its only one.
+pub(super) fn read_npz(path: &Path, options: &ReadOptions) -> Result<RawTable, DataError> {
     let file = path.display().to_string();
     let mut archive = NpzArchive::open(path).map_err(|error| unreadable(&file, &error))?;
     let mut names: Vec<String> = archive.array_names().map(str::to_owned).collect();
     names.sort();
-    let name = match (spec.array.as_deref(), names.as_slice()) {
-        (Some(asked), _) if !names.iter().any(|name| name == asked) => {
-            return Err(DataError::UnknownArray {
-                file,
-                asked: asked.to_owned(),
-                names,
-            });
+    let mut chosen = options.arrays.clone();
+    if let Some(asked) = chosen.iter().find(|asked| !names.contains(asked)) {
+        let asked = asked.clone();
+        return Err(DataError::UnknownArray { file, asked, names });
+    }
+    if chosen.is_empty() {
+        match names.as_slice() {
+            [] => return Err(DataError::Empty { file }),
+            [only] => chosen = vec![only.clone()],
+            _ => return Err(DataError::AmbiguousArray { file, names }),
         }
-        (Some(asked), _) => asked.to_owned(),
-        (None, []) => return Err(DataError::Empty { file }),
-        (None, [only]) => only.clone(),
-        (None, _) => return Err(DataError::AmbiguousArray { file, names }),
-    };
-    let mut open = || {
-        let array = archive.by_name(&name)?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-        let header = array.header().clone();
-        let mut bytes = Vec::new();
-        array.into_inner().read_to_end(&mut bytes)?;
-        Ok((header, bytes))
-    };
-    let (header, bytes) = open().map_err(|error| unreadable(&file, &error))?;
-    to_table(format!("{file}, array {name:?}"), header, &bytes, spec.label_column)
+    }
+    let mut whole: Option<RawTable> = None;
+    for name in &chosen {
+        let mut open = || {
+            let array = archive.by_name(name)?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+            let header = array.header().clone();
+            let mut bytes = Vec::new();
+            array.into_inner().read_to_end(&mut bytes)?;
+            Ok((header, bytes))
+        };
+        let (header, bytes) = open().map_err(|error| unreadable(&file, &error))?;
+        let table = to_table(format!("{file}, array {name:?}"), header, &bytes, options)?;
+        match &mut whole {
+            Some(whole) => whole.append(table)?,
+            None => whole = Some(table),
+        }
+    }
+    whole.ok_or(DataError::Empty { file })
 }
 
 /// Makes a table of an array: rows are the first axis, and the axes that follow are one row's values.
-fn to_table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -> Result<RawTable, DataError> {
+fn to_table(file: String, header: NpyHeader, bytes: &[u8], options: &ReadOptions) -> Result<RawTable, DataError> {
     let shape = header.shape().to_vec();
     if shape.len() < 2 {
         return Err(DataError::Rank { file, shape });
@@ -69,40 +77,39 @@ fn to_table(file: String, header: NpyHeader, bytes: &[u8], label: LabelColumn) -
     let stored = elements(&file, header, bytes)?;
     let rows = shape[0] as usize;
     let width = count / rows;
-    let dim = match label {
-        LabelColumn::None => width,
-        LabelColumn::Last => width - 1,
-    };
-    if dim == 0 {
-        return Err(DataError::Empty { file });
-    }
-
-    let mut values = Vec::with_capacity(rows * dim);
+    let label = label_position(&file, options.label.as_ref(), width, &[])?;
+    let mut table = RawTable::new(&file);
+    table.dim = width - usize::from(label.is_some());
+    table.label = label.map(RawLabel::new);
     for row in 0..rows {
-        for column in 0..dim {
+        let mut place = 0;
+        for column in 0..width {
             let value = match order {
                 Order::C => stored[row * width + column],
                 Order::Fortran => stored[fortran_position(row, column, &shape, &strides)],
             };
-            if !is_finite(value) {
-                let (row, field) = (row as u64 + 1, field(None, column));
-                return Err(DataError::NotFinite {
-                    file,
-                    row,
-                    field,
-                    found: value.to_string(),
-                });
+            match &mut table.label {
+                Some(label) if label.index == column => label.texts.push(value.to_string()),
+                _ if !is_finite(value) => {
+                    return Err(DataError::NotFinite {
+                        file,
+                        row: row as u64 + 1,
+                        field: table.field(place),
+                        found: value.to_string(),
+                    });
+                }
+                _ => {
+                    table.values.push(value);
+                    place += 1;
+                }
             }
-            values.push(value);
         }
+        table.origins.push(Origin {
+            file: 0,
+            row: row as u64 + 1,
+        });
     }
-    Ok(RawTable {
-        file,
-        dim,
-        values,
-        row_numbers: (1..=rows as u64).collect(),
-        header: None,
-    })
+    Ok(table)
 }
 
 /// Position at which column `column` (counted in C order over the axes after the first) of `row` is stored.
@@ -152,6 +159,12 @@ fn elements(file: &str, header: NpyHeader, bytes: &[u8]) -> Result<Vec<f64>, Dat
         };
     }
     let read = match scalar {
+        Some((TypeChar::Bool, 1)) => array
+            .into_vec::<bool>()
+            .map(|all| all.into_iter().map(|x| f64::from(u8::from(x))).collect()),
+        Some((TypeChar::Float, 2)) => array
+            .into_vec::<half::f16>()
+            .map(|all| all.into_iter().map(f64::from).collect()),
         Some((TypeChar::Float, 4)) => read!(f32),
         Some((TypeChar::Float, 8)) => read!(f64),
         Some((TypeChar::Int, 1)) => read!(i8),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::DataError;
-use super::spec::DataSpec;
+use super::options::ReadOptions;
 use super::table::RawTable;
 use super::{csv, npy};
 
@@ -11,10 +11,10 @@ use super::{csv, npy};
 struct Reader {
     /// End of the file's name, in lower case.
     extension: &'static str,
-    /// True if a file holds several arrays, of which [`DataSpec::array`] names one.
+    /// True if a file holds several arrays, of which [`ReadOptions::arrays`] names some.
     named_arrays: bool,
     /// Reads a whole file.
-    read: fn(&Path, &DataSpec) -> Result<RawTable, DataError>,
+    read: fn(&Path, &ReadOptions) -> Result<RawTable, DataError>,
 }
 
 const READERS: &[Reader] = &[
@@ -46,10 +46,10 @@ fn extensions() -> impl Iterator<Item = &'static str> {
 }
 
 /// Reads the file at `path` with the reader for its extension.
-pub(super) fn read(spec: &DataSpec, path: &Path) -> Result<RawTable, DataError> {
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<RawTable, DataError> {
     let file = path.display().to_string();
     match find(&file) {
-        Some(reader) => (reader.read)(path, spec),
+        Some(reader) => (reader.read)(path, options),
         None => Err(DataError::UnknownFormat {
             file,
             known: extensions().collect(),
@@ -74,14 +74,14 @@ mod tests {
     /// A file of each listed extension reaches the reader of its own row.
     #[test]
     fn every_row_is_in_the_error_and_is_found() {
-        let error = read(&DataSpec::new("d.xls"), Path::new("d.xls"))
+        let error = read(Path::new("d.xls"), &ReadOptions::default())
             .unwrap_err()
             .to_string();
         for reader in READERS {
             assert!(error.contains(reader.extension), "{error}");
             let name = format!("D{}", reader.extension.to_ascii_uppercase());
             assert_eq!(find(&name).map(|found| found.extension), Some(reader.extension));
-            let missing = read(&DataSpec::new(&name), Path::new(&name)).unwrap_err();
+            let missing = read(Path::new(&name), &ReadOptions::default()).unwrap_err();
             assert!(matches!(missing, DataError::Missing { .. }), "{missing}");
         }
         assert!(

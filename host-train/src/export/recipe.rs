@@ -168,9 +168,9 @@ fn fit_warning(run: &Run, table: Option<&ChosenSteps>) -> Option<String> {
     if unseen || !own_variances || matches!(run.kind, ValueKind::Levels { .. }) {
         return None;
     }
-    let remedy = match run.config.data.validation_rows {
-        0 | 1 => "set data.validation_rows to at least 2 and train again",
-        _ => "export the run's weights.safetensors, which `host-train train` writes at its end",
+    let remedy = match run.config.data.may_validate_on(2) {
+        false => "set data.validation_rows to at least 2 and train again",
+        true => "export the run's weights.safetensors, which `host-train train` writes at its end",
     };
     Some(format!(
         "the variances were fitted on training rows alone, so they are too small for other rows: {remedy}"

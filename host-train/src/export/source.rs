@@ -9,13 +9,10 @@ use anyhow::{Context, Result};
 use candle_core::Device;
 use std::path::Path;
 
-/// Loads the data that `own` names, relative to the current folder, or else the `[data]` of a configuration.
+/// Loads the data that `own` names, or else the `[data]` of a configuration.
 pub fn load_data(own: impl FnOnce() -> Result<DataSpec>, config: Option<&Path>) -> Result<Split> {
     match config {
-        Some(path) => Ok(data::load(
-            &Config::read(path)?.data,
-            path.parent().unwrap_or(Path::new("")),
-        )?),
+        Some(path) => Ok(data::load(&Config::read(path)?.data, Path::new(""))?),
         None => data::load(&own()?, Path::new("")).context(
             "the data that the model was made from cannot be loaded here (name a configuration with --config)",
         ),
@@ -40,6 +37,11 @@ pub fn open_model(path: &Path) -> Result<ModelFile> {
 /// Makes a model file in `f32`, in memory.
 pub fn float_model(run: &Run, name: &Path) -> Result<ModelFile> {
     ModelFile::from_bytes(&float_spec(run)?.to_bytes()?, name.display().to_string())
+}
+
+/// Makes the paths of a run's data begin at the folder of `file`, a model file to be made of it.
+pub fn keep_data_from(run: &mut Run, file: &Path) {
+    run.config.data = run.config.data.relative_to(file.parent().unwrap_or(Path::new("")));
 }
 
 /// A checkpoint is a safetensors file or a folder. Everything else should be a model, whose parser says what is wrong.

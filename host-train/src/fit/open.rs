@@ -96,7 +96,8 @@ pub fn open_run(request: &RunRequest, progress: &Progress) -> Result<OpenRun> {
     let folder = request.folder()?;
     let device = device::select_device(request.cuda)?;
     device::require_counter_rng(&mut config, &device);
-    let split = data::load(&config.data, request.config.parent().unwrap_or(Path::new("")))?;
+    let split = data::load(&config.data, Path::new(""))?;
+    config.data.keep_columns(&split.train.columns);
     let run = match &request.start {
         Start::New => Run::for_data(config, &split, &device)?,
         Start::Resume => resume(config, &request.config, &folder.join(CHECKPOINT), &device)?,
@@ -110,7 +111,7 @@ fn resume(config: Config, path: &Path, checkpoint: &Path, device: &Device) -> Re
     let mut run = Run::resume(checkpoint, device)?;
     let differs = [
         ("seed", run.config.seed != config.seed),
-        ("[data]", run.config.data != config.data),
+        ("[data]", !run.config.data.gives_rows_of(&config.data)),
         ("[model]", run.config.model != config.model),
     ];
     if let Some((part, _)) = differs.iter().find(|(_, differs)| *differs) {

@@ -6,6 +6,7 @@ use crate::data::Split;
 use crate::export::quantize::Summary;
 use crate::export::quantize::finetune::FineTune;
 use crate::export::score::{run_result, score_weights};
+use crate::export::source::keep_data_from;
 use crate::export::{Recipe, export};
 use crate::files::write_atomically;
 use crate::parallel::SingleProcess;
@@ -128,13 +129,14 @@ fn make_model(
     base: &Path,
     progress: &Progress,
 ) -> Result<FittedModel> {
-    let averaged = Run::averaged(&base.with_file_name(WEIGHTS), &Device::Cpu)?;
+    let file = PathBuf::from(format!("{}-{format}.vdm", base.display()));
+    let mut averaged = Run::averaged(&base.with_file_name(WEIGHTS), &Device::Cpu)?;
+    keep_data_from(&mut averaged, &file);
     let recipe = Recipe {
         finetune: plan.finetune.filter(|_| format.is_integer()),
         ..Recipe::plain(format)
     };
     let exported = export(&averaged, &recipe, &split.train, progress)?;
-    let file = PathBuf::from(format!("{}-{format}.vdm", base.display()));
     exported.write(&file)?;
     let model = ModelFile::read(&file)?;
     let (draws, seed) = NOISE;
@@ -143,7 +145,7 @@ fn make_model(
     write_atomically(&file.with_extension("json"), |out| Ok(out.write_all(score.as_bytes())?))?;
     let drawn = sample(&model, plan.count, plan.sample_seed, Drawing::default(), progress)?;
     let samples = base.with_file_name(format!("samples-{format}.csv"));
-    write_samples(&samples, &drawn, model.header().levels)?;
+    write_samples(&samples, &drawn, model.header().levels, &split.train.columns)?;
     Ok(FittedModel {
         file,
         format: format.name().to_owned(),

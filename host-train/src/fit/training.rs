@@ -1,6 +1,7 @@
 //! Training of an open run in its folder.
 
 use super::open::{OpenRun, Start};
+use crate::data::ReadReport;
 use crate::parallel::{Group, agree};
 use crate::train::advice::explain_memory;
 use crate::train::checkpoint::{CHECKPOINT, WEIGHTS, put_aside};
@@ -23,6 +24,9 @@ pub fn train_run(
     quiet: bool,
 ) -> Result<Outcome> {
     let OpenRun { run, split, folder } = open;
+    if group.leads() {
+        report_reading(&split.reading, quiet);
+    }
     check_same_start(group, run, split)?;
     // Files of an earlier run are worth keeping, and must not pass for this one's.
     let stale: &[&str] = match start {
@@ -45,4 +49,16 @@ pub fn train_run(
         quiet,
     };
     train(run, split, &session).map_err(|error| explain_memory(error, run, folder))
+}
+
+/// Prints what was read on standard error, and what may have been misread.
+///
+/// * `quiet`: print the warnings alone.
+pub fn report_reading(reading: &ReadReport, quiet: bool) {
+    if !quiet {
+        eprintln!("{}", reading.line);
+    }
+    for warning in &reading.warnings {
+        eprintln!("warning: {warning}");
+    }
 }

@@ -105,7 +105,7 @@ fn report_input(
     let gamma = run.gamma.values()?.to_vec1::<f32>()?;
     let models = source.models.iter();
     Ok(ReportInput {
-        title: format!("{}: {}", run.config.data.source, source.run.display()),
+        title: format!("{}: {}", run.config.data.title(), source.run.display()),
         grid_png: picture,
         losses: read_losses(&source.run.join(LOSSES))?,
         gamma: gamma.into_iter().map(f64::from).collect(),

@@ -8,20 +8,27 @@ use std::path::Path;
 
 /// Writes samples in the format that the file's extension names.
 ///
+/// * `columns`: header of a `.csv`; empty for none.
+///
 /// # Errors
 ///
 /// If the extension is none of the three, or a picture is asked for and the samples are no square images.
-pub fn write_samples(path: &Path, samples: &Samples, levels: u16) -> Result<()> {
-    let rows = samples.rows();
+pub fn write_samples(path: &Path, samples: &Samples, levels: u16, columns: &[String]) -> Result<()> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("csv") => write_atomically(path, |out| {
             let mut csv = csv::Writer::from_writer(out);
-            for row in &rows {
-                csv.serialize(row)?;
+            if !columns.is_empty() {
+                csv.write_record(columns)?;
+            }
+            match samples {
+                // Levels are whole numbers, and are written as such.
+                Samples::Levels(rows) => rows.iter().try_for_each(|row| csv.serialize(row))?,
+                Samples::Values(rows) => rows.iter().try_for_each(|row| csv.serialize(row))?,
             }
             Ok(csv.flush()?)
         }),
         Some("npy") => write_atomically(path, |out| {
+            let rows = samples.rows();
             let dim = rows.first().map_or(0, Vec::len);
             let bytes = npy(&rows, dim)?;
             Ok(out.write_all(&bytes)?)

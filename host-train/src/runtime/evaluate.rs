@@ -5,11 +5,12 @@ use crate::progress::Progress;
 use crate::runtime::model_file::{AnyModel, ModelFile};
 use crate::runtime::units::bits_per_draw;
 use crate::with_model;
+use ancestral::contributions::Contributions;
 use ancestral::likelihood::elbo;
 use ancestral::mlp::{decode_argument, estimate_data, forward};
 use ancestral::number::Number as _;
 use ancestral::storage::{Buffers, Heap, Scratch, Storage as _};
-use ancestral::{Denoiser, Elbo, F32, Format, Likelihood, Model, Q3_12};
+use ancestral::{Denoiser, F32, Format, Likelihood, Model, Q3_12};
 use anyhow::{Result, bail, ensure};
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro128PlusPlus;
@@ -96,6 +97,44 @@ impl Evaluation {
     }
 }
 
+/// Noise of the rows' scores, and what is kept of them.
+#[derive(Clone, Copy)]
+struct Scoring {
+    draws: u32,
+    seed: u64,
+    /// Keep the contribution of each dimension.
+    divided: bool,
+}
+
+/// Negative ELBO of a row in nats, averaged over the draws.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowScore {
+    /// Reconstruction, prior and diffusion.
+    pub terms: [f64; 3],
+    /// Contribution of each dimension to their sum; empty if it was not asked for.
+    pub dimensions: Vec<f64>,
+}
+
+/// Scores every row of `data` as [`evaluate`] does, and returns the score of each with the contributions of its
+/// dimensions.
+///
+/// # Errors
+///
+/// As for [`evaluate`].
+pub fn evaluate_rows(
+    file: &ModelFile,
+    data: &Dataset,
+    (draws, seed): (u32, u64),
+    progress: &Progress,
+) -> Result<(Evaluation, Vec<RowScore>)> {
+    let scoring = Scoring {
+        draws,
+        seed,
+        divided: true,
+    };
+    score_file(file, data, scoring, progress)
+}
+
 /// Scores every row of `data`, summing over every step.
 ///
 /// * `draws`: number of times that each row is scored, with fresh noise;
@@ -107,6 +146,20 @@ impl Evaluation {
 ///
 /// If the rows have other dimensions or levels than the model, or the model draws samples only.
 pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, progress: &Progress) -> Result<Evaluation> {
+    let scoring = Scoring {
+        draws,
+        seed,
+        divided: false,
+    };
+    Ok(score_file(file, data, scoring, progress)?.0)
+}
+
+fn score_file(
+    file: &ModelFile,
+    data: &Dataset,
+    scoring: Scoring,
+    progress: &Progress,
+) -> Result<(Evaluation, Vec<RowScore>)> {
     let header = *file.header();
     ensure!(
         data.dim == usize::from(header.dim),
@@ -125,10 +178,19 @@ pub fn evaluate(file: &ModelFile, data: &Dataset, draws: u32, seed: u64, progres
         data.name,
         kind_name(levels)
     );
-    ensure!(draws >= 1, "--draws 0 scores nothing: give at least 1");
+    ensure!(scoring.draws >= 1, "--draws 0 scores nothing: give at least 1");
     progress.begin(&format!("scoring {}", file.name), data.len() as u64);
-    let scores = with_model!(file.parse()?, model => score(&model, data, (draws, seed), progress))?;
-    Ok(summarize(file, data, draws, seed, &scores))
+    let mut scores = with_model!(file.parse()?, model => score(&model, data, scoring, progress))?;
+    let sums: Vec<[f64; 3]> = scores.iter().map(|row| row.terms).collect();
+    let summary = summarize(file, data, scoring.draws, scoring.seed, &sums);
+    let draws = f64::from(scoring.draws);
+    for row in &mut scores {
+        row.terms
+            .iter_mut()
+            .chain(&mut row.dimensions)
+            .for_each(|nats| *nats /= draws);
+    }
+    Ok((summary, scores))
 }
 
 /// Averages the rows of [`score`].
@@ -179,32 +241,42 @@ fn kind_name(levels: u16) -> String {
     }
 }
 
-/// Reconstruction, prior and diffusion of each row in nats, summed over the draws.
+/// Scores of each row in nats, summed over the draws.
 fn score<F: Format>(
     model: &Model<'_, F>,
     data: &Dataset,
-    (draws, seed): (u32, u64),
+    Scoring { draws, seed, divided }: Scoring,
     progress: &Progress,
-) -> Result<Vec<[f64; 3]>> {
+) -> Result<Vec<RowScore>> {
+    let width = if divided { data.dim } else { 0 };
     (0..data.len())
         .into_par_iter()
         .map_init(
-            || Likelihood::with_storage(model, Heap::for_model(model)),
-            |likelihood, row| {
+            || {
+                let likelihood = Likelihood::with_storage(model, Heap::for_model(model));
+                (likelihood, vec![0.0; width], vec![0.0; width])
+            },
+            |(likelihood, nats, directions), row| {
                 let likelihood = likelihood.as_mut().map_err(|error| *error)?;
-                let mut sums = [0.0; 3];
+                let mut sums = RowScore {
+                    terms: [0.0; 3],
+                    dimensions: vec![0.0; width],
+                };
                 for draw in 0..u64::from(draws) {
                     let mut rng = noise(seed, row as u64 * u64::from(draws) + draw);
-                    let Elbo {
-                        reconstruction,
-                        prior,
-                        diffusion,
-                    } = match data.row_bytes(row) {
-                        Some(levels) => likelihood.elbo_of_levels(&levels, &mut rng)?,
-                        None => likelihood.elbo_of_values(&data.kind.to_raw(data.row(row)), &mut rng)?,
+                    let to = Contributions { nats, directions };
+                    let elbo = match (data.row_bytes(row), divided) {
+                        (Some(row), false) => likelihood.elbo_of_levels(&row, &mut rng)?,
+                        (Some(row), true) => likelihood.elbo_of_levels_by_dimension(&row, to, &mut rng)?,
+                        (None, false) => likelihood.elbo_of_values(&data.kind.to_raw(data.row(row)), &mut rng)?,
+                        (None, true) => {
+                            likelihood.elbo_of_values_by_dimension(&data.kind.to_raw(data.row(row)), to, &mut rng)?
+                        }
                     };
-                    for (sum, term) in sums.iter_mut().zip([reconstruction, prior, diffusion]) {
-                        *sum += f64::from(term);
+                    let terms = [elbo.reconstruction, elbo.prior, elbo.diffusion];
+                    let found = terms.iter().chain(nats.iter());
+                    for (sum, &nats) in sums.terms.iter_mut().chain(&mut sums.dimensions).zip(found) {
+                        *sum += f64::from(nats);
                     }
                 }
                 progress.advance(1);

@@ -1,15 +1,17 @@
 //! Model files of any format, run by the core.
 
-use crate::data::DataSpec;
+use crate::data::{DataSpec, Dataset, ValueKind};
 use ancestral::model::{AlignedBytes, Header};
 use ancestral::{FormatId, Model, for_each_format};
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A model file in memory, checked.
 pub struct ModelFile {
     /// Name for messages.
     pub name: String,
+    /// Its folder, at which the paths of its data begin.
+    folder: PathBuf,
     bytes: AlignedBytes,
     header: Header,
 }
@@ -62,14 +64,21 @@ impl ModelFile {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?;
-        Self::from_bytes(&bytes, path.display().to_string())
+        let mut file = Self::from_bytes(&bytes, path.display().to_string())?;
+        file.folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(file)
     }
 
     /// Checks the bytes of a file called `name`.
     pub fn from_bytes(bytes: &[u8], name: String) -> Result<Self> {
         let bytes = AlignedBytes::new(bytes);
         let header = Header::read(&bytes).with_context(|| format!("{name} is not a usable model"))?;
-        let file = Self { name, bytes, header };
+        let file = Self {
+            name,
+            folder: PathBuf::new(),
+            bytes,
+            header,
+        };
         file.parse()?;
         Ok(file)
     }
@@ -97,11 +106,35 @@ impl ModelFile {
     /// Returns the data set that the model was trained on, from the exporter's note.
     pub fn data(&self) -> Result<DataSpec> {
         let note = with_model!(self.parse()?, model => model.note());
-        toml::from_str(note).with_context(|| {
+        let data: DataSpec = toml::from_str(note).with_context(|| {
             format!(
                 "{} does not say what data it was made from: name a configuration with --config",
                 self.name
             )
+        })?;
+        Ok(data.anchored(&self.folder))
+    }
+
+    /// Returns the rows that the model can score, of which there are none: their dimension, units and columns.
+    pub fn no_rows(&self) -> Result<Dataset> {
+        let kind = self.parse().map(|model| {
+            with_model!(model, model => match model.decoder() {
+                decoder if decoder.levels == 0 => ValueKind::Continuous {
+                    mean: decoder.mean.to_vec(),
+                    scale: decoder.scale.to_vec(),
+                },
+                decoder => ValueKind::Levels { levels: decoder.levels },
+            })
+        });
+        Ok(Dataset {
+            name: self.name.clone(),
+            dim: usize::from(self.header.dim),
+            rows: Vec::new(),
+            kind: kind?,
+            columns: self.data().map(|data| data.columns).unwrap_or_default(),
+            labels: None,
+            files: Vec::new(),
+            origins: Vec::new(),
         })
     }
 

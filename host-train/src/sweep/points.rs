@@ -93,8 +93,7 @@ impl Sweep {
         let base = folder.join(&self.base);
         let text = std::fs::read_to_string(&base)
             .with_context(|| format!("cannot read the base configuration {}", base.display()))?;
-        let mut table: toml::Table = toml::from_str(&text).with_context(|| format!("in {}", base.display()))?;
-        anchor_source(&mut table, base.parent().unwrap_or(Path::new("")))?;
+        let table: toml::Table = toml::from_str(&text).with_context(|| format!("in {}", base.display()))?;
         let changes = self.changes()?;
         let digits = changes.len().saturating_sub(1).to_string().len().max(3);
         let point = |(number, changes): (usize, Vec<(String, Value)>)| -> Result<Point> {
@@ -102,8 +101,10 @@ impl Sweep {
             for (key, value) in &changes {
                 set(&mut table, key, value.clone())?;
             }
-            let config = Config::parse(&toml::to_string(&table)?)
+            let mut config = Config::parse(&toml::to_string(&table)?)
                 .with_context(|| format!("run {number:0digits$} has no usable configuration"))?;
+            // The data stays beside the base, wherever the configuration of a run lies.
+            config.data = config.data.anchored(base.parent().unwrap_or(Path::new("")));
             Ok(Point {
                 name: format!("{number:0digits$}"),
                 changes: changes
@@ -183,19 +184,6 @@ impl Draw {
             }
         }
     }
-}
-
-/// Makes the path of a data file absolute, so that it stays beside the base wherever a run's configuration lies.
-fn anchor_source(table: &mut toml::Table, folder: &Path) -> Result<()> {
-    let Some(Value::String(source)) = table.get_mut("data").and_then(|data| data.get_mut("source")) else {
-        return Ok(()); // Config::parse will say what is missing.
-    };
-    // Names of built-in data have none of these.
-    if source.contains(['.', '/', '\\']) {
-        let here = std::path::absolute(folder.join(&*source))?;
-        *source = here.to_string_lossy().into_owned();
-    }
-    Ok(())
 }
 
 /// Sets the value of `table.key`.

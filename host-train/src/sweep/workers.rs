@@ -132,6 +132,7 @@ fn train_and_score(point: &Point, folder: &Path, cuda: bool, stop: &AtomicBool) 
     let mut config = point.config.clone();
     device::require_counter_rng(&mut config, &device);
     let split = data::load(&config.data, folder)?;
+    config.data.keep_columns(&split.train.columns);
     let checkpoint = folder.join(CHECKPOINT);
     let mut run = match checkpoint.exists() {
         true => {

@@ -103,13 +103,19 @@ fn places_that_cannot_be_written_harm_nothing() {
 
 /// The data's path is relative to the configuration; from elsewhere `--config` says where that is.
 #[test]
-fn a_model_finds_its_data_from_another_folder_by_its_configuration() {
+fn a_model_finds_its_data_from_another_folder() {
     let folder = trained();
     let at = folder.path();
     ok(at, &["export", "run", "--format", "f32", "--out", "m.vdm"]);
     let elsewhere = tempfile::tempdir().unwrap();
     let model = at.join("m.vdm").display().to_string();
     let config = at.join("tiny.toml").display().to_string();
+    ok(elsewhere.path(), &["evaluate", &model]);
+    // A model that has left its data behind needs the configuration.
+    let alone = elsewhere.path().join("deeper/alone.vdm");
+    std::fs::create_dir(elsewhere.path().join("deeper")).unwrap();
+    std::fs::copy(&model, &alone).unwrap();
+    let model = alone.display().to_string();
     let error = fails(elsewhere.path(), &["evaluate", &model]);
     assert!(error.contains("--config"), "{error}");
     ok(elsewhere.path(), &["evaluate", &model, "--config", &config]);

@@ -35,16 +35,17 @@ fn fit_does_what_the_commands_do_one_by_one() {
             (&model["format"], &model["file"]),
             (&format.into(), &format!("fit/tiny-{format}.vdm").into())
         );
-        ok(at, &["export", "run", "--format", format, "--out", "m.vdm"]);
-        assert_eq!(read(&format!("fit/tiny-{format}.vdm")), read("m.vdm"));
-        let mut score = json(at, &["evaluate", "m.vdm", "--json"]);
+        // Files of one folder name their data alike.
+        ok(at, &["export", "run", "--format", format, "--out", "fit/m.vdm"]);
+        assert_eq!(read(&format!("fit/tiny-{format}.vdm")), read("fit/m.vdm"));
+        let mut score = json(at, &["evaluate", "fit/m.vdm", "--json"]);
         score["file"] = model["file"].clone();
         assert_eq!(model["held_out"], score);
         let written: serde_json::Value = serde_json::from_slice(&read(&format!("fit/tiny-{format}.json"))).unwrap();
         assert_eq!(written, score);
         ok(
             at,
-            &["sample", "m.vdm", "--count", "9", "--seed", "5", "--out", "s.csv"],
+            &["sample", "fit/m.vdm", "--count", "9", "--seed", "5", "--out", "s.csv"],
         );
         assert_eq!(read(&format!("fit/samples-{format}.csv")), read("s.csv"));
     }

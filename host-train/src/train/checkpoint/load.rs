@@ -50,7 +50,11 @@ fn find_in(folder: &Path) -> Result<PathBuf> {
 fn read(path: &Path, device: &Device) -> Result<(Run, Contents)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
     CheckpointFile::parse(&bytes)
-        .and_then(|file| Ok((restore(&file, device)?, file.contents)))
+        .and_then(|file| {
+            let mut run = restore(&file, device)?;
+            run.config.data = run.config.data.anchored(path.parent().unwrap_or(Path::new("")));
+            Ok((run, file.contents))
+        })
         .with_context(|| {
             format!(
                 "{} is not a usable checkpoint: train again, or take an earlier copy",

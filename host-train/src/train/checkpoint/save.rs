@@ -15,7 +15,7 @@ impl Run {
             .iter()
             .map(|slot| (slot.parameter.name.clone(), slot.state.clone()))
             .collect();
-        let mut metadata = describe(self)?;
+        let mut metadata = describe(self, path)?;
         metadata.insert("step".into(), self.optimizer.step.to_string());
         metadata.insert("rng".into(), serde_json::to_string(&self.rng)?);
         metadata.insert("pending".into(), serde_json::to_string(&self.pending)?);
@@ -32,14 +32,16 @@ impl Run {
     pub fn save_weights(&self, path: &Path) -> Result<()> {
         let names = self.optimizer.slots.iter().map(|slot| slot.parameter.name.clone());
         let tensors = names.zip(self.final_weights()?).collect();
-        write(path, Contents::Weights, tensors, describe(self)?)
+        write(path, Contents::Weights, tensors, describe(self, path)?)
     }
 }
 
-/// Returns the metadata that every checkpoint of a run has.
-fn describe(run: &Run) -> Result<HashMap<String, String>> {
+/// Returns the metadata that every checkpoint of a run has. Paths of data begin at the checkpoint's folder.
+fn describe(run: &Run, path: &Path) -> Result<HashMap<String, String>> {
+    let mut config = run.config.clone();
+    config.data = config.data.relative_to(path.parent().unwrap_or(Path::new("")));
     let mut metadata = HashMap::from([
-        ("config".to_owned(), run.config.to_toml()?),
+        ("config".to_owned(), config.to_toml()?),
         ("dim".to_owned(), run.dim.to_string()),
     ]);
     if run.refitted {

@@ -16,7 +16,7 @@ impl Config {
         ] {
             ensure!(value != Some(0), "train.{key} is 0: at least 1 is needed");
             ensure!(
-                value.is_none() || self.data.validation_rows > 0,
+                value.is_none() || self.data.may_validate_on(1),
                 "train.{key} needs rows to validate on: set data.validation_rows, or leave train.{key} out"
             );
         }

@@ -5,14 +5,17 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 impl Config {
-    /// Reads and checks a configuration.
+    /// Reads and checks a configuration. Its paths begin at its folder and become absolute.
     ///
     /// # Errors
     /// The message names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("the configuration {} is not usable", path.display()))
+        let mut config =
+            Self::parse(&text).with_context(|| format!("the configuration {} is not usable", path.display()))?;
+        config.data = config.data.anchored(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
     }
 
     /// Parses and checks TOML text.
