@@ -82,7 +82,7 @@ mod tests {
                 "model.gamma_last",
             ),
             ("hidden = [256, 256, 256, 256]", "hidden = []", "model.hidden"),
-            ("weight_decay = 0.05", "weight_decay = -1.0", "train.weight_decay"),
+            ("weight_decay = 0.6", "weight_decay = -1.0", "train.weight_decay"),
             ("log_every = 100", "log_every = 100\npatience = 0", "train.patience"),
             ("validation_rows = 200", "", "set data.validation_rows"),
         ] {
