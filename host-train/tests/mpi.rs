@@ -77,8 +77,12 @@ fn assert_alike(a: &Run, b: &Run) {
 fn losses(folder: &Path) -> Vec<Vec<f64>> {
     let text = std::fs::read_to_string(folder.join(LOSSES)).unwrap();
     let rows = text.lines().skip(1);
-    rows.map(|row| row.split(',').map(|v| v.parse().unwrap()).collect())
-        .collect()
+    // Without validation rows their column is empty.
+    let numbers = |row: &str| {
+        let cells = row.split(',').filter(|cell| !cell.is_empty());
+        cells.map(|cell| cell.parse().unwrap()).collect()
+    };
+    rows.map(numbers).collect()
 }
 
 #[test]
