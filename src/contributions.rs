@@ -6,7 +6,7 @@
 use crate::decoder::Decoder;
 use crate::denoiser::Denoiser;
 use crate::format::Format;
-use crate::likelihood::{Elbo, Likelihood, RowError, diffuse, prior, step_nats};
+use crate::likelihood::{Elbo, Likelihood, RowError, TermObserver, observed_elbo, prior};
 use crate::mlp::Mlp;
 use crate::model::StepTable;
 use crate::number::Number;
@@ -48,92 +48,66 @@ pub fn elbo_by_dimension<D: Denoiser, R: Rng + ?Sized>(
         mut contributions,
     } = buffers;
     contributions.nats.fill(0.0);
-    diffuse(table, 0, x, state, rng);
-    denoiser.decode(state, estimate);
-    let reconstruction = -decoder.log_likelihood(x, estimate);
-    add_reconstruction(decoder, x, estimate, &mut contributions);
-    let prior_nats = prior(decoder, x);
-    add_prior(decoder, x, &mut contributions);
-    let mut diffusion = 0.0;
-    for t in 1..=table.steps() {
-        diffusion += step_nats(table, denoiser, t, x, state, estimate, rng);
-        add_step(table, t, x, (state, estimate), &mut contributions);
-    }
-    let elbo = Elbo {
-        reconstruction,
-        prior: prior_nats,
-        diffusion,
-    };
+    let elbo = observed_elbo(table, decoder, denoiser, x, (state, estimate), rng, &mut contributions);
     spread_rounding(elbo.total(), &mut contributions);
     elbo
 }
 
-/// Adds `−ln p(x_d | z_0)` of each dimension.
-///
-/// * `argument`: as [`Decoder::log_likelihood`] has left it.
-fn add_reconstruction<N: Number>(decoder: &Decoder<'_, N>, x: &[N], argument: &mut [N], to: &mut Contributions<'_>) {
-    if decoder.levels != 0 || !decoder.network {
-        for (d, nats) in to.nats.iter_mut().enumerate() {
-            let one = Decoder {
-                scale: decoder.scale.get(d..=d).unwrap_or(&[]),
-                ..*decoder
-            };
-            if let (Some(x), Some(argument)) = (x.get(d..=d), argument.get_mut(d..=d)) {
-                *nats -= one.log_likelihood(x, argument);
+impl<N: Number> TermObserver<N> for Contributions<'_> {
+    fn see_reconstruction(&mut self, decoder: &Decoder<'_, N>, x: &[N], argument: &mut [N]) {
+        if decoder.levels != 0 || !decoder.network {
+            for (d, nats) in self.nats.iter_mut().enumerate() {
+                let one = Decoder {
+                    scale: decoder.scale.get(d..=d).unwrap_or(&[]),
+                    ..*decoder
+                };
+                if let (Some(x), Some(argument)) = (x.get(d..=d), argument.get_mut(d..=d)) {
+                    *nats -= one.log_likelihood(x, argument);
+                }
             }
+            return;
         }
-        return;
-    }
-    const HALF_LN_2PI: f32 = 0.918_938_5;
-    let noise = Directions {
-        basis: decoder.basis,
-        deviations: decoder.deviations,
-        dim: argument.len(),
-    };
-    noise.add_square(1.0, argument, to);
-    noise.add_each(to, |deviation| HALF_LN_2PI + libm::logf(deviation));
-    for (nats, &scale) in to.nats.iter_mut().zip(decoder.scale) {
-        *nats += libm::logf(scale);
-    }
-}
-
-/// Adds the prior term of each dimension.
-fn add_prior<N: Number>(decoder: &Decoder<'_, N>, x: &[N], to: &mut Contributions<'_>) {
-    for (nats, x) in to.nats.iter_mut().zip(x) {
-        *nats += prior(decoder, core::slice::from_ref(x));
-    }
-}
-
-/// Adds the cost of step t.
-///
-/// * `state`, `estimate`: as [`step_nats`] has left them.
-fn add_step<N: Number>(
-    table: &StepTable<'_, N>,
-    t: usize,
-    x: &[N],
-    (state, estimate): (&[N], &[N]),
-    to: &mut Contributions<'_>,
-) {
-    let (Some(variance), Some(c)) = (&table.reverse_variance, table.constants_at(t)) else {
-        let weight = table.weight.get(t).copied().unwrap_or(0.0);
-        for ((nats, x), estimate) in to.nats.iter_mut().zip(x).zip(estimate) {
-            let error = x.to_f32() - estimate.to_f32();
-            *nats += weight * error * error;
+        const HALF_LN_2PI: f32 = 0.918_938_5;
+        let noise = Directions {
+            basis: decoder.basis,
+            deviations: decoder.deviations,
+            dim: argument.len(),
+        };
+        noise.add_square(1.0, argument, self);
+        noise.add_each(self, |deviation| HALF_LN_2PI + libm::logf(deviation));
+        for (nats, &scale) in self.nats.iter_mut().zip(decoder.scale) {
+            *nats += libm::logf(scale);
         }
-        return;
-    };
-    let noise = Directions::<N> {
-        basis: variance.basis,
-        deviations: variance.spreads_at(t, x.len()),
-        dim: x.len(),
-    };
-    noise.add_square(N::constant_value(c.pull) as f32, state, to);
-    let gamma = |t: usize| f64::from(table.gamma.get(t).copied().unwrap_or(0.0));
-    let own = posterior(gamma(t.saturating_sub(1)), gamma(t)).deviation as f32;
-    noise.add_each(to, |deviation| {
-        let ratio = deviation / own;
-        libm::logf(ratio) + 0.5 * (1.0 / (ratio * ratio) - 1.0)
-    });
+    }
+
+    fn see_prior(&mut self, decoder: &Decoder<'_, N>, x: &[N]) {
+        for (nats, x) in self.nats.iter_mut().zip(x) {
+            *nats += prior(decoder, core::slice::from_ref(x));
+        }
+    }
+
+    fn see_step(&mut self, table: &StepTable<'_, N>, t: usize, x: &[N], (state, estimate): (&[N], &[N])) {
+        let (Some(variance), Some(c)) = (&table.reverse_variance, table.constants_at(t)) else {
+            let weight = table.weight.get(t).copied().unwrap_or(0.0);
+            for ((nats, x), estimate) in self.nats.iter_mut().zip(x).zip(estimate) {
+                let error = x.to_f32() - estimate.to_f32();
+                *nats += weight * error * error;
+            }
+            return;
+        };
+        let noise = Directions::<N> {
+            basis: variance.basis,
+            deviations: variance.spreads_at(t, x.len()),
+            dim: x.len(),
+        };
+        noise.add_square(N::constant_value(c.pull) as f32, state, self);
+        let gamma = |t: usize| f64::from(table.gamma.get(t).copied().unwrap_or(0.0));
+        let own = posterior(gamma(t.saturating_sub(1)), gamma(t)).deviation as f32;
+        noise.add_each(self, |deviation| {
+            let ratio = deviation / own;
+            libm::logf(ratio) + 0.5 * (1.0 / (ratio * ratio) - 1.0)
+        });
+    }
 }
 
 /// Standard deviations along the directions of a basis.

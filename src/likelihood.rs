@@ -58,13 +58,49 @@ pub fn elbo<D: Denoiser, R: Rng + ?Sized>(
     estimate: &mut [D::Number],
     rng: &mut R,
 ) -> Elbo {
+    observed_elbo(table, decoder, denoiser, x, (state, estimate), rng, &mut ())
+}
+
+/// Observer of the terms of an ELBO while it is computed.
+pub(crate) trait TermObserver<N: Number> {
+    /// * `argument`: as [`Decoder::log_likelihood`] has left it.
+    fn see_reconstruction(&mut self, decoder: &Decoder<'_, N>, x: &[N], argument: &mut [N]);
+
+    /// Told after the prior term.
+    fn see_prior(&mut self, decoder: &Decoder<'_, N>, x: &[N]);
+
+    /// * `buffers`: z_t and x̂, as [`step_nats`] has left them.
+    fn see_step(&mut self, table: &StepTable<'_, N>, t: usize, x: &[N], buffers: (&[N], &[N]));
+}
+
+impl<N: Number> TermObserver<N> for () {
+    fn see_reconstruction(&mut self, _: &Decoder<'_, N>, _: &[N], _: &mut [N]) {}
+
+    fn see_prior(&mut self, _: &Decoder<'_, N>, _: &[N]) {}
+
+    fn see_step(&mut self, _: &StepTable<'_, N>, _: usize, _: &[N], _: (&[N], &[N])) {}
+}
+
+/// Returns [`elbo`], and tells an observer of each term.
+pub(crate) fn observed_elbo<D: Denoiser, R: Rng + ?Sized>(
+    table: &StepTable<'_, D::Number>,
+    decoder: &Decoder<'_, D::Number>,
+    denoiser: &mut D,
+    x: &[D::Number],
+    (state, estimate): (&mut [D::Number], &mut [D::Number]),
+    rng: &mut R,
+    observer: &mut impl TermObserver<D::Number>,
+) -> Elbo {
     diffuse(table, 0, x, state, rng);
     denoiser.decode(state, estimate);
     let reconstruction = -decoder.log_likelihood(x, estimate);
+    observer.see_reconstruction(decoder, x, estimate);
     let prior = prior(decoder, x);
+    observer.see_prior(decoder, x);
     let mut diffusion = 0.0;
     for t in 1..=table.steps() {
         diffusion += step_nats(table, denoiser, t, x, state, estimate, rng);
+        observer.see_step(table, t, x, (state, estimate));
     }
     Elbo {
         reconstruction,

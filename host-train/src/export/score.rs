@@ -28,8 +28,11 @@ pub struct WeightScore {
 pub fn score_weights(split: &Split, folder: &Path, progress: &Progress) -> Result<WeightScore> {
     let weights = folder.join(WEIGHTS);
     let mut averaged = Run::averaged(&weights, &Device::Cpu)?;
-    refit(&mut averaged, split, &SearchSettings::default(), progress)?;
-    averaged.save_weights(&weights)?;
+    // Nothing is fitted without them.
+    if !split.validation.is_empty() {
+        refit(&mut averaged, split, &SearchSettings::default(), progress)?;
+        averaged.save_weights(&weights)?;
+    }
     Ok(WeightScore {
         held_out: evaluate(&float_model(&averaged, &weights)?, &split.test, 1, 0, progress)?,
         gains: averaged.network.gains().map(GainCurve::range),

@@ -68,7 +68,7 @@ impl GammaEnds {
             Some(bound) => lift(raw, &raw.affine(-1.0, KNEE + bound)?)?,
             None => raw.clone(),
         };
-        let first = lower(&first, MOST_FIRST)?;
+        let first = hold_below(&first, MOST_FIRST)?;
         let bound = match self.bounds.last {
             // The larger of the two bounds.
             Some(last) => first.affine(1.0, LEAST_SPAN - last)?.relu()?.affine(1.0, last)?,
@@ -76,7 +76,7 @@ impl GammaEnds {
         };
         let raw = self.last.as_tensor();
         let last = lift(raw, &(bound - raw)?.affine(1.0, KNEE)?)?;
-        Ok([first, lower(&last, MOST_LAST)?])
+        Ok([first, hold_below(&last, MOST_LAST)?])
     }
 }
 
@@ -88,7 +88,7 @@ fn lift(parameter: &Tensor, below_knee: &Tensor) -> Result<Tensor> {
 }
 
 /// Returns an end below its upper bound.
-fn lower(end: &Tensor, bound: f64) -> Result<Tensor> {
+fn hold_below(end: &Tensor, bound: f64) -> Result<Tensor> {
     lift(&end.neg()?, &end.affine(1.0, KNEE - bound)?)?.neg()
 }
 

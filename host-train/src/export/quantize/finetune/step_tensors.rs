@@ -32,9 +32,8 @@ impl StepTensors {
     pub(super) fn new(model: &ancestral::Model<'_, F32>, head: &ModelHead, device: &Device) -> Result<Self> {
         let (header, table, calls) = (model.header(), model.step_table(), model.calls());
         let (costs, dim) = (Costs::new(model), model.dim());
-        let gammas = table.gamma.iter().skip(table.gamma.len() - calls);
-        let gamma: Vec<f64> = gammas.map(|&g| f64::from(g)).collect();
         let first = table.gamma.len() - calls;
+        let gamma: Vec<f64> = table.gamma.iter().skip(first).map(|&g| f64::from(g)).collect();
         let gains = (first..table.gamma.len()).map(|t| head.gains.get(t).copied().unwrap_or(1.0));
         Ok(Self {
             read_out: ReadOut {
